@@ -1,0 +1,16 @@
+namespace Mamba.Gpu;
+
+/// <summary>A device that runs kernels. Every op goes through <see cref="Launch{L}"/>.</summary>
+public abstract class ComputeDevice : Device
+{
+    /// <summary>Runs <paramref name="launch"/> in <paramref name="dtype"/>.</summary>
+    public abstract void Launch<L>(DType dtype, L launch) where L : struct, ILaunch;
+}
+
+/// <summary>The one way from a tensor to a kernel.</summary>
+public static class Launching
+{
+    /// <summary>Runs <paramref name="launch"/> on the tensor's device, in its dtype.</summary>
+    public static void Launch<L>(this Tensor on, L launch) where L : struct, ILaunch =>
+        ((ComputeDevice)on.Device).Launch(on.DType, launch);
+}

@@ -1,0 +1,122 @@
+using System.Numerics;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
+
+namespace Mamba.Gpu;
+
+/// <summary>
+/// <c>cpu</c>: host lanes on all cores. A kernel runs over 512-, 256- or 128-bit vectors, whichever the processor has,
+/// with a worker on each core.
+/// </summary>
+public sealed unsafe class HostDevice : ComputeDevice
+{
+    readonly HostPool pool;
+
+    /// <param name="threads">Cores to use; 0 takes all of them, or what the environment variable MAMBA_THREADS says. Results do not depend on it.</param>
+    /// <param name="bits">Vector width: 128, 256 or 512; 0 takes the widest this processor has.</param>
+    public HostDevice(int threads = 0, int bits = 0)
+    {
+        if (threads == 0)
+            threads = int.TryParse(Environment.GetEnvironmentVariable("MAMBA_THREADS"), out int asked) && asked > 0 ? asked : Environment.ProcessorCount;
+        if (threads is < 1 or > 1024)
+            throw new MambaException($"cpu: {threads} threads were asked for; expected 1 to 1024.");
+        Bits = bits != 0 ? bits : Vector512.IsHardwareAccelerated ? 512 : Vector256.IsHardwareAccelerated ? 256 : 128;
+        if (Bits is not (128 or 256 or 512))
+            throw new MambaException($"cpu: vectors of {Bits} bits were asked for; expected 128, 256 or 512.");
+        pool = new HostPool(threads);
+    }
+
+    public override string Name => "cpu";
+    public override string Description => $"host lanes of {Bits} bits on {Threads} {(Threads == 1 ? "core" : "cores")}";
+    public override bool SupportsFloat64 => true;
+
+    /// <summary>Width of a vector in bits.</summary>
+    public int Bits { get; }
+
+    /// <summary>Threads that run kernels, the calling one among them.</summary>
+    public int Threads => pool.Size;
+
+    internal HostPool Pool => pool;
+
+    public override void Synchronize() { }
+
+    public override void Launch<L>(DType dtype, L launch)
+    {
+        switch (dtype, Bits)
+        {
+            case (DType.Float32, 512): On<Lane512<float>, float, L>(ref launch); break;
+            case (DType.Float32, 256): On<Lane256<float>, float, L>(ref launch); break;
+            case (DType.Float32, _): On<Lane128<float>, float, L>(ref launch); break;
+            case (DType.Float64, 512): On<Lane512<double>, double, L>(ref launch); break;
+            case (DType.Float64, 256): On<Lane256<double>, double, L>(ref launch); break;
+            case (DType.Float64, _): On<Lane128<double>, double, L>(ref launch); break;
+            default: throw new MambaException($"{typeof(L).Name}: no kernel for {dtype.Name()}.");
+        }
+    }
+
+    void On<V, T, L>(ref L launch)
+        where V : unmanaged, ILane<V, HostMemory<T>, T>
+        where T : unmanaged, INumberBase<T>
+        where L : struct, ILaunch =>
+        launch.On<V, HostMemory<T>, T, HostMemory<int>, HostTeam<V, T>>(new HostLauncher<V, T>(pool));
+
+    protected internal override DeviceBuffer Allocate(long bytes) => new HostBuffer(bytes);
+
+    protected internal override void Upload(ReadOnlySpan<byte> source, DeviceBuffer target, long byteOffset) =>
+        source.CopyTo(new Span<byte>(((HostBuffer)target).Pointer + byteOffset, source.Length));
+
+    protected internal override void Download(DeviceBuffer source, long byteOffset, Span<byte> target) =>
+        new ReadOnlySpan<byte>(((HostBuffer)source).Pointer + byteOffset, target.Length).CopyTo(target);
+
+    protected internal override void Copy(DeviceBuffer source, long sourceOffset, DeviceBuffer target, long targetOffset, long bytes) =>
+        Buffer.MemoryCopy(((HostBuffer)source).Pointer + sourceOffset, ((HostBuffer)target).Pointer + targetOffset, bytes, bytes);
+
+    protected internal override void Clear(DeviceBuffer target, long byteOffset, long bytes) =>
+        NativeMemory.Clear(((HostBuffer)target).Pointer + byteOffset, (nuint)bytes);
+
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+            pool.Dispose();
+        base.Dispose(disposing);
+    }
+}
+
+/// <summary>Host memory on a cache line, with 64 spare bytes behind it that loads may read.</summary>
+internal sealed unsafe class HostBuffer(long bytes) : DeviceBuffer(bytes)
+{
+    const int Spare = 64;
+
+    public byte* Pointer { get; private set; } = (byte*)NativeMemory.AlignedAlloc((nuint)(bytes + Spare), 64);
+
+    protected override void Dispose(bool disposing)
+    {
+        NativeMemory.AlignedFree(Pointer);
+        Pointer = null;
+    }}
+
+/// <summary>Runs kernels on the pool.</summary>
+internal sealed unsafe class HostLauncher<V, T>(HostPool pool) : ILauncher<V, HostMemory<T>, T, HostMemory<int>, HostTeam<V, T>>
+    where V : unmanaged, ILane<V, HostMemory<T>, T>
+    where T : unmanaged
+{
+    const long WorthSharing = 8192;     // elements: below, waking a second core costs more than it saves
+
+    public HostMemory<T> Memory(Tensor? tensor) => tensor is null ? default : new((T*)((HostBuffer)tensor.Buffer).Pointer + tensor.Offset);
+    public HostMemory<int> Ints(Tensor? tensor) => tensor is null ? default : new((int*)((HostBuffer)tensor.Buffer).Pointer + tensor.Offset);
+
+    public void Run<K>(K kernel, long items, long cost = 1) where K : struct, IKernel =>
+        pool.Run(&Entry<K>, Unsafe.AsPointer(ref kernel), Workers(items * cost));
+
+    public void RunTeams<K>(K kernel, long rows, long width) where K : struct, ITeamKernel<V, HostTeam<V, T>> =>
+        pool.Run(&TeamEntry<K>, Unsafe.AsPointer(ref kernel), Workers(rows * width));
+
+    int Workers(long work) => work < WorthSharing ? 1 : pool.Size;
+
+    static void Entry<K>(void* kernel, int index, int count) where K : struct, IKernel =>
+        Unsafe.AsRef<K>(kernel).Run(new Worker(index, count, strided: false));
+
+    static void TeamEntry<K>(void* kernel, int index, int count) where K : struct, ITeamKernel<V, HostTeam<V, T>> =>
+        Unsafe.AsRef<K>(kernel).Run(new HostTeam<V, T>(index, count));
+}

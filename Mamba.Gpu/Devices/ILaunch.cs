@@ -1,0 +1,40 @@
+namespace Mamba.Gpu;
+
+/// <summary>
+/// One launch of one kernel, before it is known where it runs. The device calls back with its own lane, memory and team
+/// types, and the launch fills the kernel's fields in: so an op is written once.
+/// </summary>
+public interface ILaunch
+{
+    /// <typeparam name="V">Lane.</typeparam>
+    /// <typeparam name="M">Memory of floats.</typeparam>
+    /// <typeparam name="T">Element.</typeparam>
+    /// <typeparam name="I">Memory of ints.</typeparam>
+    /// <typeparam name="G">Team.</typeparam>
+    void On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on)
+        where V : unmanaged, ILane<V, M, T>
+        where M : struct, IMemory<T>
+        where T : unmanaged, System.Numerics.INumberBase<T>
+        where I : struct, IMemory<int>
+        where G : struct, ITeam<V>;
+}
+
+/// <summary>What a device offers a launch: its view of tensors, and running a kernel.</summary>
+public interface ILauncher<V, M, T, I, G>
+    where G : struct, ITeam<V>
+{
+    /// <summary>The elements of <paramref name="tensor"/>; null gives memory that must not be touched.</summary>
+    M Memory(Tensor? tensor);
+
+    /// <summary>The elements of an int32 tensor.</summary>
+    I Ints(Tensor? tensor);
+
+    /// <summary>Runs <paramref name="kernel"/> with enough workers for <paramref name="items"/> independent items.</summary>
+    /// <param name="kernel">The filled-in kernel.</param>
+    /// <param name="items">Items, in elements: a device gets a thread for each (or fewer that stride), the host as many cores as the work is worth.</param>
+    /// <param name="cost">About how many elements' worth of simple work one item is; the host uses one core below a few thousand in all.</param>
+    void Run<K>(K kernel, long items, long cost = 1) where K : struct, IKernel;
+
+    /// <summary>Runs <paramref name="kernel"/> with a team for each of <paramref name="rows"/> rows of <paramref name="width"/> elements.</summary>
+    void RunTeams<K>(K kernel, long rows, long width) where K : struct, ITeamKernel<V, G>;
+}

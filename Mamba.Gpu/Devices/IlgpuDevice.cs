@@ -1,0 +1,147 @@
+using System.Collections.Concurrent;
+using System.Numerics;
+using ILGPU;
+using ILGPU.Runtime;
+
+namespace Mamba.Gpu;
+
+/// <summary>A device ILGPU drives: CUDA, OpenCL, or ILGPU's own simulator of one.</summary>
+internal sealed class IlgpuDevice : ComputeDevice
+{
+    readonly Context context;
+    readonly Accelerator accelerator;
+    readonly ConcurrentDictionary<Type, Delegate> kernels = new();
+    readonly Lock gate = new();
+    readonly MemoryBuffer1D<byte, Stride1D.Dense> nothing;      // what an absent tensor points to
+
+    public IlgpuDevice(string name, Context context, ILGPU.Runtime.Device device, bool supportsFloat64)
+    {
+        Name = name;
+        this.context = context;
+        accelerator = device.CreateAccelerator(context);
+        Description = accelerator.Name;
+        SupportsFloat64 = supportsFloat64;
+        nothing = accelerator.Allocate1D<byte>(256);
+    }
+
+    public override string Name { get; }
+    public override string Description { get; }
+    public override bool SupportsFloat64 { get; }
+
+    public override void Synchronize() => accelerator.Synchronize();
+
+    public override void Launch<L>(DType dtype, L launch)
+    {
+        lock (gate)
+        {
+            if (dtype == DType.Float32)
+                launch.On<Scalar32, DeviceMemory<float>, float, DeviceMemory<int>, GroupTeam<Scalar32, float>>(new Launcher<Scalar32, float>(this));
+            else if (dtype == DType.Float64)
+                launch.On<Scalar64, DeviceMemory<double>, double, DeviceMemory<int>, GroupTeam<Scalar64, double>>(new Launcher<Scalar64, double>(this));
+            else
+                throw new MambaException($"{typeof(L).Name}: no kernel for {dtype.Name()}.");
+        }
+    }
+
+    protected internal override DeviceBuffer Allocate(long bytes) => new IlgpuBuffer(accelerator.Allocate1D<byte>(bytes));
+
+    protected internal override void Upload(ReadOnlySpan<byte> source, DeviceBuffer target, long byteOffset)
+    {
+        if (source.Length > 0)
+            View(target, byteOffset, source.Length).CopyFromCPU(accelerator.DefaultStream, source);
+        accelerator.Synchronize();
+    }
+
+    protected internal override void Download(DeviceBuffer source, long byteOffset, Span<byte> target)
+    {
+        if (target.Length > 0)
+            View(source, byteOffset, target.Length).CopyToCPU(accelerator.DefaultStream, target);
+        accelerator.Synchronize();
+    }
+
+    protected internal override void Copy(DeviceBuffer source, long sourceOffset, DeviceBuffer target, long targetOffset, long bytes)
+    {
+        if (bytes > 0)
+            View(source, sourceOffset, bytes).CopyTo(accelerator.DefaultStream, View(target, targetOffset, bytes));
+    }
+
+    protected internal override void Clear(DeviceBuffer target, long byteOffset, long bytes)
+    {
+        if (bytes > 0)
+            View(target, byteOffset, bytes).MemSetToZero(accelerator.DefaultStream);
+    }
+
+    static ArrayView<byte> View(DeviceBuffer buffer, long byteOffset, long bytes) => ((IlgpuBuffer)buffer).View.SubView(byteOffset, bytes);
+
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+        {
+            accelerator.Synchronize();
+            base.Dispose(disposing);
+            nothing.Dispose();
+            accelerator.Dispose();
+            context.Dispose();
+        }
+    }
+
+    sealed class IlgpuBuffer(MemoryBuffer1D<byte, Stride1D.Dense> memory) : DeviceBuffer(memory.Length)
+    {
+        public ArrayView<byte> View => memory.View.AsContiguous();
+
+        protected override void Dispose(bool disposing)
+        {
+            if (disposing)
+                memory.Dispose();
+        }
+    }
+
+    sealed class Launcher<V, T>(IlgpuDevice device) : ILauncher<V, DeviceMemory<T>, T, DeviceMemory<int>, GroupTeam<V, T>>
+        where V : unmanaged, ILane<V, DeviceMemory<T>, T>
+        where T : unmanaged, INumberBase<T>
+    {
+        const int MostWorkers = 1 << 20, MostTeams = 1 << 16;
+
+        public DeviceMemory<T> Memory(Tensor? tensor) => new(Elements<T>(tensor));
+        public DeviceMemory<int> Ints(Tensor? tensor) => new(Elements<int>(tensor));
+
+        ArrayView<E> Elements<E>(Tensor? tensor) where E : unmanaged => tensor is null || tensor.Count == 0
+            ? device.nothing.View.AsContiguous().Cast<E>()
+            : ((IlgpuBuffer)tensor.Buffer).View.Cast<E>().SubView(tensor.Offset, tensor.Count);
+
+        public void Run<K>(K kernel, long items, long cost = 1) where K : struct, IKernel
+        {
+            if (items == 0)
+                return;
+            var run = (Action<Index1D, int, K>)device.kernels.GetOrAdd(typeof(K),
+                _ => device.accelerator.LoadAutoGroupedStreamKernel<Index1D, int, K>(KernelEntry.Run));
+            int workers = (int)Math.Min(items, MostWorkers);
+            run(workers, workers, kernel);
+        }
+
+        public void RunTeams<K>(K kernel, long rows, long width) where K : struct, ITeamKernel<V, GroupTeam<V, T>>
+        {
+            if (rows == 0)
+                return;
+            var run = (Action<KernelConfig, K>)device.kernels.GetOrAdd(typeof(K),
+                _ => device.accelerator.LoadStreamKernel<K>(KernelEntry.RunTeam<K, V, T>));
+            int most = Math.Min(GroupTeam<V, T>.MaxSize, device.accelerator.MaxNumThreadsPerGroup), size = 1;
+            while (size * 2 <= most && size < width)
+                size *= 2;
+            run(new KernelConfig((int)Math.Min(rows, MostTeams), size), kernel);
+        }
+    }
+}
+
+/// <summary>The two entry points every device kernel is compiled from.</summary>
+internal static class KernelEntry
+{
+    public static void Run<K>(Index1D index, int workers, K kernel) where K : struct, IKernel =>
+        kernel.Run(new Worker(index, workers, strided: true));
+
+    public static void RunTeam<K, V, T>(K kernel)
+        where K : struct, ITeamKernel<V, GroupTeam<V, T>>
+        where V : unmanaged, ILane<V, DeviceMemory<T>, T>
+        where T : unmanaged =>
+        kernel.Run(new GroupTeam<V, T>(SharedMemory.Allocate<V>(GroupTeam<V, T>.MaxSize)));
+}

@@ -1,0 +1,86 @@
+namespace Mamba.Gpu;
+
+/// <summary>
+/// Numbers a kernel computes with side by side. On a GPU a lane type is one number and a thread is one lane; on the
+/// host it is one SIMD vector and a core is 4, 8 or 16 lanes. Neighbouring lanes are neighbouring elements in memory.
+/// </summary>
+/// <remarks>
+/// Loads may read past the end of a row, into values that belong to nobody (every host buffer has 64 spare bytes at its
+/// end); stores and sums take the number of lanes that count, so nothing is ever written outside.
+/// </remarks>
+/// <typeparam name="V">The lane type itself.</typeparam>
+/// <typeparam name="M">Memory: a pointer on the host, an ArrayView on a device.</typeparam>
+/// <typeparam name="T">The element: float or double.</typeparam>
+public interface ILane<V, M, T>
+    where V : unmanaged, ILane<V, M, T>
+    where M : struct, IMemory<T>
+    where T : unmanaged
+{
+    /// <summary>Lanes in one value: 1 on a device.</summary>
+    static abstract int Width { get; }
+
+    /// <summary>Elements i, i + 1, … of p.</summary>
+    static abstract V Load(M p, long i);
+
+    /// <summary>The first <paramref name="lanes"/> lanes to elements i, i + 1, … of p.</summary>
+    static abstract void Store(M p, long i, V v, int lanes);
+
+    /// <summary>All lanes to elements i, i + 1, … of p, for scratch that is a whole number of lanes wide.</summary>
+    static abstract void Store(M p, long i, V v);
+
+    /// <summary>Element i of p in every lane.</summary>
+    static abstract V Broadcast(M p, long i);
+
+    /// <summary>x in every lane.</summary>
+    static abstract V Splat(T x);
+
+    /// <summary>A literal in every lane; it must be exact in float32.</summary>
+    static abstract V Of(float x);
+
+    /// <summary>The value of the first lane.</summary>
+    static abstract T First(V v);
+
+    /// <summary>v with zeros beyond the first <paramref name="lanes"/> lanes.</summary>
+    static abstract V Keep(V v, int lanes);
+
+    /// <summary>The sum over lanes, in a fixed order, in every lane.</summary>
+    static abstract V Sum(V v);
+
+    /// <summary>The largest lane, in every lane.</summary>
+    static abstract V Largest(V v);
+
+    static abstract V operator +(V a, V b);
+    static abstract V operator -(V a, V b);
+    static abstract V operator *(V a, V b);
+    static abstract V operator /(V a, V b);
+    static abstract V operator -(V a);
+
+    /// <summary>a·b + c, rounded once where the machine can.</summary>
+    static abstract V Fma(V a, V b, V c);
+    static abstract V Max(V a, V b);
+    static abstract V Min(V a, V b);
+    static abstract V Abs(V a);
+    static abstract V Sqrt(V a);
+
+    /// <summary>2^a. Exactly 1 at 0, 0 far below, infinite far above.</summary>
+    static abstract V Exp2(V a);
+
+    /// <summary>e^a, with the argument reduced in two parts so that large |a| keeps its digits.</summary>
+    static abstract V Exp(V a);
+
+    /// <summary>The natural logarithm of a &gt; 0.</summary>
+    static abstract V Log(V a);
+
+    /// <summary>log(1 + e) for e in [0, 1], to full relative precision down to 0.</summary>
+    static abstract V Log1p(V e);
+
+    /// <summary>a &lt; b ? yes : no, lane by lane.</summary>
+    static abstract V IfLess(V a, V b, V yes, V no);
+}
+
+/// <summary>Where elements live, seen from inside a kernel.</summary>
+public interface IMemory<T> where T : unmanaged
+{
+    /// <summary>One element, for kernels that move values without computing.</summary>
+    T this[long i] { get; set; }
+}

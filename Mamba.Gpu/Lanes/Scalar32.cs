@@ -1,0 +1,51 @@
+using ILGPU;
+using ILGPU.Algorithms;
+
+namespace Mamba.Gpu;
+
+/// <summary>One float on a device: one thread is one lane.</summary>
+public struct Scalar32 : ILane<Scalar32, DeviceMemory<float>, float>
+{
+    float x;
+    Scalar32(float x) => this.x = x;
+
+    public static int Width => 1;
+    public static Scalar32 Load(DeviceMemory<float> p, long i) => new(p.View[i]);
+    public static void Store(DeviceMemory<float> p, long i, Scalar32 v) => p.View[i] = v.x;
+    public static void Store(DeviceMemory<float> p, long i, Scalar32 v, int lanes) => p.View[i] = v.x;
+    public static Scalar32 Broadcast(DeviceMemory<float> p, long i) => new(p.View[i]);
+    public static Scalar32 Splat(float x) => new(x);
+    public static Scalar32 Of(float x) => new(x);
+    public static float First(Scalar32 v) => v.x;
+    public static Scalar32 Keep(Scalar32 v, int lanes) => v;
+    public static Scalar32 Sum(Scalar32 v) => v;
+    public static Scalar32 Largest(Scalar32 v) => v;
+    public static Scalar32 operator +(Scalar32 a, Scalar32 b) => new(a.x + b.x);
+    public static Scalar32 operator -(Scalar32 a, Scalar32 b) => new(a.x - b.x);
+    public static Scalar32 operator *(Scalar32 a, Scalar32 b) => new(a.x * b.x);
+    public static Scalar32 operator /(Scalar32 a, Scalar32 b) => new(a.x / b.x);
+    public static Scalar32 operator -(Scalar32 a) => new(-a.x);
+    public static Scalar32 Fma(Scalar32 a, Scalar32 b, Scalar32 c) => new(a.x * b.x + c.x);     // the driver fuses it
+    public static Scalar32 Max(Scalar32 a, Scalar32 b) => new(a.x > b.x ? a.x : b.x);
+    public static Scalar32 Min(Scalar32 a, Scalar32 b) => new(a.x < b.x ? a.x : b.x);
+    public static Scalar32 Abs(Scalar32 a) => new(a.x < 0 ? -a.x : a.x);
+    public static Scalar32 Sqrt(Scalar32 a) => new(XMath.Sqrt(a.x));
+    public static Scalar32 Exp2(Scalar32 a) => new(XMath.Exp2(a.x));
+    public static Scalar32 Exp(Scalar32 a) => new(XMath.Exp(a.x));
+    public static Scalar32 Log(Scalar32 a) => new(XMath.Log(a.x));
+
+    // log(1 + e) = 2 atanh(s), s = e / (2 + e) ≤ ⅓, by its series in s²
+    public static Scalar32 Log1p(Scalar32 e)
+    {
+        float s = e.x / (2 + e.x), q = s * s, p = 1f / 15;
+        p = p * q + 1f / 13;
+        p = p * q + 1f / 11;
+        p = p * q + 1f / 9;
+        p = p * q + 1f / 7;
+        p = p * q + 1f / 5;
+        p = p * q + 1f / 3;
+        return new((s + s) * (p * q + 1));
+    }
+
+    public static Scalar32 IfLess(Scalar32 a, Scalar32 b, Scalar32 yes, Scalar32 no) => new(a.x < b.x ? yes.x : no.x);
+}

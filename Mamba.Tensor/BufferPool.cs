@@ -1,0 +1,90 @@
+namespace Mamba;
+
+/// <summary>
+/// Buffers of one device, reused by size: a training step allocates the same sizes again and again, so after the first
+/// step nothing is asked of the driver. Sizes are rounded up to one of eight steps per power of two (at most 12.5 % more).
+/// </summary>
+public sealed class BufferPool
+{
+    readonly Device device;
+    readonly Dictionary<long, Stack<DeviceBuffer>> free = [];
+    readonly Lock gate = new();
+
+    internal BufferPool(Device device) => this.device = device;
+
+    /// <summary>Bytes in buffers that a tensor holds now.</summary>
+    public long LiveBytes { get; private set; }
+
+    /// <summary>Number of buffers that a tensor holds now.</summary>
+    public int LiveBuffers { get; private set; }
+
+    /// <summary>The most <see cref="LiveBytes"/> has been since the last <see cref="ResetPeak"/>.</summary>
+    public long PeakBytes { get; private set; }
+
+    /// <summary>Bytes asked of the device so far and not given back: live ones and those kept for reuse.</summary>
+    public long ReservedBytes { get; private set; }
+
+    /// <summary>Starts a new peak at what is live now.</summary>
+    public void ResetPeak()
+    {
+        lock (gate)
+            PeakBytes = LiveBytes;
+    }
+
+    internal DeviceBuffer Rent(long bytes)
+    {
+        long size = RoundUp(bytes);
+        lock (gate)
+        {
+            DeviceBuffer buffer;
+            if (free.TryGetValue(size, out Stack<DeviceBuffer>? stack) && stack.Count > 0)
+            {
+                buffer = stack.Pop();
+            }
+            else
+            {
+                buffer = device.Allocate(size);
+                ReservedBytes += size;
+            }
+            LiveBytes += size;
+            LiveBuffers++;
+            PeakBytes = Math.Max(PeakBytes, LiveBytes);
+            return buffer;
+        }
+    }
+
+    internal void Return(DeviceBuffer buffer)
+    {
+        lock (gate)
+        {
+            LiveBytes -= buffer.Bytes;
+            LiveBuffers--;
+            if (!free.TryGetValue(buffer.Bytes, out Stack<DeviceBuffer>? stack))
+                free[buffer.Bytes] = stack = new();
+            stack.Push(buffer);
+        }
+    }
+
+    /// <summary>Gives every unused buffer back to the device.</summary>
+    public void Trim()
+    {
+        lock (gate)
+        {
+            foreach (DeviceBuffer buffer in free.Values.SelectMany(stack => stack))
+            {
+                ReservedBytes -= buffer.Bytes;
+                buffer.Dispose();
+            }
+            free.Clear();
+        }
+    }
+
+    static long RoundUp(long bytes)
+    {
+        const long Smallest = 256;
+        if (bytes <= Smallest)
+            return Smallest;
+        long step = Math.Max(Smallest, (long)System.Numerics.BitOperations.RoundUpToPowerOf2((ulong)bytes) / 16);
+        return (bytes + step - 1) / step * step;
+    }
+}

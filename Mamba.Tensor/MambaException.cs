@@ -1,0 +1,11 @@
+namespace Mamba;
+
+/// <summary>
+/// An error a user can act on, said in one line: which op, which argument, what came, what was expected, where that number came from.
+/// The command prints the message and exits with 1; it never prints the stack.
+/// </summary>
+public sealed class MambaException : Exception
+{
+    public MambaException(string message) : base(message) { }
+    public MambaException(string message, Exception inner) : base(message, inner) { }
+}

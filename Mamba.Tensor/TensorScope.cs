@@ -1,0 +1,64 @@
+namespace Mamba;
+
+/// <summary>
+/// Owns every tensor made on this thread while it is the innermost open scope, and gives their buffers back to the
+/// device's pool when it closes. Scopes nest; <see cref="Keep"/> carries one tensor out to the scope around.
+/// </summary>
+public class TensorScope : IDisposable
+{
+    [ThreadStatic] static TensorScope? current;
+
+    readonly HashSet<Tensor> owned = new(ReferenceEqualityComparer.Instance);
+    readonly TensorScope? outer;
+    bool closed;
+
+    public TensorScope()
+    {
+        outer = current;
+        current = this;
+    }
+
+    /// <summary>The innermost open scope of this thread, or null: then a tensor lives until it is disposed.</summary>
+    public static TensorScope? Current => current;
+
+    /// <summary>The scope around this one.</summary>
+    protected TensorScope? Outer => outer;
+
+    /// <summary>Hands <paramref name="tensor"/> to the scope around this one, or to the caller if there is none.</summary>
+    public Tensor Keep(Tensor tensor)
+    {
+        if (owned.Remove(tensor))
+        {
+            tensor.Scope = outer;
+            outer?.owned.Add(tensor);
+        }
+        return tensor;
+    }
+
+    internal void Add(Tensor tensor)
+    {
+        owned.Add(tensor);
+        tensor.Scope = this;
+    }
+
+    internal void Remove(Tensor tensor) => owned.Remove(tensor);
+
+    public void Dispose()
+    {
+        Dispose(disposing: true);
+        GC.SuppressFinalize(this);
+    }
+
+    protected virtual void Dispose(bool disposing)
+    {
+        if (closed)
+            return;
+        if (current != this)
+            throw new InvalidOperationException("A TensorScope was closed before a scope opened inside it.");
+        closed = true;
+        current = outer;
+        foreach (Tensor tensor in owned)
+            tensor.Release();
+        owned.Clear();
+    }
+}

@@ -1,0 +1,75 @@
+using Mamba.Gpu;
+using NUnit.Framework;
+
+[assembly: Parallelizable(ParallelScope.Fixtures)]
+
+namespace Mamba.Tests;
+
+/// <summary>
+/// The devices tests run on, opened once. A device named in MAMBA_REQUIRE_DEVICES (comma separated) must be there; another
+/// that is absent is ignored. <c>cpu-128</c>, <c>cpu-256</c> and <c>cpu-512</c> are the host with vectors of that width
+/// (.NET emulates those the processor lacks).
+/// </summary>
+public static class TestDevices
+{
+    static readonly Dictionary<string, ComputeDevice> Opened = [];
+    static readonly string[] Required = (Environment.GetEnvironmentVariable("MAMBA_REQUIRE_DEVICES") ?? "").Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+
+    /// <summary>Every device a kernel is tested on.</summary>
+    public static readonly string[] All = ["cpu-128", "cpu-256", "cpu-512", "opencl:0", "ilgpu-cpu", "cuda:0"];
+
+    /// <summary>The devices that can do more than tiny shapes in a test's time.</summary>
+    public static readonly string[] Fast = ["cpu", "opencl:0", "cuda:0"];
+
+    public static ComputeDevice Open(string name)
+    {
+        lock (Opened)
+        {
+            if (Opened.TryGetValue(name, out ComputeDevice? device))
+                return device;
+            try
+            {
+                return Opened[name] = name.StartsWith("cpu-", StringComparison.Ordinal)
+                    ? new HostDevice(threads: 2, bits: int.Parse(name[4..]))
+                    : (ComputeDevice)Device.Open(name);
+            }
+            catch (MambaException e) when (!Required.Contains(name) && !Required.Contains(name.Split(':')[0]))
+            {
+                Assert.Ignore(e.Message);
+                throw;
+            }
+        }
+    }
+}
+
+/// <summary>Inputs and comparisons shared by tests.</summary>
+public static class TestData
+{
+    /// <summary>Uniform values in [low, high), the same for the same seed.</summary>
+    public static double[] Uniform(long count, int seed, double low = -1, double high = 1)
+    {
+        var random = new Random(seed);
+        double[] values = new double[count];
+        for (long i = 0; i < count; i++)
+            values[i] = low + (high - low) * random.NextDouble();
+        return values;
+    }
+
+    /// <summary>A tensor of <see cref="Uniform"/> values.</summary>
+    public static Tensor Random(Shape shape, DType dtype, Device device, int seed, double low = -1, double high = 1) =>
+        Tensor.From(Uniform(shape.Count, seed, low, high), shape, dtype, device);
+
+    /// <summary>The largest |actual − expected| divided by the largest |expected| (at least 1e-30). NaN counts as infinite.</summary>
+    public static double RelativeError(IReadOnlyList<double> actual, IReadOnlyList<double> expected)
+    {
+        Assert.That(actual, Has.Count.EqualTo(expected.Count));
+        double worst = 0, scale = 1e-30;
+        for (int i = 0; i < actual.Count; i++)
+        {
+            double difference = Math.Abs(actual[i] - expected[i]);
+            worst = double.IsNaN(difference) ? double.PositiveInfinity : Math.Max(worst, difference);
+            scale = Math.Max(scale, Math.Abs(expected[i]));
+        }
+        return worst / scale;
+    }
+}
