@@ -18,8 +18,8 @@ public static class GradCheck
         double Loss()
         {
             using var scope = new TensorScope();
-            Tensor[] outputs = function([.. values.Select((v, i) => Tensor.From(v, inputs[i].Shape, DType.Float64, device))]);
-            return outputs.Select((y, k) => y.ToDoubles().Select((v, j) => v * Weight(k, j)).Sum()).Sum();
+            Tensor[] ys = function([.. values.Select((v, i) => Tensor.From(v, inputs[i].Shape, DType.Float64, device))]);
+            return ys.Select((y, k) => y.ToDoubles().Select((v, j) => v * Weight(k, j)).Sum()).Sum();
         }
 
         double worst = 0;
