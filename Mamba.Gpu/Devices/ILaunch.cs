@@ -29,6 +29,12 @@ public interface ILauncher<V, M, T, I, G>
     /// <summary>The elements of an int32 tensor.</summary>
     I Ints(Tensor? tensor);
 
+    /// <summary>How many workers or teams with scratch of their own are worth having at the same time: the cores of the host, a few hundred on a device.</summary>
+    int Parallelism { get; }
+
+    /// <summary>Threads <see cref="RunTeams"/> gives a team for rows of <paramref name="width"/> elements: 1 on the host.</summary>
+    int TeamSize(long width);
+
     /// <summary>Runs <paramref name="kernel"/> with enough workers for <paramref name="items"/> independent items.</summary>
     /// <param name="kernel">The filled-in kernel.</param>
     /// <param name="items">Items, in elements: a device gets a thread for each (or fewer that stride), the host as many cores as the work is worth.</param>
@@ -36,5 +42,9 @@ public interface ILauncher<V, M, T, I, G>
     void Run<K>(K kernel, long items, long cost = 1) where K : struct, IKernel;
 
     /// <summary>Runs <paramref name="kernel"/> with a team for each of <paramref name="rows"/> rows of <paramref name="width"/> elements.</summary>
-    void RunTeams<K>(K kernel, long rows, long width) where K : struct, ITeamKernel<V, G>;
+    /// <param name="kernel">The filled-in kernel.</param>
+    /// <param name="rows">Rows; a team may do several.</param>
+    /// <param name="width">Elements of a row: a device gives a team that many threads, rounded up to a power of two, at most 256.</param>
+    /// <param name="most">Most teams, where each has scratch of its own.</param>
+    void RunTeams<K>(K kernel, long rows, long width, int most = int.MaxValue) where K : struct, ITeamKernel<V, G>;
 }

@@ -119,16 +119,23 @@ internal sealed class IlgpuDevice : ComputeDevice
             run(workers, workers, kernel);
         }
 
-        public void RunTeams<K>(K kernel, long rows, long width) where K : struct, ITeamKernel<V, GroupTeam<V, T>>
+        public void RunTeams<K>(K kernel, long rows, long width, int most = int.MaxValue) where K : struct, ITeamKernel<V, GroupTeam<V, T>>
         {
             if (rows == 0)
                 return;
             var run = (Action<KernelConfig, K>)device.kernels.GetOrAdd(typeof(K),
                 _ => device.accelerator.LoadStreamKernel<K>(KernelEntry.RunTeam<K, V, T>));
+            run(new KernelConfig((int)Math.Min(rows, Math.Min(most, MostTeams)), TeamSize(width)), kernel);
+        }
+
+        public int Parallelism => 512;
+
+        public int TeamSize(long width)
+        {
             int most = Math.Min(GroupTeam<V, T>.MaxSize, device.accelerator.MaxNumThreadsPerGroup), size = 1;
             while (size * 2 <= most && size < width)
                 size *= 2;
-            run(new KernelConfig((int)Math.Min(rows, MostTeams), size), kernel);
+            return size;
         }
     }
 }

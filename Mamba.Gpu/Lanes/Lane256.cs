@@ -170,18 +170,41 @@ public unsafe struct Lane256<T> : ILane<Lane256<T>, HostMemory<T>, T> where T : 
     public static Lane256<T> Log(Lane256<T> a) => typeof(T) == typeof(float) ? new(Vector256.Log(a.F)) : new(Vector256.Log(a.D));
 
     // log(1 + e) = 2 atanh(s), s = e / (2 + e) ≤ ⅓, by its series in s²
+    [MethodImpl(Inline)]
     public static Lane256<T> Log1p(Lane256<T> e)
     {
         if (typeof(T) == typeof(float))
         {
-            Vector256<float> s = e.F / (Vector256.Create(2f) + e.F), q = s * s, p = Vector256.Create(1f / 15);
-            for (int k = 13; k >= 1; k -= 2)
-                p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1f / k));
-            return new((s + s) * p);
+            Vector256<float> s = e.F / (Vector256.Create(2f) + e.F), q = s * s;
+            Vector256<float> p = Vector256.FusedMultiplyAdd(q, Vector256.Create(1f / 15), Vector256.Create(1f / 13));
+            p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1f / 11));
+            p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1f / 9));
+            p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1f / 7));
+            p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1f / 5));
+            p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1f / 3));
+            return new((s + s) * Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1f)));
         }
-        Vector256<double> s64 = e.D / (Vector256.Create(2d) + e.D), q64 = s64 * s64, p64 = Vector256.Create(1d / 33);
-        for (int k = 31; k >= 1; k -= 2)
-            p64 = Vector256.FusedMultiplyAdd(p64, q64, Vector256.Create(1d / k));
-        return new((s64 + s64) * p64);
+        return new(Log1p64(e.D));
+    }
+
+    static Vector256<double> Log1p64(Vector256<double> e)
+    {
+        Vector256<double> s = e / (Vector256.Create(2d) + e), q = s * s;
+        Vector256<double> p = Vector256.FusedMultiplyAdd(q, Vector256.Create(1d / 33), Vector256.Create(1d / 31));
+        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d / 29));
+        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d / 27));
+        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d / 25));
+        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d / 23));
+        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d / 21));
+        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d / 19));
+        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d / 17));
+        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d / 15));
+        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d / 13));
+        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d / 11));
+        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d / 9));
+        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d / 7));
+        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d / 5));
+        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d / 3));
+        return (s + s) * Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d));
     }
 }
