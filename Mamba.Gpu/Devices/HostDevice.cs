@@ -109,8 +109,8 @@ internal sealed unsafe class HostLauncher<V, T>(HostPool pool) : ILauncher<V, Ho
     public void Run<K>(K kernel, long items, long cost = 1) where K : struct, IKernel =>
         pool.Run(&Entry<K>, Unsafe.AsPointer(ref kernel), Workers(items * cost));
 
-    public void RunTeams<K>(K kernel, long rows, long width, int most = int.MaxValue) where K : struct, ITeamKernel<V, HostTeam<V, T>> =>
-        pool.Run(&TeamEntry<K>, Unsafe.AsPointer(ref kernel), Math.Min(most, Workers(rows * width)));
+    public void RunTeams<K>(K kernel, long rows, long width, long cost = 1, int most = int.MaxValue) where K : struct, ITeamKernel<V, HostTeam<V, T>> =>
+        pool.Run(&TeamEntry<K>, Unsafe.AsPointer(ref kernel), Math.Min(most, Workers(rows * width * cost)));
 
     public int Parallelism => pool.Size;
     public int TeamSize(long width) => 1;

@@ -45,6 +45,7 @@ public interface ILauncher<V, M, T, I, G>
     /// <param name="kernel">The filled-in kernel.</param>
     /// <param name="rows">Rows; a team may do several.</param>
     /// <param name="width">Elements of a row: a device gives a team that many threads, rounded up to a power of two, at most 256.</param>
+    /// <param name="cost">About how many elements' worth of simple work one element is.</param>
     /// <param name="most">Most teams, where each has scratch of its own.</param>
-    void RunTeams<K>(K kernel, long rows, long width, int most = int.MaxValue) where K : struct, ITeamKernel<V, G>;
+    void RunTeams<K>(K kernel, long rows, long width, long cost = 1, int most = int.MaxValue) where K : struct, ITeamKernel<V, G>;
 }

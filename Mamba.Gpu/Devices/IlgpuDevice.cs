@@ -119,7 +119,7 @@ internal sealed class IlgpuDevice : ComputeDevice
             run(workers, workers, kernel);
         }
 
-        public void RunTeams<K>(K kernel, long rows, long width, int most = int.MaxValue) where K : struct, ITeamKernel<V, GroupTeam<V, T>>
+        public void RunTeams<K>(K kernel, long rows, long width, long cost = 1, int most = int.MaxValue) where K : struct, ITeamKernel<V, GroupTeam<V, T>>
         {
             if (rows == 0)
                 return;
