@@ -161,8 +161,8 @@ public struct SelectiveScanBackward<PB, PC, V, M, T, G> : ITeamKernel<V, G>
         }
 
         int n = 0;
-        for (; n + 4 <= In.States; n += 4)
-            Tile<Pair<Pair<One<V, M, T>, V, M, T>, V, M, T>>(b, g, chunk, chunks, steps, d, lanes, home, stride, k, vectors, n);
+        for (; n + 2 <= In.States; n += 2)
+            Tile<Pair<One<V, M, T>, V, M, T>>(b, g, chunk, chunks, steps, d, lanes, home, stride, k, vectors, n);
         for (; n < In.States; n++)
             Tile<One<V, M, T>>(b, g, chunk, chunks, steps, d, lanes, home, stride, k, vectors, n);
 
