@@ -5,6 +5,9 @@ public abstract class ComputeDevice : Device
 {
     /// <summary>Runs <paramref name="launch"/> in <paramref name="dtype"/>.</summary>
     public abstract void Launch<L>(DType dtype, L launch) where L : struct, ILaunch;
+
+    /// <summary>Matrix product, the exception: host and devices have each their own.</summary>
+    internal abstract void Multiply(in MatMulProblem problem);
 }
 
 /// <summary>The one way from a tensor to a kernel.</summary>

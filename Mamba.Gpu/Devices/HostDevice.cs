@@ -61,6 +61,56 @@ public sealed unsafe class HostDevice : ComputeDevice
         where L : struct, ILaunch =>
         launch.On<V, HostMemory<T>, T, HostMemory<int>, HostTeam<V, T>>(new HostLauncher<V, T>(pool));
 
+    internal override void Multiply(in MatMulProblem problem)
+    {
+        switch (problem.C.DType, Bits)
+        {
+            case (DType.Float32, 512): Multiply<float, MatMulVector512<float>>(problem); break;
+            case (DType.Float32, 256): Multiply<float, MatMulVector256<float>>(problem); break;
+            case (DType.Float32, _): Multiply<float, MatMulVector128<float>>(problem); break;
+            case (DType.Float64, 512): Multiply<double, MatMulVector512<double>>(problem); break;
+            case (DType.Float64, 256): Multiply<double, MatMulVector256<double>>(problem); break;
+            case (DType.Float64, _): Multiply<double, MatMulVector128<double>>(problem); break;
+            default: throw new MambaException($"MatMul: no kernel for {problem.C.DType.Name()}.");
+        }
+    }
+
+    void Multiply<T, V>(in MatMulProblem problem)
+        where T : unmanaged, INumber<T>
+        where V : unmanaged, IMatMulVector<V, T>
+    {
+        const long WorthSharing = 100_000;      // multiply-adds
+        var arguments = new MatMulArgs<T>
+        {
+            A = Pointer(problem.A),
+            B = Pointer(problem.B),
+            C = Pointer(problem.C),
+            Bias = problem.Bias is null ? null : Pointer(problem.Bias),
+            M = problem.M,
+            N = problem.N,
+            K = problem.K,
+            TransA = problem.TransposeA,
+            TransB = problem.TransposeB,
+            Accumulate = problem.Accumulate,
+            Batch = problem.Batch,
+            StrideA = problem.StrideA,
+            StrideB = problem.StrideB,
+            StrideC = problem.StrideC,
+        };
+        int workers = problem.Batch * problem.M * problem.N * problem.K < WorthSharing ? 1 : Threads;
+        DeviceBuffer scratch = Memory.Rent(HostMatMul<T, V>.ScratchBytes(workers));
+        var kernel = new HostMatMul<T, V>(arguments, workers, ((HostBuffer)scratch).Pointer);
+        pool.Run(&MultiplyEntry<T, V>, &kernel, workers);
+        Memory.Return(scratch);
+
+        static T* Pointer(Tensor tensor) => (T*)((HostBuffer)tensor.Buffer).Pointer + tensor.Offset;
+    }
+
+    static void MultiplyEntry<T, V>(void* kernel, int index, int count)
+        where T : unmanaged, INumber<T>
+        where V : unmanaged, IMatMulVector<V, T> =>
+        Unsafe.AsRef<HostMatMul<T, V>>(kernel).Run(new Worker(index, count, strided: false));
+
     protected internal override DeviceBuffer Allocate(long bytes) => new HostBuffer(bytes);
 
     protected internal override void Upload(ReadOnlySpan<byte> source, DeviceBuffer target, long byteOffset) =>

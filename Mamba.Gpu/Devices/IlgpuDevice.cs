@@ -43,6 +43,53 @@ internal sealed class IlgpuDevice : ComputeDevice
         }
     }
 
+    internal override void Multiply(in MatMulProblem problem)
+    {
+        lock (gate)
+        {
+            if (problem.C.DType == DType.Float32)
+                Multiply<Scalar32, float>(problem);
+            else
+                Multiply<Scalar64, double>(problem);
+        }
+    }
+
+    void Multiply<V, T>(in MatMulProblem problem)
+        where V : unmanaged, ILane<V, DeviceMemory<T>, T>
+        where T : unmanaged
+    {
+        int side = DeviceMatMul.Side(accelerator.MaxNumThreadsPerGroup), tile = 4 * side;
+        long tilesM = (problem.M + tile - 1) / tile, tilesN = (problem.N + tile - 1) / tile, groups = problem.Batch * tilesM * tilesN;
+        if (groups > int.MaxValue)
+            throw new MambaException($"MatMul: ({problem.Batch}, {problem.M}, {problem.N}) needs {groups} tiles; {Name} runs {int.MaxValue} at most.");
+        var run = (Action<KernelConfig, DeviceMatMulArguments<T>>)kernels.GetOrAdd(typeof(DeviceMatMulArguments<T>),
+            _ => accelerator.LoadStreamKernel<DeviceMatMulArguments<T>>(DeviceMatMul.Run<V, T>));
+        run(new KernelConfig((int)groups, side * side), new DeviceMatMulArguments<T>
+        {
+            A = Elements<T>(problem.A),
+            B = Elements<T>(problem.B),
+            C = Elements<T>(problem.C),
+            Bias = Elements<T>(problem.Bias),
+            M = problem.M,
+            N = problem.N,
+            K = problem.K,
+            StrideA = problem.StrideA,
+            StrideB = problem.StrideB,
+            StrideC = problem.StrideC,
+            TransposeA = problem.TransposeA ? 1 : 0,
+            TransposeB = problem.TransposeB ? 1 : 0,
+            Accumulate = problem.Accumulate ? 1 : 0,
+            HasBias = problem.Bias is null ? 0 : 1,
+            Side = side,
+            TilesM = (int)tilesM,
+            TilesN = (int)tilesN,
+        });
+    }
+
+    ArrayView<E> Elements<E>(Tensor? tensor) where E : unmanaged => tensor is null || tensor.Count == 0
+        ? nothing.View.AsContiguous().Cast<E>()
+        : ((IlgpuBuffer)tensor.Buffer).View.Cast<E>().SubView(tensor.Offset, tensor.Count);
+
     protected internal override DeviceBuffer Allocate(long bytes) => new IlgpuBuffer(accelerator.Allocate1D<byte>(bytes));
 
     protected internal override void Upload(ReadOnlySpan<byte> source, DeviceBuffer target, long byteOffset)
@@ -102,12 +149,8 @@ internal sealed class IlgpuDevice : ComputeDevice
     {
         const int MostWorkers = 1 << 20, MostTeams = 1 << 16;
 
-        public DeviceMemory<T> Memory(Tensor? tensor) => new(Elements<T>(tensor));
-        public DeviceMemory<int> Ints(Tensor? tensor) => new(Elements<int>(tensor));
-
-        ArrayView<E> Elements<E>(Tensor? tensor) where E : unmanaged => tensor is null || tensor.Count == 0
-            ? device.nothing.View.AsContiguous().Cast<E>()
-            : ((IlgpuBuffer)tensor.Buffer).View.Cast<E>().SubView(tensor.Offset, tensor.Count);
+        public DeviceMemory<T> Memory(Tensor? tensor) => new(device.Elements<T>(tensor));
+        public DeviceMemory<int> Ints(Tensor? tensor) => new(device.Elements<int>(tensor));
 
         public void Run<K>(K kernel, long items, long cost = 1) where K : struct, IKernel
         {

@@ -1,0 +1,304 @@
+using System.Numerics;
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
+using System.Threading;
+
+namespace Mamba.Gpu;
+
+/// <summary>Matrix product on the host: C (m, n) = op(A) (m, k) · op(B) (k, n), see <see cref="MatMulArgs{T}"/>.</summary>
+/// <remarks>
+/// After Goto and van de Geijn, Anatomy of High-Performance Matrix Multiplication (2008), with fewer copies.
+/// <code>
+///   task      a block of rows × a block of columns of C, taken by whichever worker is free
+///     depth     k in equal pieces of at most 256
+///       A block   rows × depth, in L2: in place, or transposed into the worker's scratch
+///       panel     depth × two vectors of B, gathered into the worker's scratch, so in L1
+///         tile      6 × two vectors of C (12 × two with 32 registers), in registers
+/// </code>
+/// The panel is gathered by the worker that uses it: nothing is shared, so one launch does it all, and gathering
+/// once per row block costs no more than reading a shared copy from L3 would. A needs no copy when its rows run
+/// along k, because the tile only ever broadcasts single elements of it.
+/// <para>
+/// Bits: an element of C is a chain of fused multiply-adds along each depth piece, and pieces are added in order.
+/// Neither depends on tiles, tasks or workers, so the result is the same for any number of workers, and a row's
+/// result is the same whatever m is: generation and training agree to the bit.
+/// </para>
+/// </remarks>
+internal readonly unsafe struct HostMatMul<T, V> : IKernel where T : unmanaged, INumber<T> where V : unmanaged, IMatMulVector<V, T>
+{
+    // Hot from the first call: no tiers. Each in a method of its own, or the accumulators compete for registers with the caller's locals.
+    const MethodImplOptions Hot = MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining;
+    const long MaxDepth = 256;              // a panel of 16 floats: 16 KB, half an L1
+    const long BlockBytes = 256 * 1024;     // of A, half an L2
+    const long CopyColumns = 128;           // so many that copying A costs little against them
+    const long FewRows = 12;                // so few that a row-major B is read in place: a copy would cost as much as the work
+
+    readonly MatMulArgs<T> a;
+    readonly long depth, rowsPerTask, columnsPerTask, rowBlocks, columnBlocks;
+    readonly byte* scratch;
+
+    static long TileRows => V.Width * sizeof(T) == 64 ? 12 : 6;
+    static long PanelWidth => 2 * V.Width;
+    static long BlockElements => BlockBytes / sizeof(T) + BlockBytes / 4 / sizeof(T);   // with room for the padding of its rows
+    static long PanelElements => MaxDepth * PanelWidth;
+    static long TileElements => 12 * PanelWidth;
+    static long WorkerBytes => (BlockElements + PanelElements + TileElements) * sizeof(T);
+
+    /// <summary>Scratch for any product: a page for the task counter and alignment, then each worker's A block, B panel and tile.</summary>
+    public static long ScratchBytes(int workers) => 128 + workers * WorkerBytes;
+
+    /// <summary>Cuts the product into tasks. The kernel may then be run once, by <paramref name="workers"/> workers.</summary>
+    /// <param name="args">The product.</param>
+    /// <param name="workers">How many workers will run it; the result does not depend on it.</param>
+    /// <param name="scratch">At least <see cref="ScratchBytes"/> bytes that nothing else uses until the launch has ended.</param>
+    public HostMatMul(in MatMulArgs<T> args, int workers, void* scratch)
+    {
+        a = args;
+        this.scratch = (byte*)(((nint)scratch + 63) & ~63);
+        *(long*)this.scratch = 0;   // the next task
+        long pieces = Math.Max(1, Ceiling(a.K, MaxDepth));
+        depth = Math.Clamp(Ceiling(Ceiling(a.K, pieces), 16) * 16, 16, MaxDepth);
+        Cut(workers, out rowsPerTask, out columnsPerTask);
+        rowBlocks = Ceiling(a.M, rowsPerTask);
+        columnBlocks = Ceiling(a.N, columnsPerTask);
+    }
+
+    static long Ceiling(long x, long y) => (x + y - 1) / y;
+
+    // Takes the cut with the smallest Graham bound, total/workers + (1 − 1/workers)·task: what workers that take
+    // tasks as they become free need at most. Costs in cycles, of which only the ratios matter.
+    void Cut(int workers, out long rows, out long columns)
+    {
+        double perElementOfA = a.TransA ? 0.4 : 0.0, perElementOfB = a.TransB ? 0.4 : 0.2, best = double.MaxValue;
+        long mostRows = Math.Max(TileRows, BlockBytes / (Math.Max(depth, 16) * sizeof(T)) / TileRows * TileRows);
+        long rowTiles = Math.Max(1, Ceiling(a.M, TileRows)), panels = Math.Max(1, Ceiling(a.N, PanelWidth));
+        rows = columns = 1;
+        for (long r = Math.Max(1, Ceiling(a.M, mostRows)); ; r = Math.Min(2 * r, rowTiles))
+        {
+            long tileCount = Ceiling(rowTiles, r);
+            for (long c = 1; ; c = Math.Min(2 * c, panels))
+            {
+                long panelCount = Ceiling(panels, c), tasks = Ceiling(rowTiles, tileCount) * Ceiling(panels, panelCount) * a.Batch;
+                double m = Math.Min(tileCount * TileRows, a.M), n = panelCount * PanelWidth;
+                double task = 300 + Math.Max(a.K, 8) * (m * n / PanelWidth + m * perElementOfA + n * perElementOfB);
+                double bound = (tasks * task + (workers - 1) * task) / workers;
+                if (bound < best) (best, rows, columns) = (bound, tileCount * TileRows, panelCount * PanelWidth);
+                if (c >= panels || tasks > 16 * workers) break;
+            }
+            if (r >= rowTiles || r * a.Batch > 16 * workers) break;
+        }
+    }
+
+    /// <inheritdoc/>
+    [MethodImpl(Hot)]
+    public void Run(Worker worker)
+    {
+        long tasks = a.Batch * rowBlocks * columnBlocks;
+        T* own = (T*)(scratch + 64 + worker.Index * WorkerBytes);
+        for (long t; (t = Interlocked.Increment(ref *(long*)scratch) - 1) < tasks;)
+        {
+            long batch = t / (rowBlocks * columnBlocks), block = t % (rowBlocks * columnBlocks);
+            Task(batch, block / columnBlocks * rowsPerTask, block % columnBlocks * columnsPerTask, own);
+        }
+    }
+
+    // Rows i.. and columns j.. of batch item b.
+    [MethodImpl(Hot)]
+    void Task(long b, long i, long j, T* own)
+    {
+        T* A = a.A + b * a.StrideA, B = a.B + b * a.StrideB, C = a.C + b * a.StrideC + i * a.N;
+        long rows = Math.Min(rowsPerTask, a.M - i), end = Math.Min(j + columnsPerTask, a.N);
+        if (rows <= FewRows && !a.TransA)   // bound by reading B: walk its rows from end to end
+        {
+            for (; j < end; j += PanelWidth)
+                for (long p = 0; p == 0 || p < a.K; p += depth) Panel(A + i * a.K + p, a.K, rows, B, p, j, Math.Min(end - j, PanelWidth), C, own);
+            return;
+        }
+        for (long p = 0; p == 0 || p < a.K; p += depth)
+        {
+            T* block = A + i * a.K + p;
+            long lda = a.K;
+            if (a.TransA)
+            {
+                block = own;
+                lda = depth + 16;   // not a power of two: rows would share cache sets
+                Transpose(A + p * a.M + i, a.M, Math.Min(depth, a.K - p), rows, block, lda, ahead: V.Width * a.M);
+            }
+            else if (a.K > depth && end - j >= CopyColumns)   // long rows: often a power of two apart, in the same few cache sets
+            {
+                long k = Math.Min(depth, a.K - p);
+                block = own;
+                lda = depth + 16;
+                for (long x = 0; x < rows; x++) new ReadOnlySpan<T>(A + (i + x) * a.K + p, (int)k).CopyTo(new Span<T>(own + x * lda, (int)k));
+            }
+            for (long q = j; q < end; q += PanelWidth) Panel(block, lda, rows, B, p, q, Math.Min(end - q, PanelWidth), C, own);
+        }
+    }
+
+    // C[.., j..j+width] += A block · B[p.., j..j+width].
+    [MethodImpl(Hot)]
+    void Panel(T* block, long lda, long rows, T* B, long p, long j, long width, T* C, T* own)
+    {
+        long k = Math.Min(depth, a.K - p), ldb = width > V.Width ? PanelWidth : V.Width;
+        T* panel = own + BlockElements;
+        if (a.TransB)
+        {
+            for (long x = width; x < ldb; x++) for (long q = 0; q < k; q++) panel[q * ldb + x] = T.Zero;   // no stale NaNs or denormals: slow
+            for (long x = 0; x < width; x += V.Width) Transpose(B + (j + x) * a.K + p, a.K, Math.Min(V.Width, width - x), k, panel + x, ldb, ahead: PanelWidth * a.K);
+        }
+        else if (rows <= FewRows) { panel = B + p * a.N + j; ldb = a.N; }
+        else Gather(B + p * a.N + j, a.N, k, panel, ldb);
+
+        bool add = p > 0 || a.Accumulate;
+        T* bias = p > 0 || a.Bias == null ? null : a.Bias + j;
+        if (width > V.Width) Rows<WideRow<V, T>>(block, lda, rows, panel, ldb, k, C + j, width, add, bias, own + BlockElements + PanelElements);
+        else Rows<NarrowRow<V, T>>(block, lda, rows, panel, ldb, k, C + j, width, add, bias, own + BlockElements + PanelElements);
+    }
+
+    // Tiles down the rows. Columns short of a row's width go by way of the spare tile.
+    [MethodImpl(Hot)]
+    void Rows<R>(T* A, long lda, long rows, T* B, long ldb, long k, T* C, long width, bool add, T* bias, T* spare) where R : unmanaged, IMatMulRow<R, T>
+    {
+        for (long i = 0, count; i < rows; i += count, A += count * lda, C += count * a.N)
+        {
+            count = Math.Min(rows - i, TileRows);
+            T* to = width == R.Width ? C : spare;
+            long ldc = width == R.Width ? a.N : R.Width;
+            bool addHere = add && width == R.Width;
+            T* biasHere = width == R.Width ? bias : null;
+            if (Sse.IsSupported && k >= 64)   // C is needed when the tile is done
+                for (long x = 0; x < count; x++) { Sse.Prefetch0(to + x * ldc); Sse.Prefetch0(to + x * ldc + R.Width - 1); }
+            if (count == 12) Multiply12<R>(A, lda, B, ldb, k, to, ldc, addHere, biasHere);
+            else if (count > 2) Multiply6<R>(A, lda, count = Math.Min(count, 6), B, ldb, k, to, ldc, addHere, biasHere);
+            else Multiply2<R>(A, lda, count, B, ldb, k, to, ldc, addHere, biasHere);
+            if (width < R.Width) Copy(spare, R.Width, count, width, C, add, bias);
+        }
+    }
+
+    void Copy(T* spare, long lds, long rows, long columns, T* C, bool add, T* bias)
+    {
+        for (long i = 0; i < rows; i++)
+            for (long j = 0; j < columns; j++)
+            {
+                T sum = spare[i * lds + j];
+                if (add) sum += C[i * a.N + j];
+                if (bias != null) sum += bias[j];
+                C[i * a.N + j] = sum;
+            }
+    }
+
+    // The three tiles. With fewer rows than the tile has, the last row is computed again and dropped.
+    // Two rows take as long as one: four chains of multiply-adds just hide their latency.
+
+    [MethodImpl(Hot)]
+    static void Multiply2<R>(T* a, long lda, long rows, T* b, long ldb, long k, T* c, long ldc, bool add, T* bias) where R : unmanaged, IMatMulRow<R, T>
+    {
+        R c0 = default, c1 = default;
+        T* a1 = a + (rows - 1) * lda;
+        for (long p = 0; p < k; p++, b += ldb)
+        {
+            R row = R.Load(b);
+            R.MulAdd(a + p, row, ref c0); R.MulAdd(a1 + p, row, ref c1);
+        }
+        Finish(c0, c, add, bias);
+        if (rows > 1) Finish(c1, c + ldc, add, bias);
+    }
+
+    [MethodImpl(Hot)]
+    static void Multiply6<R>(T* a, long lda, long rows, T* b, long ldb, long k, T* c, long ldc, bool add, T* bias) where R : unmanaged, IMatMulRow<R, T>
+    {
+        R c0 = default, c1 = default, c2 = default, c3 = default, c4 = default, c5 = default;
+        T* a1 = a + lda, a2 = a1 + lda, a3 = rows > 3 ? a2 + lda : a, a4 = rows > 4 ? a3 + lda : a, a5 = rows > 5 ? a4 + lda : a;
+        for (long p = 0; p < k; p++, b += ldb)
+        {
+            R row = R.Load(b);
+            R.MulAdd(a + p, row, ref c0); R.MulAdd(a1 + p, row, ref c1); R.MulAdd(a2 + p, row, ref c2);
+            R.MulAdd(a3 + p, row, ref c3); R.MulAdd(a4 + p, row, ref c4); R.MulAdd(a5 + p, row, ref c5);
+        }
+        Finish(c0, c, add, bias); Finish(c1, c += ldc, add, bias); Finish(c2, c += ldc, add, bias);
+        if (rows > 3) Finish(c3, c += ldc, add, bias);
+        if (rows > 4) Finish(c4, c += ldc, add, bias);
+        if (rows > 5) Finish(c5, c + ldc, add, bias);
+    }
+
+    // 24 accumulators: for 32 registers. Twelve row pointers would not fit the 16 integer registers; two and five strides do.
+    [MethodImpl(Hot)]
+    static void Multiply12<R>(T* a, long lda, T* b, long ldb, long k, T* c, long ldc, bool add, T* bias) where R : unmanaged, IMatMulRow<R, T>
+    {
+        R c0 = default, c1 = default, c2 = default, c3 = default, c4 = default, c5 = default;
+        R c6 = default, c7 = default, c8 = default, c9 = default, c10 = default, c11 = default;
+        long lda2 = 2 * lda, lda3 = 3 * lda, lda4 = 4 * lda, lda5 = 5 * lda;
+        T* g = a + 6 * lda;
+        for (T* end = a + k; a < end; a++, g++, b += ldb)
+        {
+            R row = R.Load(b);
+            R.MulAdd(a + 0, row, ref c0); R.MulAdd(a + lda, row, ref c1); R.MulAdd(a + lda2, row, ref c2);
+            R.MulAdd(a + lda3, row, ref c3); R.MulAdd(a + lda4, row, ref c4); R.MulAdd(a + lda5, row, ref c5);
+            R.MulAdd(g + 0, row, ref c6); R.MulAdd(g + lda, row, ref c7); R.MulAdd(g + lda2, row, ref c8);
+            R.MulAdd(g + lda3, row, ref c9); R.MulAdd(g + lda4, row, ref c10); R.MulAdd(g + lda5, row, ref c11);
+        }
+        Finish(c0, c, add, bias); Finish(c1, c += ldc, add, bias); Finish(c2, c += ldc, add, bias); Finish(c3, c += ldc, add, bias);
+        Finish(c4, c += ldc, add, bias); Finish(c5, c += ldc, add, bias); Finish(c6, c += ldc, add, bias); Finish(c7, c += ldc, add, bias);
+        Finish(c8, c += ldc, add, bias); Finish(c9, c += ldc, add, bias); Finish(c10, c += ldc, add, bias); Finish(c11, c + ldc, add, bias);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static void Finish<R>(R sum, T* c, bool add, T* bias) where R : unmanaged, IMatMulRow<R, T>
+    {
+        if (add) sum = R.Add(sum, R.Load(c));
+        if (bias != null) sum = R.Add(sum, R.Load(bias));
+        R.Store(c, sum);
+    }
+
+    // to (rows, ld) ← from (rows, stride), whole vectors. The last may run past the row, by less than a vector: those columns are dropped later.
+    [MethodImpl(Hot)]
+    static void Gather(T* from, long stride, long rows, T* to, long ld)
+    {
+        for (long p = 0; p < rows; p++, from += stride, to += ld)
+        {
+            if (Sse.IsSupported) Sse.Prefetch1(from + ld);   // the next panel: the stride is too long for the hardware to see
+            V.Store(to, V.Load(from));
+            if (ld > V.Width) V.Store(to + V.Width, V.Load(from + V.Width));
+        }
+    }
+
+    // to[c·ld + r] ← from[r·stride + c] for r < rows, c < columns. Blocks of a vector's width of rows times one
+    // 128-bit block of columns: row 4i + q goes to block i of register q, and two rounds of zips (one for double) turn it.
+    [MethodImpl(Hot)]
+    static void Transpose(T* from, long stride, long rows, long columns, T* to, long ld, long ahead)
+    {
+        long lane = 16 / sizeof(T), quarter = V.Width / 4 * stride, r = 0;
+        for (; r + V.Width <= rows; r += V.Width)
+        {
+            T* source = from + r * stride, target = to + r;
+            long c = 0;
+            for (; c + lane <= columns; c += lane, source += lane, target += lane * ld)
+            {
+                if (Sse.IsSupported)   // in four steps all rows of the block that comes ahead, a cache line each
+                    for (long i = 0; i < Math.Max(1, V.Width / 4); i++) Sse.Prefetch1(source + ahead + (c / lane & 3) * quarter + i * stride);
+                if (sizeof(T) == 4)
+                {
+                    V r0 = V.LoadBlocks(source, 4 * stride), r1 = V.LoadBlocks(source + stride, 4 * stride);
+                    V r2 = V.LoadBlocks(source + 2 * stride, 4 * stride), r3 = V.LoadBlocks(source + 3 * stride, 4 * stride);
+                    V even = V.ZipLow(r0, r2), odd = V.ZipLow(r1, r3);
+                    V.Store(target, V.ZipLow(even, odd));
+                    V.Store(target + ld, V.ZipHigh(even, odd));
+                    even = V.ZipHigh(r0, r2);
+                    odd = V.ZipHigh(r1, r3);
+                    V.Store(target + 2 * ld, V.ZipLow(even, odd));
+                    V.Store(target + 3 * ld, V.ZipHigh(even, odd));
+                }
+                else
+                {
+                    V r0 = V.LoadBlocks(source, 2 * stride), r1 = V.LoadBlocks(source + stride, 2 * stride);
+                    V.Store(target, V.ZipLow(r0, r1));
+                    V.Store(target + ld, V.ZipHigh(r0, r1));
+                }
+            }
+            for (; c < columns; c++, source++, target += ld)
+                for (long i = 0; i < V.Width; i++) target[i] = source[i * stride];
+        }
+        for (; r < rows; r++)
+            for (long c = 0; c < columns; c++) to[c * ld + r] = from[r * stride + c];
+    }
+}
