@@ -4,7 +4,7 @@ namespace Mamba;
 /// ∂loss/∂x for every parameter and watched tensor. Those of one <see cref="ParameterSet"/> lie in one run of memory, laid
 /// out like the set. Made by <see cref="Tape.Backward(Tensor, Gradients?)"/> they live as long as the scope they were made in.
 /// </summary>
-public sealed class Gradients
+public sealed partial class Gradients
 {
     readonly Dictionary<Tensor, Tensor> byTensor = new(ReferenceEqualityComparer.Instance);
     readonly Dictionary<ParameterSet, Tensor> bySet = [];

@@ -1,0 +1,37 @@
+using System.Runtime.CompilerServices;
+
+namespace Mamba;
+
+/// <summary>What ops ask of their arguments besides the shape.</summary>
+internal static class Check
+{
+    /// <summary>Throws one clear line unless <paramref name="tensor"/> is absent or has the dtype and device of <paramref name="like"/>.</summary>
+    public static void Alike(string op, Tensor like, Tensor? tensor,
+        [CallerArgumentExpression(nameof(like))] string likeName = "", [CallerArgumentExpression(nameof(tensor))] string name = "")
+    {
+        if (tensor is null)
+            return;
+        if (tensor.DType != like.DType)
+            throw new MambaException($"{op}: {name} is {tensor.DType.Name()}; expected {like.DType.Name()}, as {likeName}.");
+        if (tensor.Device != like.Device)
+            throw new MambaException($"{op}: {name} is on {tensor.Device}; expected {like.Device}, where {likeName} is.");
+    }
+
+    /// <summary>Throws one clear line unless <paramref name="tensor"/> holds int32 on <paramref name="device"/>.</summary>
+    public static void Ints(string op, Tensor tensor, Device device, [CallerArgumentExpression(nameof(tensor))] string name = "")
+    {
+        if (tensor.DType != DType.Int32)
+            throw new MambaException($"{op}: {name} is {tensor.DType.Name()}; expected int32.");
+        if (tensor.Device != device)
+            throw new MambaException($"{op}: {name} is on {tensor.Device}; expected {device}.");
+    }
+
+    /// <summary>Throws one clear line unless <paramref name="tensor"/> has the axes named in <paramref name="axes"/>, or at least one if it starts with "…".</summary>
+    public static void Axes(string op, Tensor tensor, string axes, [CallerArgumentExpression(nameof(tensor))] string name = "")
+    {
+        int rank = axes.Split(',').Length;
+        bool any = axes.StartsWith('…');
+        if (any ? tensor.Shape.Rank < rank - 1 : tensor.Shape.Rank != rank)
+            throw new MambaException($"{op}: {name} has shape {tensor.Shape}; expected ({axes}).");
+    }
+}

@@ -1,0 +1,50 @@
+using Mamba.Gpu;
+
+namespace Mamba;
+
+public sealed partial class Gradients
+{
+    Tensor? norm;       // (norm, coefficient), left on the device by ClipNorm
+
+    /// <summary>
+    /// Scales the gradients of all parameters in place by min(1, max / (norm + 1e-6)), norm being their global L2 norm, as
+    /// PyTorch's clip_grad_norm_ does, and returns them. It waits for nothing: the norm stays on the device until <see cref="Norm"/> asks.
+    /// </summary>
+    public Gradients ClipNorm(double max)
+    {
+        if (!(max > 0))
+            throw new MambaException($"ClipNorm: the largest norm is {max}; expected more than 0.");
+        norm = NormAndCoefficient(max);
+        if (norm is not null)
+            foreach (Tensor flat in Flats)
+                GradientNormKernels.Scale(flat, norm);
+        return this;
+    }
+
+    /// <summary>
+    /// The global L2 norm of the gradients of all parameters; after <see cref="ClipNorm"/>, what it was before. Waits for
+    /// the device. Those of watched tensors do not count.
+    /// </summary>
+    public double Norm
+    {
+        get
+        {
+            if (norm is not null)
+                return norm.ToDoubles()[0];
+            using Tensor? result = NormAndCoefficient(double.MaxValue);
+            return result?.ToDoubles()[0] ?? 0;
+        }
+    }
+
+    Tensor? NormAndCoefficient(double max)
+    {
+        Tensor[] flats = [.. Flats];
+        if (flats.Length == 0)
+            return null;
+        foreach (Tensor flat in flats)
+            Check.Alike("ClipNorm", flats[0], flat, "the first set of parameters", "a set of parameters");
+        Tensor result = flats[0].Like(2);
+        GradientNormKernels.Norm(flats, max, result);
+        return result;
+    }
+}

@@ -1,0 +1,65 @@
+using Mamba.Gpu;
+
+namespace Mamba;
+
+public static partial class Ops
+{
+    /// <summary>
+    /// logits (…, v), targets int32 (…) → scalar: −log softmax(logits)[target], the mean over the targets that are not
+    /// ignored; 0, with zero gradients, if all are.
+    /// </summary>
+    /// <remarks>
+    /// Targets are not looked at on the host, so one that is neither ignoreIndex nor in 0 … classes − 1 cannot be reported:
+    /// it makes the loss, and the gradient of its row, NaN.
+    /// </remarks>
+    /// <param name="logits">Scores before the softmax.</param>
+    /// <param name="targets">The right class of each row.</param>
+    /// <param name="ignoreIndex">Rows with this target count for nothing.</param>
+    /// <param name="classes">The softmax is over this many first columns, for a vocabulary padded beyond it; all by default. The rest have gradient 0.</param>
+    public static Tensor CrossEntropy(Tensor logits, Tensor targets, int ignoreIndex = -100, int? classes = null)
+    {
+        int count = ExpectTargets("CrossEntropy", logits, targets, classes);
+        Tensor loss = logits.Like(new Shape()), lse = logits.Like(targets.Shape), scale = logits.Like(1);
+        CrossEntropyKernels.Forward(logits, targets, ignoreIndex, count, loss, lse, scale);
+        return Tape.Record("CrossEntropy", loss, [logits], dLoss =>
+        {
+            Tensor dLogits = logits.Like();
+            CrossEntropyKernels.Backward(logits, targets, ignoreIndex, count, lse, scale, dLoss, dLogits);
+            return [dLogits];
+        });
+    }
+
+    /// <summary>logits (…, v), targets int32 (…) → how many rows have their largest logit (the first of equals) at the target, of how many that are not ignored. Computed on the host.</summary>
+    public static (long Correct, long Counted) CountCorrect(Tensor logits, Tensor targets, int ignoreIndex = -100, int? classes = null)
+    {
+        int count = ExpectTargets("CountCorrect", logits, targets, classes), vocabulary = (int)logits.Shape[^1];
+        double[] values = logits.ToDoubles();
+        int[] expected = targets.ToArray<int>();
+        long correct = 0, counted = 0;
+        for (int row = 0; row < expected.Length; row++)
+        {
+            if (expected[row] == ignoreIndex)
+                continue;
+            counted++;
+            ReadOnlySpan<double> scores = values.AsSpan(row * vocabulary, count);
+            int best = 0;
+            for (int j = 1; j < count; j++)
+                if (scores[j] > scores[best])
+                    best = j;
+            if (best == expected[row])
+                correct++;
+        }
+        return (correct, counted);
+    }
+
+    static int ExpectTargets(string op, Tensor logits, Tensor targets, int? classes)
+    {
+        Check.Axes(op, logits, "…, v");
+        Check.Ints(op, targets, logits.Device);
+        Shape.Expect(op, targets, logits.Shape[..^1], $"It comes from logits {logits.Shape}");
+        long count = classes ?? logits.Shape[^1];
+        if (count < 1 || count > logits.Shape[^1])
+            throw new MambaException($"{op}: {count} classes; expected 1 to v={logits.Shape[^1]}, the last axis of logits {logits.Shape}.");
+        return checked((int)count);
+    }
+}

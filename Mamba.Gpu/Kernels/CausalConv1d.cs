@@ -1,0 +1,243 @@
+using System.Runtime.CompilerServices;
+
+namespace Mamba.Gpu;
+
+// pre[b,t,c] = bias[c] + Σ_j weight[c,j] · x[b, t−(k−1)+j, c],  y = silu(pre) or pre. Inputs before t = 0 come from the
+// state, the k inputs before this piece, or are 0. The weight comes transposed, (k, d), so that lanes are channels.
+//
+// The work is cut into blocks of time and of channels. A worker takes the channels of a block a lane at a time, and walks
+// a few steps of time with the last k inputs in registers: each input is loaded once, and memory is read row by row. On a
+// device a channel block is one channel, and the walk the whole time block.
+
+/// <summary>How the work of a convolution over (b, l, d) is cut. It changes no bit of a y or dx.</summary>
+public struct ConvGrid
+{
+    public long Batch, L, D;
+    public long TimeBlock, ChannelBlock;    // one item of a worker
+    public long Walk;                       // steps in which a lane is walked before the next lane's turn
+
+    public readonly long TimeBlocks => (L + TimeBlock - 1) / TimeBlock;
+    public readonly long ChannelBlocks => (D + ChannelBlock - 1) / ChannelBlock;
+    public readonly long Items => Batch * TimeBlocks * ChannelBlocks;
+
+    /// <summary>Blocks for a device (<paramref name="width"/> 1) or the host.</summary>
+    public static ConvGrid For(Shape x, long timeBlock, int width) => new()
+    {
+        Batch = x[0],
+        L = x[1],
+        D = x[2],
+        TimeBlock = timeBlock,
+        ChannelBlock = width == 1 ? 1 : 512,
+        Walk = width == 1 ? timeBlock : Math.Min(16, timeBlock),
+    };
+}
+
+/// <summary>y from x. x, y (b, l, d); weight (k, d); bias (d); state (b, k, d).</summary>
+public struct CausalConv1dForward<W, V, M, T> : IKernel
+    where W : struct, ITaps<W, V, M>
+    where V : unmanaged, ILane<V, M, T>
+    where M : struct, IMemory<T>
+    where T : unmanaged
+{
+    public M X, Weight, Bias, State, Y;
+    public int HasBias, HasState, Silu;
+    public ConvGrid Grid;
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public void Run(Worker worker)
+    {
+        M x = X, y = Y;
+        long d = Grid.D, l = Grid.L, walk = Grid.Walk, timeBlocks = Grid.TimeBlocks, channelBlocks = Grid.ChannelBlocks;
+        int silu = Silu;
+        Share share = worker.Share(Grid.Items);
+        for (long item = share.Start; item < share.End; item += share.Step)
+        {
+            long block = item / channelBlocks, b = block / timeBlocks;
+            long firstChannel = item % channelBlocks * Grid.ChannelBlock, endChannel = firstChannel + Grid.ChannelBlock;
+            long start = block % timeBlocks * Grid.TimeBlock, end = start + Grid.TimeBlock;
+            endChannel = endChannel < d ? endChannel : d;
+            end = end < l ? end : l;
+            for (long t0 = start; t0 < end; t0 += walk)
+            {
+                long t1 = t0 + walk < end ? t0 + walk : end;
+                for (long c = firstChannel; c < endChannel; c += V.Width)
+                {
+                    int lanes = Lanes.In(d - c);
+                    W weight = W.Load(Weight, c, d), window = default;
+                    V bias = HasBias != 0 ? V.Load(Bias, c) : V.Of(0);
+                    for (long t = t0 - W.Count + 1; t < t0; t++)
+                        if (t >= 0)
+                            W.Append(ref window, V.Load(x, (b * l + t) * d + c));
+                        else if (HasState != 0)
+                            W.Append(ref window, V.Load(State, (b * W.Count + W.Count + t) * d + c));
+                    long o = (b * l + t0) * d + c;
+                    for (long t = t0; t < t1; t++, o += d)
+                    {
+                        W.Append(ref window, V.Load(x, o));
+                        V pre = W.Dot(weight, window, bias);
+                        V.Store(y, o, silu != 0 ? pre * Lanes.Sigmoid<V, M, T>(pre) : pre, lanes);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// <summary>
+/// dx, and each block's sums of dweight and dbias. x, dy, dx (b, l, d); weight (k, d); bias (d); state, dState (b, k, d);
+/// partial (b · time blocks, k + 1, d), dbias last. With dpre = dy·silu′(pre):
+/// dx[s] = Σ_j weight[j]·dpre[s + (k−1) − j], so a walk goes k − 1 steps past its end, into dpre its neighbour sums up.
+/// </summary>
+public struct CausalConv1dBackward<W, V, M, T> : IKernel
+    where W : struct, ITaps<W, V, M>
+    where V : unmanaged, ILane<V, M, T>
+    where M : struct, IMemory<T>
+    where T : unmanaged
+{
+    public M X, Weight, Bias, State, DY, DX, DState, Partial;
+    public int HasBias, HasState, Silu;
+    public ConvGrid Grid;
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public void Run(Worker worker)
+    {
+        M x = X, dy = DY, dx = DX, partial = Partial;
+        long d = Grid.D, l = Grid.L, walk = Grid.Walk, timeBlocks = Grid.TimeBlocks, channelBlocks = Grid.ChannelBlocks;
+        int silu = Silu;
+        Share share = worker.Share(Grid.Items);
+        for (long item = share.Start; item < share.End; item += share.Step)
+        {
+            long block = item / channelBlocks, b = block / timeBlocks;
+            long firstChannel = item % channelBlocks * Grid.ChannelBlock, endChannel = firstChannel + Grid.ChannelBlock;
+            long start = block % timeBlocks * Grid.TimeBlock, end = start + Grid.TimeBlock;
+            endChannel = endChannel < d ? endChannel : d;
+            end = end < l ? end : l;
+            for (long t0 = start; t0 < end; t0 += walk)
+            {
+                long t1 = t0 + walk < end ? t0 + walk : end;
+                for (long c = firstChannel; c < endChannel; c += V.Width)
+                {
+                    int lanes = Lanes.In(d - c);
+                    long sums = block * (W.Count + 1) * d + c;
+                    W weight = W.Load(Weight, c, d), window = default, dPre = default, dWeight = default;
+                    V bias = HasBias != 0 ? V.Load(Bias, c) : V.Of(0), dBias = V.Of(0);
+                    if (t0 > start)
+                    {
+                        dWeight = W.Load(partial, sums, d);
+                        dBias = V.Load(partial, sums + W.Count * d);
+                    }
+                    for (long t = t0 - W.Count + 1; t < t0; t++)
+                        if (t >= 0)
+                            W.Append(ref window, V.Load(x, (b * l + t) * d + c));
+                        else if (HasState != 0)
+                            W.Append(ref window, V.Load(State, (b * W.Count + W.Count + t) * d + c));
+                    long past = t1 + W.Count - 1, o = (b * l + t0) * d + c;
+                    for (long t = t0; t < past; t++, o += d)
+                    {
+                        V g = V.Of(0);
+                        if (t < l)
+                        {
+                            W.Append(ref window, V.Load(x, o));
+                            g = V.Load(dy, o);
+                            if (silu != 0)
+                            {
+                                V pre = W.Dot(weight, window, bias), s = Lanes.Sigmoid<V, M, T>(pre);
+                                g *= s * V.Fma(pre, V.Of(1) - s, V.Of(1));
+                            }
+                            if (t < t1)
+                            {
+                                W.MulAdd(ref dWeight, window, g);
+                                dBias += g;
+                            }
+                        }
+                        W.Prepend(ref dPre, g);
+                        long s0 = t - W.Count + 1;          // the input whose last use was step t
+                        if (s0 >= t0)
+                            V.Store(dx, o - (W.Count - 1) * d, W.Dot(weight, dPre, V.Of(0)), lanes);
+                        else if (t0 == 0 && HasState != 0)          // s0 < 0: an input of the state
+                            V.Store(DState, (b * W.Count + W.Count + s0) * d + c, W.Dot(weight, dPre, V.Of(0)), lanes);
+                    }
+                    W.Store(partial, sums, d, dWeight, lanes);
+                    V.Store(partial, sums + W.Count * d, dBias, lanes);
+                }
+            }
+        }
+    }
+}
+
+/// <summary>One step: the state moves on by x, in place, and y is the convolution's newest value. x, y (b, d); weight (k, d); bias (d); state (b, k, d).</summary>
+public struct CausalConv1dOneStep<W, V, M, T> : IKernel
+    where W : struct, ITaps<W, V, M>
+    where V : unmanaged, ILane<V, M, T>
+    where M : struct, IMemory<T>
+    where T : unmanaged
+{
+    public M X, Weight, Bias, State, Y;
+    public int HasBias, Silu;
+    public long Batch, D;
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public void Run(Worker worker)
+    {
+        long d = D, groups = (d + V.Width - 1) / V.Width;
+        Share share = worker.Share(Batch * groups);
+        for (long item = share.Start; item < share.End; item += share.Step)
+        {
+            long b = item / groups, c = item % groups * V.Width, o = b * d + c, s = b * W.Count * d + c;
+            int lanes = Lanes.In(d - c);
+            W window = W.Load(State, s, d);
+            W.Append(ref window, V.Load(X, o));
+            W.Store(State, s, d, window, lanes);
+            V pre = W.Dot(W.Load(Weight, c, d), window, HasBias != 0 ? V.Load(Bias, c) : V.Of(0));
+            V.Store(Y, o, Silu != 0 ? pre * Lanes.Sigmoid<V, M, T>(pre) : pre, lanes);
+        }
+    }
+}
+
+/// <summary>The last k inputs of (previous ++ x), oldest first; zero where there are none. x (b, l, d); previous, state (b, k, d).</summary>
+public struct ConvStateAfter<V, M, T> : IKernel
+    where V : unmanaged, ILane<V, M, T>
+    where M : struct, IMemory<T>
+    where T : unmanaged
+{
+    public M X, Previous, State;
+    public int HasPrevious;
+    public long Batch, L, D, K;
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public void Run(Worker worker)
+    {
+        long groups = (D + V.Width - 1) / V.Width;
+        Share share = worker.Share(Batch * K * groups);
+        for (long item = share.Start; item < share.End; item += share.Step)
+        {
+            long c = item % groups * V.Width, row = item / groups, b = row / K, t = L - K + row % K;
+            V v = V.Of(0);
+            if (t >= 0)
+                v = V.Load(X, (b * L + t) * D + c);
+            else if (HasPrevious != 0)
+                v = V.Load(Previous, (b * K + K + t) * D + c);
+            V.Store(State, row * D + c, v, Lanes.In(D - c));
+        }
+    }
+}
+
+/// <summary>y[c, r] = x[r, c]. x (rows, columns), a few thousand elements at most.</summary>
+public struct TransposeSmall<M, T> : IKernel
+    where M : struct, IMemory<T>
+    where T : unmanaged
+{
+    public M X, Y;
+    public long Rows, Columns;
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public void Run(Worker worker)
+    {
+        M x = X, y = Y;
+        long rows = Rows, columns = Columns;
+        Share share = worker.Share(rows);
+        for (long r = share.Start; r < share.End; r += share.Step)
+            for (long c = 0; c < columns; c++)
+                y[c * rows + r] = x[r * columns + c];
+    }
+}

@@ -1,0 +1,191 @@
+using System.Numerics;
+
+namespace Mamba.Gpu;
+
+/// <summary>Launchers of the causal convolution. Weights come as the official checkpoint has them, (d, k).</summary>
+public static class CausalConv1dKernels
+{
+    /// <summary>The widest convolution there are kernels for.</summary>
+    public const int MostTaps = 8;
+
+    // Forward: any cut gives the same bits. 32 steps: the k − 1 loads before them are a tenth of the work.
+    const long TimeBlock = 32;
+
+    /// <summary>y (b, l, d)</summary>
+    public static void Forward(Tensor x, Tensor weight, Tensor? bias, Tensor? state, bool silu, Tensor y)
+    {
+        if (x.Count == 0)
+            return;
+        Tensor transposed = Transposed(weight);
+        x.Launch(new ForwardLaunch(x, transposed, bias, state, silu, y));
+        transposed.Dispose();
+    }
+
+    /// <summary>dx (b, l, d), dWeight (d, k), dBias (d), and dState (b, k, d) where there is a state.</summary>
+    public static void Backward(Tensor x, Tensor weight, Tensor? bias, Tensor? state, bool silu, Tensor dy, Tensor dx, Tensor dWeight, Tensor dBias, Tensor? dState)
+    {
+        dState?.Clear();        // its oldest entry was never read; and all of it, if there are no steps
+        if (x.Count == 0)
+        {
+            dWeight.Clear();
+            dBias.Clear();
+            return;
+        }
+        // About 1024 blocks at most; it depends on the problem alone, and with it the order of the sums.
+        long d = weight.Shape[0], k = weight.Shape[1], timeBlock = Math.Max(TimeBlock, (x.Shape[0] * x.Shape[1] / 1024 + TimeBlock - 1) / TimeBlock * TimeBlock);
+        Tensor transposed = Transposed(weight), partial = x.Like((x.Shape[0] * ((x.Shape[1] + timeBlock - 1) / timeBlock), k + 1, d)), sums = x.Like((k + 1, d));
+        x.Launch(new BackwardLaunch(x, transposed, bias, state, silu, dy, dx, dState, partial, timeBlock));
+        PartialKernels.Sum(partial, sums);
+        x.Launch(new TransposeLaunch(sums.Part(0, (k, d)), dWeight));
+        dBias.CopyFrom(sums.Part(k * d, d));
+        transposed.Dispose();
+        partial.Dispose();
+        sums.Dispose();
+    }
+
+    /// <summary>y (b, d); state (b, k, d) moves on in place.</summary>
+    public static void Step(Tensor x, Tensor state, Tensor weight, Tensor? bias, bool silu, Tensor y)
+    {
+        Tensor transposed = Transposed(weight);
+        x.Launch(new StepLaunch(x, state, transposed, bias, silu, y));
+        transposed.Dispose();
+    }
+
+    /// <summary>state (b, k, d): the last k inputs of (previous ++ x).</summary>
+    public static void StateAfter(Tensor x, Tensor? previous, Tensor state) => x.Launch(new StateLaunch(x, previous, state));
+
+    static Tensor Transposed(Tensor weight)
+    {
+        Tensor transposed = weight.Like((weight.Shape[1], weight.Shape[0]));
+        weight.Launch(new TransposeLaunch(weight, transposed));
+        return transposed;
+    }
+
+    readonly record struct TransposeLaunch(Tensor X, Tensor Y) : ILaunch
+    {
+        void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => on.Run(
+            new TransposeSmall<M, T> { X = on.Memory(X), Y = on.Memory(Y), Rows = X.Shape[0], Columns = X.Shape[1] }, X.Shape[0], X.Shape[1]);
+    }
+
+    readonly record struct StateLaunch(Tensor X, Tensor? Previous, Tensor State) : ILaunch
+    {
+        void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on)
+        {
+            long groups = (X.Shape[2] + V.Width - 1) / V.Width;
+            on.Run(new ConvStateAfter<V, M, T>
+            {
+                X = on.Memory(X),
+                Previous = on.Memory(Previous),
+                State = on.Memory(State),
+                HasPrevious = Previous is null ? 0 : 1,
+                Batch = X.Shape[0],
+                L = X.Shape[1],
+                D = X.Shape[2],
+                K = State.Shape[1],
+            }, X.Shape[0] * State.Shape[1] * groups, V.Width);
+        }
+    }
+
+    readonly record struct ForwardLaunch(Tensor X, Tensor Weight, Tensor? Bias, Tensor? State, bool Silu, Tensor Y) : ILaunch
+    {
+        void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => On<LastTap<V, M, T>, V, M, T, I, G>(Weight.Shape[0] - 1, on);
+
+        // Makes the list of taps one longer until it has as many as the weight.
+        void On<W, V, M, T, I, G>(long missing, ILauncher<V, M, T, I, G> on)
+            where W : struct, ITaps<W, V, M>
+            where V : unmanaged, ILane<V, M, T>
+            where M : struct, IMemory<T>
+            where T : unmanaged, INumberBase<T>
+            where I : struct, IMemory<int>
+            where G : struct, ITeam<V>
+        {
+            if (missing > 0)
+            {
+                On<Tap<W, V, M, T>, V, M, T, I, G>(missing - 1, on);
+                return;
+            }
+            var grid = ConvGrid.For(X.Shape, TimeBlock, V.Width);
+            on.Run(new CausalConv1dForward<W, V, M, T>
+            {
+                X = on.Memory(X),
+                Weight = on.Memory(Weight),
+                Bias = on.Memory(Bias),
+                State = on.Memory(State),
+                Y = on.Memory(Y),
+                HasBias = Bias is null ? 0 : 1,
+                HasState = State is null ? 0 : 1,
+                Silu = Silu ? 1 : 0,
+                Grid = grid,
+            }, grid.Items, X.Count / grid.Items);
+        }
+    }
+
+    readonly record struct BackwardLaunch(Tensor X, Tensor Weight, Tensor? Bias, Tensor? State, bool Silu, Tensor DY, Tensor DX, Tensor? DState, Tensor Partial, long Block) : ILaunch
+    {
+        void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => On<LastTap<V, M, T>, V, M, T, I, G>(Weight.Shape[0] - 1, on);
+
+        void On<W, V, M, T, I, G>(long missing, ILauncher<V, M, T, I, G> on)
+            where W : struct, ITaps<W, V, M>
+            where V : unmanaged, ILane<V, M, T>
+            where M : struct, IMemory<T>
+            where T : unmanaged, INumberBase<T>
+            where I : struct, IMemory<int>
+            where G : struct, ITeam<V>
+        {
+            if (missing > 0)
+            {
+                On<Tap<W, V, M, T>, V, M, T, I, G>(missing - 1, on);
+                return;
+            }
+            var grid = ConvGrid.For(X.Shape, Block, V.Width);
+            on.Run(new CausalConv1dBackward<W, V, M, T>
+            {
+                X = on.Memory(X),
+                Weight = on.Memory(Weight),
+                Bias = on.Memory(Bias),
+                State = on.Memory(State),
+                DY = on.Memory(DY),
+                DX = on.Memory(DX),
+                DState = on.Memory(DState),
+                Partial = on.Memory(Partial),
+                HasBias = Bias is null ? 0 : 1,
+                HasState = State is null ? 0 : 1,
+                Silu = Silu ? 1 : 0,
+                Grid = grid,
+            }, grid.Items, X.Count / grid.Items);
+        }
+    }
+
+    readonly record struct StepLaunch(Tensor X, Tensor State, Tensor Weight, Tensor? Bias, bool Silu, Tensor Y) : ILaunch
+    {
+        void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => On<LastTap<V, M, T>, V, M, T, I, G>(Weight.Shape[0] - 1, on);
+
+        void On<W, V, M, T, I, G>(long missing, ILauncher<V, M, T, I, G> on)
+            where W : struct, ITaps<W, V, M>
+            where V : unmanaged, ILane<V, M, T>
+            where M : struct, IMemory<T>
+            where T : unmanaged, INumberBase<T>
+            where I : struct, IMemory<int>
+            where G : struct, ITeam<V>
+        {
+            if (missing > 0)
+            {
+                On<Tap<W, V, M, T>, V, M, T, I, G>(missing - 1, on);
+                return;
+            }
+            long groups = (X.Shape[1] + V.Width - 1) / V.Width;
+            on.Run(new CausalConv1dOneStep<W, V, M, T>
+            {
+                X = on.Memory(X),
+                Weight = on.Memory(Weight),
+                Bias = on.Memory(Bias),
+                State = on.Memory(State),
+                Y = on.Memory(Y),
+                HasBias = Bias is null ? 0 : 1,
+                Silu = Silu ? 1 : 0,
+                Batch = X.Shape[0],
+                D = X.Shape[1],
+            }, X.Shape[0] * groups, 4 * V.Width);
+        }
+    }
+}

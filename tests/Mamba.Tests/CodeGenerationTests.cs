@@ -1,0 +1,128 @@
+using System.Reflection;
+using ILGPU;
+using ILGPU.Algorithms;
+using ILGPU.Backends.EntryPoints;
+using ILGPU.Backends.PTX;
+using ILGPU.Runtime;
+using ILGPU.Runtime.Cuda;
+using Mamba.Gpu;
+using NUnit.Framework;
+
+namespace Mamba.Tests;
+
+/// <summary>
+/// Every kernel there is compiles for a GPU, without one: each struct of Mamba.Gpu that is an IKernel or an ITeamKernel is
+/// closed with the types a device has, by the names of its type parameters, and compiled to PTX. A new kernel needs no line here.
+/// </summary>
+public class CodeGenerationTests
+{
+    /// <summary>Kernels that may use local memory, each with its reason.</summary>
+    static readonly Dictionary<string, string> LocalMemoryAllowed = [];
+
+    /// <summary>Closings of parameters other than V, M, T, I, G and F, by the interface they are bound to. The first of them has to suffice for a struct inside a struct.</summary>
+    static readonly Dictionary<Type, Func<Types, Type[]>> Others = new()
+    {
+        [typeof(ITaps<,,>)] = t => [Taps(t, 1), Taps(t, 4), Taps(t, 8)],
+    };
+
+    /// <summary>What one element type stands for on a device.</summary>
+    public sealed record Types(Type V, Type M, Type T, Type I, Type G);
+
+    static readonly Types[] Elements =
+    [
+        new(typeof(Scalar32), typeof(DeviceMemory<float>), typeof(float), typeof(DeviceMemory<int>), typeof(GroupTeam<Scalar32, float>)),
+        new(typeof(Scalar64), typeof(DeviceMemory<double>), typeof(double), typeof(DeviceMemory<int>), typeof(GroupTeam<Scalar64, double>)),
+    ];
+
+    static Type Taps(Types t, int count) => count == 1
+        ? typeof(LastTap<,,>).MakeGenericType(t.V, t.M, t.T)
+        : typeof(Tap<,,,>).MakeGenericType(Taps(t, count - 1), t.V, t.M, t.T);
+
+    static IEnumerable<Type> Structs => typeof(ComputeDevice).Assembly.GetTypes().Where(t => t.IsValueType);
+
+    static bool Implements(Type type, Type definition) => type.GetInterfaces().Any(i => i == definition || i.IsGenericType && i.GetGenericTypeDefinition() == definition);
+
+    static bool IsKernel(Type type) => Implements(type, typeof(IKernel)) || Implements(type, typeof(ITeamKernel<,>));
+
+    static IEnumerable<TestCaseData> Kernels()
+    {
+        foreach (Type definition in Structs.Where(IsKernel).OrderBy(t => t.Name, StringComparer.Ordinal))
+            foreach (Types types in Elements)
+                foreach ((Type? closed, string? problem) in Close(definition, types))
+                    yield return new TestCaseData(closed, problem).SetArgDisplayNames(closed is null ? NameOf(definition) : NameOf(closed), types.T.Name);
+    }
+
+    // Every way to close a definition; or one problem.
+    static (Type? Closed, string? Problem)[] Close(Type definition, Types types)
+    {
+        if (!definition.IsGenericTypeDefinition)
+            return [(definition, null)];
+        IEnumerable<Type[]> ways = [[]];
+        foreach (Type parameter in definition.GetGenericArguments())
+        {
+            Type[] choices = Choices(parameter, types);
+            if (choices.Length == 0)
+                return [(null, $"{NameOf(definition)}: nothing is known to stand for the type parameter {parameter.Name}; name its interface in CodeGenerationTests.Others.")];
+            ways = [.. ways.SelectMany(way => choices.Select(choice => (Type[])[.. way, choice]))];
+        }
+        return [.. ways.Select(way => ((Type?)definition.MakeGenericType(way), (string?)null))];
+    }
+
+    static Type[] Choices(Type parameter, Types types) => parameter.Name switch
+    {
+        "V" => [types.V],
+        "M" => [types.M],
+        "T" => [types.T],
+        "I" => [types.I],
+        "G" => [types.G],
+        // A function: every one there is.
+        "F" => [.. parameter.GetGenericParameterConstraints().Where(c => c.IsGenericType).SelectMany(c => Structs
+            .Where(s => Implements(s, c.GetGenericTypeDefinition())).SelectMany(s => Close(s, types)).Select(s => s.Closed!))],
+        _ => [.. parameter.GetGenericParameterConstraints().Where(c => c.IsGenericType && Others.ContainsKey(c.GetGenericTypeDefinition()))
+            .SelectMany(c => Others[c.GetGenericTypeDefinition()](types))],
+    };
+
+    static string NameOf(Type type)
+    {
+        string name = type.Name.Split('`')[0];
+        if (type.IsGenericType && typeof(LastTap<,,>) != type.GetGenericTypeDefinition() && !type.IsGenericTypeDefinition)
+        {
+            string[] inner = [.. type.GetGenericArguments().Where(a => a.IsGenericType && a.Assembly == typeof(ComputeDevice).Assembly
+                && !Implements(a, typeof(IMemory<>)) && !Implements(a, typeof(ITeam<>))).Select(NameOf)];
+            if (inner.Length > 0)
+                name += $"<{string.Join(", ", inner)}>";
+        }
+        return name;
+    }
+
+    [TestCaseSource(nameof(Kernels))]
+    public void Every_kernel_compiles_for_a_GPU(Type? kernel, string? problem)
+    {
+        Assert.That(problem, Is.Null);
+        string ptx = CompilePtx(kernel!);
+        Assert.That(ptx, Does.Contain(".entry"));
+        if (!LocalMemoryAllowed.ContainsKey(kernel!.Name.Split('`')[0]))
+            Assert.That(ptx, Does.Not.Contain(".local "), "A kernel keeps what it computes with in registers.");
+    }
+
+    [Test]
+    public void There_are_kernels_of_both_kinds()
+    {
+        Assert.That(Structs.Count(t => Implements(t, typeof(IKernel))), Is.GreaterThan(5));
+        Assert.That(Structs.Count(t => Implements(t, typeof(ITeamKernel<,>))), Is.GreaterThan(5));
+    }
+
+    static string CompilePtx(Type kernel)
+    {
+        Type? team = Array.Find(kernel.GetInterfaces(), i => i.IsGenericType && i.GetGenericTypeDefinition() == typeof(ITeamKernel<,>));
+        MethodInfo Entry(string name) => typeof(KernelEntry).GetMethod(name, BindingFlags.Static | BindingFlags.Public | BindingFlags.NonPublic)!;
+        EntryPointDescription entry = team is null
+            ? EntryPointDescription.FromImplicitlyGroupedKernel(Entry(nameof(KernelEntry.Run)).MakeGenericMethod(kernel))
+            : EntryPointDescription.FromExplicitlyGroupedKernel(Entry("RunTeam").MakeGenericMethod(kernel,
+                team.GetGenericArguments()[0], team.GetGenericArguments()[0] == typeof(Scalar32) ? typeof(float) : typeof(double)));
+        // A failed compilation spoils its context for all that follow, so each kernel has its own.
+        using Context context = Context.Create(b => b.EnableAlgorithms().Optimize(OptimizationLevel.O2));
+        using var backend = new PTXBackend(context, CudaArchitecture.SM_80, new CudaInstructionSet(7, 8), null!);
+        return ((PTXCompiledKernel)backend.Compile(entry, new KernelSpecialization())).PTXAssembly;
+    }
+}
