@@ -1,0 +1,236 @@
+using System.Buffers.Binary;
+using System.Runtime.InteropServices;
+using System.Text.Json;
+using Microsoft.Win32.SafeHandles;
+
+namespace Mamba;
+
+/// <summary>
+/// A safetensors file open for reading: eight bytes of header length, a JSON header that names each tensor's dtype, shape
+/// and place, then the values. The header is checked in full before anything is read, with the format's own rules: every
+/// byte of the data belongs to exactly one tensor. Nothing is allocated that the length of the file does not vouch for.
+/// <see href="https://github.com/huggingface/safetensors"/>
+/// </summary>
+public sealed class Safetensors : IDisposable
+{
+    const long LongestHeader = 100_000_000;         // the format's own limit
+
+    readonly SafeFileHandle file;
+    readonly long dataStart;
+    readonly Dictionary<string, SafetensorsEntry> byName = new(StringComparer.Ordinal);
+    readonly Dictionary<string, string> metadata = new(StringComparer.Ordinal);
+
+    Safetensors(string path, SafeFileHandle file)
+    {
+        Path = path;
+        this.file = file;
+        long length = RandomAccess.GetLength(file);
+        Span<byte> prefix = stackalloc byte[8];
+        if (length < 8)
+            throw Bad($"it is {length} bytes long; a safetensors file starts with 8 bytes of header length");
+        ReadExactly(prefix, 0);
+        ulong headerLength = BinaryPrimitives.ReadUInt64LittleEndian(prefix);
+        if (headerLength > LongestHeader || (long)headerLength > length - 8)
+            throw Bad($"its header would be {headerLength} bytes long, but the file has {length}: it is truncated or not a safetensors file");
+        byte[] header = new byte[headerLength];
+        ReadExactly(header, 8);
+        dataStart = 8 + header.Length;
+        Parse(header, length - dataStart);
+    }
+
+    /// <summary>Where the file is.</summary>
+    public string Path { get; }
+
+    /// <summary>The tensors, in the order of their places in the file.</summary>
+    public IReadOnlyList<SafetensorsEntry> Entries { get; private set; } = [];
+
+    /// <summary>Free-form strings that the writer left.</summary>
+    public IReadOnlyDictionary<string, string> Metadata => metadata;
+
+    /// <summary>Opens a file and checks its header.</summary>
+    /// <exception cref="MambaException">The file is missing, truncated or not what it claims to be.</exception>
+    public static Safetensors Open(string path)
+    {
+        SafeFileHandle? handle = null;
+        try
+        {
+            handle = File.OpenHandle(path);
+            return new Safetensors(path, handle);
+        }
+        catch (Exception e)
+        {
+            handle?.Dispose();
+            throw e switch
+            {
+                FileNotFoundException or DirectoryNotFoundException => new MambaException($"{path}: there is no such file.", e),
+                IOException or UnauthorizedAccessException => new MambaException($"{path}: cannot be read: {e.Message}", e),
+                JsonException or InvalidOperationException => new MambaException($"{path}: the header is not the JSON of a safetensors file: {OneLine(e.Message)}", e),
+                _ => e,
+            };
+        }
+    }
+
+    /// <summary>Whether there is a tensor of that name.</summary>
+    public bool Contains(string name) => byName.ContainsKey(name);
+
+    /// <summary>The tensor of that name.</summary>
+    public SafetensorsEntry this[string name] => byName.TryGetValue(name, out SafetensorsEntry? entry)
+        ? entry
+        : throw Bad($"there is no tensor {Quote(name)} in it");
+
+    /// <summary>The values of a tensor of any dtype as float32, rounded to nearest where the file has more digits.</summary>
+    public float[] ReadFloats(string name) => this[name].Type switch
+    {
+        "F32" => Read<float, float>(name, x => x),
+        "F64" => Read<double, float>(name, x => (float)x),
+        "F16" => Read<Half, float>(name, x => (float)x),
+        "BF16" => Read<ushort, float>(name, Widen),
+        "I32" => Read<int, float>(name, x => x),
+        _ => Read<long, float>(name, x => x),
+    };
+
+    /// <summary>The values of a tensor of any dtype as float64; exact, but for integers beyond 2^53.</summary>
+    public double[] ReadDoubles(string name) => this[name].Type switch
+    {
+        "F32" => Read<float, double>(name, x => x),
+        "F64" => Read<double, double>(name, x => x),
+        "F16" => Read<Half, double>(name, x => (double)x),
+        "BF16" => Read<ushort, double>(name, x => Widen(x)),
+        "I32" => Read<int, double>(name, x => x),
+        _ => Read<long, double>(name, x => x),
+    };
+
+    /// <summary>The values of an integer tensor.</summary>
+    public long[] ReadLongs(string name) => this[name].Type switch
+    {
+        "I32" => Read<int, long>(name, x => x),
+        "I64" => Read<long, long>(name, x => x),
+        string other => throw Bad($"{Quote(name)} is {other}; integers were asked for"),
+    };
+
+    public void Dispose() => file.Dispose();
+
+    // ---- header ----------------------------------------------------------------------------------
+
+    void Parse(byte[] header, long dataLength)
+    {
+        using JsonDocument document = JsonDocument.Parse(header, new JsonDocumentOptions { AllowDuplicateProperties = false });
+        if (document.RootElement.ValueKind != JsonValueKind.Object)
+            throw Bad("the header is not a JSON object");
+        var entries = new List<(SafetensorsEntry Entry, long End)>();
+        foreach (JsonProperty property in document.RootElement.EnumerateObject())
+        {
+            if (property.NameEquals("__metadata__"))
+                ParseMetadata(property.Value);
+            else
+                entries.Add(ParseEntry(property.Name, property.Value, dataLength));
+        }
+        entries.Sort((a, b) => (a.Entry.Start, a.End).CompareTo((b.Entry.Start, b.End)));
+        long position = 0;
+        foreach ((SafetensorsEntry entry, long end) in entries)
+        {
+            if (entry.Start != position)
+                throw Bad($"{Quote(entry.Name)} starts at byte {entry.Start}, but {(entry.Start < position ? "it overlaps the tensor before it, which ends" : "the tensor before it ends")} at {position}");
+            position = end;
+            byName.Add(entry.Name, entry);
+        }
+        if (position != dataLength)
+            throw Bad($"its tensors end at byte {position} of the data, but there are {dataLength}");
+        Entries = [.. entries.Select(e => e.Entry)];
+    }
+
+    void ParseMetadata(JsonElement element)
+    {
+        if (element.ValueKind != JsonValueKind.Object)
+            throw Bad("__metadata__ is not a JSON object of strings");
+        foreach (JsonProperty property in element.EnumerateObject())
+            metadata[property.Name] = property.Value.ValueKind == JsonValueKind.String
+                ? property.Value.GetString()!
+                : throw Bad("__metadata__ is not a JSON object of strings");
+    }
+
+    (SafetensorsEntry Entry, long End) ParseEntry(string name, JsonElement element, long dataLength)
+    {
+        if (element.ValueKind != JsonValueKind.Object
+            || !element.TryGetProperty("dtype", out JsonElement dtype) || dtype.ValueKind != JsonValueKind.String
+            || !element.TryGetProperty("shape", out JsonElement shape) || shape.ValueKind != JsonValueKind.Array
+            || !element.TryGetProperty("data_offsets", out JsonElement offsets) || offsets.ValueKind != JsonValueKind.Array || offsets.GetArrayLength() != 2)
+            throw Bad($"the header's entry for {Quote(name)} lacks a dtype, a shape or two data_offsets");
+        string type = dtype.GetString()!;
+        int size = SafetensorsEntry.SizeOf(type);
+        if (size == 0)
+            throw Bad($"{Quote(name)} has dtype {Quote(type)}; F64, F32, F16, BF16, I64 and I32 can be read");
+        long[] extents = new long[shape.GetArrayLength()];
+        UInt128 bytes = (UInt128)size;
+        for (int i = 0; i < extents.Length; i++)
+        {
+            extents[i] = Number(shape[i], name, "shape");
+            bytes *= (UInt128)extents[i];
+            if (bytes > long.MaxValue)
+                throw Bad($"the shape of {Quote(name)} has more elements than can be counted");
+        }
+        long start = Number(offsets[0], name, "data_offsets"), end = Number(offsets[1], name, "data_offsets");
+        if (start > end || end > dataLength)
+            throw Bad($"{Quote(name)} lies at bytes {start} to {end} of the data, but there are {dataLength}{(start <= end ? ": the file is truncated" : "")}");
+        if ((UInt128)(end - start) != bytes)
+            throw Bad($"{Quote(name)} has {end - start} bytes; its dtype {type} and shape need {bytes}");
+        return (new SafetensorsEntry(name, type, new Shape(extents), start), end);
+    }
+
+    long Number(JsonElement element, string name, string what) =>
+        element.ValueKind == JsonValueKind.Number && element.TryGetInt64(out long value) && value >= 0
+            ? value
+            : throw Bad($"{what} of {Quote(name)} holds {Quote(element.GetRawText())}; expected integers from 0");
+
+    // ---- values ----------------------------------------------------------------------------------
+
+    TTo[] Read<TFrom, TTo>(string name, Func<TFrom, TTo> convert) where TFrom : unmanaged
+    {
+        SafetensorsEntry entry = this[name];
+        long count = entry.Shape.Count;
+        if (count > Array.MaxLength)
+            throw Bad($"{Quote(name)} has {count} elements; an array holds at most {Array.MaxLength}");
+        TTo[] values = new TTo[count];
+        TFrom[] piece = new TFrom[Math.Min(count, 65536)];
+        int size = Marshal.SizeOf<TFrom>();
+        for (long done = 0; done < count; done += piece.Length)
+        {
+            Span<TFrom> part = piece.AsSpan(0, (int)Math.Min(piece.Length, count - done));
+            ReadExactly(MemoryMarshal.AsBytes(part), dataStart + entry.Start + done * size);
+            for (int i = 0; i < part.Length; i++)
+                values[done + i] = convert(part[i]);
+        }
+        return values;
+    }
+
+    static float Widen(ushort bfloat16) => BitConverter.UInt32BitsToSingle((uint)bfloat16 << 16);
+
+    void ReadExactly(Span<byte> target, long offset)
+    {
+        try
+        {
+            for (int done = 0; done < target.Length;)
+            {
+                int read = RandomAccess.Read(file, target[done..], offset + done);
+                if (read == 0)
+                    throw Bad("it became shorter while it was read");
+                done += read;
+            }
+        }
+        catch (IOException e)
+        {
+            throw new MambaException($"{Path}: cannot be read: {e.Message}", e);
+        }
+    }
+
+    MambaException Bad(string what) => new($"{Path}: {what}.");
+
+    /// <summary>A name out of a file, fit for a message: in quotes, on one line, not too long.</summary>
+    internal static string Quote(string name) => $"'{OneLine(name)}'";
+
+    static string OneLine(string text)
+    {
+        string line = string.Concat((text.Length > 120 ? text[..120] + "…" : text).Select(c => char.IsControl(c) || char.IsSurrogate(c) ? '?' : c));
+        return line.TrimEnd('.');
+    }
+}

@@ -1,0 +1,102 @@
+using System.Buffers;
+using System.Runtime.InteropServices;
+using System.Text.Json;
+
+namespace Mamba;
+
+/// <summary>
+/// Gathers tensors and writes them as one safetensors file, all or nothing: the file appears under its name when every
+/// byte is on the disk. Wider dtypes come first, so that each tensor starts on a multiple of its element size.
+/// </summary>
+public sealed class SafetensorsWriter
+{
+    readonly List<Part> parts = [];
+    readonly HashSet<string> names = new(StringComparer.Ordinal) { "__metadata__" };
+
+    sealed record Part(string Name, string Type, Shape Shape, long Bytes, Action<Stream> Write);
+
+    /// <summary>Free-form strings that go into the header.</summary>
+    public IDictionary<string, string> Metadata { get; } = new Dictionary<string, string>(StringComparer.Ordinal);
+
+    /// <summary>Adds a tensor; T is float, double, int or long. The array is read when the file is written.</summary>
+    public void Add<T>(string name, Shape shape, T[] values) where T : unmanaged
+    {
+        string type = typeof(T) == typeof(float) ? "F32"
+            : typeof(T) == typeof(double) ? "F64"
+            : typeof(T) == typeof(int) ? "I32"
+            : typeof(T) == typeof(long) ? "I64"
+            : throw new MambaException($"safetensors: {name} is of {typeof(T).Name}; float, double, int and long can be written.");
+        if (values.Length != shape.Count)
+            throw new MambaException($"safetensors: {name} has {values.Length} values; its shape {shape} needs {shape.Count}.");
+        if (!names.Add(name))
+            throw new MambaException($"safetensors: the name {Safetensors.Quote(name)} is taken.");
+        parts.Add(new Part(name, type, shape, values.LongLength * SafetensorsEntry.SizeOf(type), stream => Write(stream, values)));
+    }
+
+    /// <summary>Adds a copy of a tensor's values.</summary>
+    public void Add(string name, Tensor tensor)
+    {
+        switch (tensor.DType)
+        {
+            case DType.Float32: Add(name, tensor.Shape, tensor.ToArray<float>()); break;
+            case DType.Float64: Add(name, tensor.Shape, tensor.ToArray<double>()); break;
+            default: Add(name, tensor.Shape, tensor.ToArray<int>()); break;
+        }
+    }
+
+    /// <summary>Writes the file, in place of one that may be there.</summary>
+    public void Save(string path)
+    {
+        Part[] ordered = [.. parts.OrderByDescending(part => SafetensorsEntry.SizeOf(part.Type))];       // OrderBy is stable
+        byte[] header = Header(ordered);
+        AtomicFile.Write(path, stream =>
+        {
+            stream.Write(BitConverter.GetBytes((ulong)header.Length));
+            stream.Write(header);
+            foreach (Part part in ordered)
+                part.Write(stream);
+        });
+    }
+
+    byte[] Header(Part[] ordered)
+    {
+        var buffer = new ArrayBufferWriter<byte>();
+        using (var json = new Utf8JsonWriter(buffer))
+        {
+            json.WriteStartObject();
+            if (Metadata.Count > 0)
+            {
+                json.WriteStartObject("__metadata__");
+                foreach ((string key, string value) in Metadata.OrderBy(pair => pair.Key, StringComparer.Ordinal))
+                    json.WriteString(key, value);
+                json.WriteEndObject();
+            }
+            long start = 0;
+            foreach (Part part in ordered)
+            {
+                json.WriteStartObject(part.Name);
+                json.WriteString("dtype", part.Type);
+                json.WriteStartArray("shape");
+                foreach (long extent in part.Shape.ToArray())
+                    json.WriteNumberValue(extent);
+                json.WriteEndArray();
+                json.WriteStartArray("data_offsets");
+                json.WriteNumberValue(start);
+                json.WriteNumberValue(start += part.Bytes);
+                json.WriteEndArray();
+                json.WriteEndObject();
+            }
+            json.WriteEndObject();
+        }
+        while (buffer.WrittenCount % 8 != 0)
+            buffer.Write(" "u8);
+        return buffer.WrittenSpan.ToArray();
+    }
+
+    static void Write<T>(Stream stream, T[] values) where T : unmanaged
+    {
+        const int Piece = 1 << 20;
+        for (int done = 0; done < values.Length; done += Piece)
+            stream.Write(MemoryMarshal.AsBytes(values.AsSpan(done, Math.Min(Piece, values.Length - done))));
+    }
+}

@@ -1,0 +1,18 @@
+namespace Mamba;
+
+/// <summary>Sequences for one step.</summary>
+/// <param name="Tokens">(b, l), row-major: what the model reads.</param>
+/// <param name="Targets">(b, l): what it should say at each position; <see cref="SequenceTask.Ignore"/> where nobody asks.</param>
+/// <param name="B">Number of sequences.</param>
+/// <param name="L">Tokens in each.</param>
+public sealed record Batch(int[] Tokens, int[] Targets, int B, int L)
+{
+    /// <summary>The targets of the last <paramref name="count"/> positions of each sequence: (b, count).</summary>
+    public int[] LastTargets(int count)
+    {
+        int[] last = new int[B * count];
+        for (int b = 0; b < B; b++)
+            Targets.AsSpan((b + 1) * L - count, count).CopyTo(last.AsSpan(b * count));
+        return last;
+    }
+}

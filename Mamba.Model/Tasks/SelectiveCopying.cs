@@ -1,0 +1,48 @@
+namespace Mamba;
+
+/// <summary>
+/// Selective copying: data tokens stand at random places among noise; then come as many markers, and at each marker the next
+/// data token is to be said, in order. A convolution, which sees places and not contents, cannot do it.
+/// Mamba (arXiv 2312.00752) §4.1.1 and Table 1, after Jing et al. 2019.
+/// </summary>
+/// <param name="dataTokens">Tokens to remember: 16 in the paper.</param>
+public sealed class SelectiveCopying(int dataTokens = 16) : SequenceTask
+{
+    internal const string TaskName = "selective-copying";
+
+    /// <summary>The noise token; the data are 1 … 14.</summary>
+    public const int Noise = 0;
+
+    /// <summary>The token that asks for the next answer.</summary>
+    public const int Marker = 15;
+
+    public override string Name => TaskName;
+    public override int VocabSize => 16;
+    public override int Answers => dataTokens;
+    public override int MinLength => dataTokens;
+
+    /// <summary>The length counts noise and data; the markers come after it.</summary>
+    public override int Tokens(int length) => length + dataTokens;
+
+    protected override TaskSequence Start(PhiloxRandom random, int length) => new Sequence(random, length, dataTokens);
+
+    /// <inheritdoc cref="SequenceTask.Batches"/>
+    public static IEnumerable<(Tensor Tokens, Tensor Targets)> Batches(int length, int batch, ulong seed, Device device, int dataTokens = 16) =>
+        Batches(new SelectiveCopying(dataTokens), length, batch, seed, device);
+
+    sealed class Sequence(PhiloxRandom random, int length, int dataTokens) : TaskSequence
+    {
+        readonly int[] data = new int[dataTokens];
+        int seen;
+
+        protected override (int Token, int Target) Next()
+        {
+            if (Position >= length)
+                return (Marker, data[Position - length]);
+            // Each set of places is as likely as any other: Knuth, The Art of Computer Programming 2, 3.4.2, Algorithm S.
+            if (random.Next(length - Position) >= dataTokens - seen)
+                return (Noise, Ignore);
+            return (data[seen++] = 1 + random.Next(Marker - 1), Ignore);
+        }
+    }
+}

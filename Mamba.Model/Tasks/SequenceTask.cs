@@ -1,0 +1,94 @@
+namespace Mamba;
+
+/// <summary>
+/// A synthetic task: random sequences, and at the last <see cref="Answers"/> positions of each something to predict.
+/// Fresh sequences never run out, and the one drawn at step s depends on the seed and on s alone.
+/// </summary>
+public abstract class SequenceTask
+{
+    /// <summary>The target of a position whose prediction does not count.</summary>
+    public const int Ignore = -100;
+
+    /// <summary>The name it has on the command line.</summary>
+    public abstract string Name { get; }
+
+    /// <summary>Tokens are 0 … VocabSize − 1.</summary>
+    public abstract int VocabSize { get; }
+
+    /// <summary>Number of positions, at the end of a sequence, that have a target.</summary>
+    public abstract int Answers { get; }
+
+    /// <summary>The shortest length that makes sense.</summary>
+    public abstract int MinLength { get; }
+
+    /// <summary>Tokens that a sequence of the given length has in all.</summary>
+    public virtual int Tokens(int length) => length;
+
+    /// <summary>Starts one sequence, which is then handed out piece by piece.</summary>
+    public TaskSequence Open(PhiloxRandom random, int length) => length >= MinLength
+        ? Start(random, length)
+        : throw new MambaException($"{Name}: a sequence of length {length} was asked for; expected at least {MinLength}.");
+
+    /// <summary>Starts one sequence of a length that makes sense.</summary>
+    protected abstract TaskSequence Start(PhiloxRandom random, int length);
+
+    /// <summary>Whole sequences, one after another from the same random numbers.</summary>
+    public Batch Draw(PhiloxRandom random, int batch, int length)
+    {
+        int l = Tokens(length);
+        int[] tokens = new int[checked(batch * l)], targets = new int[batch * l];
+        for (int b = 0; b < batch; b++)
+            Open(random, length).Read(tokens.AsSpan(b * l, l), targets.AsSpan(b * l, l));
+        return new Batch(tokens, targets, batch, l);
+    }
+
+    /// <summary>The random numbers of one training step. No other step and no validation sequence shares them.</summary>
+    public static PhiloxRandom TrainingStream(ulong seed, long step) => new(seed, 1UL << 62 | (ulong)step);
+
+    /// <summary>The random numbers of one validation sequence: fixed sets, one for each length, the same for every run.</summary>
+    public static PhiloxRandom ValidationStream(int length, int index) => new(0, 1UL << 63 | (ulong)length << 31 | (uint)index);
+
+    /// <summary>The task of that name.</summary>
+    /// <param name="name"><c>induction-heads</c> or <c>selective-copying</c>.</param>
+    /// <param name="dataTokens">Tokens to copy, for selective copying.</param>
+    public static SequenceTask Named(string name, int dataTokens = 16) => name switch
+    {
+        InductionHeads.TaskName => new InductionHeads(),
+        SelectiveCopying.TaskName => new SelectiveCopying(dataTokens),
+        _ => throw new MambaException($"Task '{name}' is unknown; there are {InductionHeads.TaskName} and {SelectiveCopying.TaskName}."),
+    };
+
+    /// <summary>
+    /// The training batches from the first on, as (b, l) tensors of tokens and targets. A pair lives until the next one is taken.
+    /// </summary>
+    protected static IEnumerable<(Tensor Tokens, Tensor Targets)> Batches(SequenceTask task, int length, int batch, ulong seed, Device device)
+    {
+        for (long step = 0; ; step++)
+        {
+            Batch drawn = task.Draw(TrainingStream(seed, step), batch, length);
+            using Tensor tokens = Tensor.From(drawn.Tokens, (drawn.B, drawn.L), device).Unowned();
+            using Tensor targets = Tensor.From(drawn.Targets, (drawn.B, drawn.L), device).Unowned();
+            yield return (tokens, targets);
+        }
+    }
+}
+
+/// <summary>One sequence of a task, made as it is read: a million tokens need no array of a million.</summary>
+public abstract class TaskSequence
+{
+    /// <summary>Tokens read so far.</summary>
+    public int Position { get; private set; }
+
+    /// <summary>The next token and its target.</summary>
+    protected abstract (int Token, int Target) Next();
+
+    /// <summary>Reads on: as many tokens, and their targets, as the spans are long.</summary>
+    public void Read(Span<int> tokens, Span<int> targets)
+    {
+        for (int i = 0; i < tokens.Length; i++)
+        {
+            (tokens[i], targets[i]) = Next();
+            Position++;
+        }
+    }
+}
