@@ -1,1 +1,1 @@
-return;
+return Mamba.Cli.CommandLine.Run(args);

@@ -15,6 +15,7 @@ public sealed class InductionHeads : SequenceTask
     public override string Name => TaskName;
     public override int VocabSize => 16;
     public override int Answers => 1;
+    public override double Chance => 1.0 / Special;
     public override int MinLength => 3;      // special, answer, special
 
     protected override TaskSequence Start(PhiloxRandom random, int length) => new Sequence(random, length);

@@ -19,6 +19,7 @@ public sealed class SelectiveCopying(int dataTokens = 16) : SequenceTask
     public override string Name => TaskName;
     public override int VocabSize => 16;
     public override int Answers => dataTokens;
+    public override double Chance => 1.0 / (Marker - 1);
     public override int MinLength => dataTokens;
 
     /// <summary>The length counts noise and data; the markers come after it.</summary>

@@ -18,6 +18,9 @@ public abstract class SequenceTask
     /// <summary>Number of positions, at the end of a sequence, that have a target.</summary>
     public abstract int Answers { get; }
 
+    /// <summary>The accuracy of guessing.</summary>
+    public abstract double Chance { get; }
+
     /// <summary>The shortest length that makes sense.</summary>
     public abstract int MinLength { get; }
 

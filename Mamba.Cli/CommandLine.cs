@@ -1,0 +1,88 @@
+using System.CommandLine;
+using System.CommandLine.Invocation;
+using System.CommandLine.Parsing;
+
+namespace Mamba.Cli;
+
+/// <summary>The <c>mamba</c> command: whatever goes wrong is one line on standard error and exit code 1.</summary>
+public static class CommandLine
+{
+    /// <summary>Exit code after Ctrl-C, as shells expect it.</summary>
+    internal const int Interrupted = 130;
+
+    public static int Run(string[] args)
+    {
+        var root = new RootCommand("Mamba, the selective state space model, from scratch in C#: train it, and see what it can do.")
+        {
+            DevicesCommand.Create(),
+            TrainCommand.Create(),
+            EvalCommand.Create(),
+        };
+        ParseResult parsed = root.Parse(args.Length == 0 ? ["--help"] : args, new ParserConfiguration { ResponseFileTokenReplacer = null });
+        try
+        {
+            return parsed.Action is ParseErrorAction
+                ? Fail(Complaint(parsed))
+                : parsed.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null });
+        }
+        catch (MambaException e)
+        {
+            return Fail(e.Message);
+        }
+        catch (Exception e) when (e is OutOfMemoryException or OverflowException or IOException or UnauthorizedAccessException)
+        {
+            return Fail(e is OutOfMemoryException or OverflowException ? $"there is not enough memory for this: {e.Message}" : e.Message);
+        }
+    }
+
+    static string Complaint(ParseResult parsed)
+    {
+        string command = parsed.CommandResult.Command is RootCommand ? "mamba" : "mamba " + parsed.CommandResult.Command.Name;
+        if (parsed.UnmatchedTokens is [string token, ..])
+        {
+            string what = token.StartsWith('-') ? "option" : parsed.CommandResult.Command is RootCommand ? "command" : "argument";
+            return $"{command}: unknown {what} '{token}'; '{command} --help' lists what there is.";
+        }
+        return $"{command}: {parsed.Errors[0].Message}";
+    }
+
+    static int Fail(string message)
+    {
+        Console.Error.WriteLine(message.ReplaceLineEndings(" "));
+        return 1;
+    }
+}
+
+/// <summary>Options whose complaints name the option and the value, and whose absence is null.</summary>
+internal static class Option
+{
+    public static Option<int?> Int(string name, string description) =>
+        Of<int?>(name, description, "N", "a whole number", text => int.TryParse(text, out int value) ? value : null);
+
+    public static Option<long?> Long(string name, string description) =>
+        Of<long?>(name, description, "N", "a whole number", text => long.TryParse(text, out long value) ? value : null);
+
+    public static Option<ulong?> Seed(string name, string description) =>
+        Of<ulong?>(name, description, "N", "a whole number from 0", text => ulong.TryParse(text, out ulong value) ? value : null);
+
+    public static Option<double?> Real(string name, string description) =>
+        Of<double?>(name, description, "X", "a number", text => double.TryParse(text, out double value) ? value : null);
+
+    public static Option<string?> Text(string name, string placeholder, string description) => new(name) { Description = description, HelpName = placeholder };
+
+    public static Option<bool> Flag(string name, string description) => new(name) { Description = description };
+
+    static Option<T> Of<T>(string name, string description, string placeholder, string kind, Func<string, T?> parse) => new(name)
+    {
+        Description = description,
+        HelpName = placeholder,
+        CustomParser = result =>
+        {
+            string text = result.Tokens.Count > 0 ? result.Tokens[^1].Value : "";
+            T? value = parse(text);
+            if (value is null)
+                result.AddError($"{name} is '{text}'; expected {kind}.");
+            return value;
+        },
+    };
+}

@@ -1,0 +1,28 @@
+using System.CommandLine;
+
+namespace Mamba.Cli;
+
+/// <summary><c>--device</c> and <c>--threads</c>.</summary>
+internal sealed class DeviceOptions
+{
+    public Option<string?> Name { get; } = Option.Text("--device", "NAME", "cpu, cuda:0, opencl:0, ilgpu-cpu, or auto: the fastest there is (default).");
+    public Option<int?> Threads { get; } = Option.Int("--threads", "Cores the device cpu uses; all of them by default. The result does not depend on it.");
+
+    public void AddTo(Command command)
+    {
+        command.Add(Name);
+        command.Add(Threads);
+    }
+
+    /// <summary>Opens the device asked for, or else <paramref name="otherwise"/>.</summary>
+    public Device Open(ParseResult parsed, string otherwise = "auto")
+    {
+        if (parsed.GetValue(Threads) is { } threads)
+        {
+            if (threads is < 1 or > 1024)
+                throw new MambaException($"--threads is {threads}; expected 1 to 1024.");
+            Environment.SetEnvironmentVariable("MAMBA_THREADS", threads.ToString());
+        }
+        return Device.Open(parsed.GetValue(Name) ?? otherwise);
+    }
+}

@@ -1,0 +1,44 @@
+using System.CommandLine;
+
+namespace Mamba.Cli;
+
+/// <summary><c>mamba eval RUN</c>: accuracy of a trained model at every length.</summary>
+internal static class EvalCommand
+{
+    static readonly Argument<string> Folder = new("run") { Description = "A run folder that mamba train made." };
+    static readonly Option<int?> MaxEvalLength = Option.Int("--max-eval-length", "The longest sequences; by default what the run says.");
+    static readonly Option<int?> Sequences = Option.Int("--sequences", "Sequences for each length; by default 64 for short ones down to 8 for the longest.");
+
+    public static Command Create()
+    {
+        var command = new Command("eval", "Show the accuracy of a trained model at every length.") { Folder, MaxEvalLength, Sequences };
+        var device = new DeviceOptions();
+        device.AddTo(command);
+        command.SetAction(parsed => Run(parsed, device));
+        return command;
+    }
+
+    static int Run(ParseResult parsed, DeviceOptions deviceOptions)
+    {
+        var folder = new RunFolder(parsed.GetValue(Folder)!);
+        if (!folder.IsRun)
+            throw new MambaException($"{folder.Path} is not a run folder: there is no train.json in it.");
+        TrainOptions options = folder.ReadOptions();
+        MambaConfig config = folder.ReadConfig();
+        options.Validate(config);
+        if (parsed.GetValue(MaxEvalLength) is { } longest)
+            options = options with { MaxEvalLength = longest };
+        if (parsed.GetValue(Sequences) is { } sequences and (< 1 or > 65536))
+            throw new MambaException($"--sequences is {sequences}; expected 1 to 65536.");
+        SequenceTask task = options.OpenTask();
+        if (options.MaxEvalLength < Math.Max(64, task.MinLength))
+            throw new MambaException($"--max-eval-length is {options.MaxEvalLength}; expected at least {Math.Max(64, task.MinLength)}.");
+        using Device device = deviceOptions.Open(parsed);
+        using var model = new MambaLM(config, device, options.Seed, options.DType);
+        Weights.Load(folder.Model, model);
+        Display display = Display.Create();
+        display.Say($"{options.Task} on {device.Name} ({device.Description}), {model.Parameters.ElementCount:N0} weights of {folder.Path}");
+        using var interrupt = new Interrupt();
+        return Evaluation.Run(display, folder, model, task, options, interrupt.Token, parsed.GetValue(Sequences));
+    }
+}

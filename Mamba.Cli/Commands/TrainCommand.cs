@@ -1,0 +1,44 @@
+using System.CommandLine;
+
+namespace Mamba.Cli;
+
+/// <summary><c>mamba train</c>: learns a task and shows at which lengths it holds.</summary>
+internal static class TrainCommand
+{
+    public static Command Create()
+    {
+        var command = new Command("train", "Train a model on one of the paper's tasks, then show its accuracy at every length.");
+        var arguments = new TrainArguments();
+        var device = new DeviceOptions();
+        arguments.AddTo(command);
+        device.AddTo(command);
+        command.SetAction(parsed => Run(parsed, arguments, device));
+        return command;
+    }
+
+    static int Run(ParseResult parsed, TrainArguments arguments, DeviceOptions deviceOptions)
+    {
+        (RunFolder folder, bool resuming, TrainOptions options, MambaConfig config) = arguments.Read(parsed);
+        using Device device = deviceOptions.Open(parsed, resuming ? options.Device : "auto");
+        using var trainer = new Trainer(options with { Device = device.Name }, config, device);
+        if (!resuming)
+            folder.Create(config, trainer.Options);
+        using var run = new TrainingRun(folder, trainer);
+        if (resuming)
+            folder.Write(trainer.Options);
+
+        Display display = Display.Create();
+        display.Say($"{options.Task} on {device.Name} ({device.Description}), {trainer.Model.Parameters.ElementCount:N0} weights, into {folder.Path}");
+        if (trainer.State.Step > 0)
+            display.Say($"going on from step {trainer.State.Step:N0}");
+        using var interrupt = new Interrupt();
+        bool done = display.Train(run, interrupt.Token);
+        Plots.Try(display, () => Plots.Loss(folder.LossPlot, options, folder.ReadLog()));
+        if (!done)
+        {
+            display.Say($"stopped at step {trainer.State.Step:N0}; to go on: mamba train --resume {folder.Path}");
+            return CommandLine.Interrupted;
+        }
+        return Evaluation.Run(display, folder, trainer.Model, options.OpenTask(), options, interrupt.Token);
+    }
+}

@@ -1,0 +1,33 @@
+namespace Mamba.Cli;
+
+/// <summary>The table of accuracy against length that ends a training, and its files.</summary>
+internal static class Evaluation
+{
+    public static int Run(Display display, RunFolder folder, MambaLM model, SequenceTask task, TrainOptions options, CancellationToken stop, int? sequences = null)
+    {
+        Evaluator evaluator = sequences is { } n
+            ? new Evaluator(model, task) { FewestSequences = n, MostSequences = n }
+            : new Evaluator(model, task);
+        int[] lengths = [.. evaluator.Lengths(options.MaxEvalLength)];
+        if (lengths.Length > 0)
+        {
+            IReadOnlyList<EvalRow> rows;
+            try
+            {
+                rows = display.Evaluate(lengths, (length, progress) => evaluator.Run(length, progress, stop));
+            }
+            catch (OperationCanceledException)
+            {
+                display.Say($"evaluation stopped; to have it again: mamba eval {folder.Path}");
+                return CommandLine.Interrupted;
+            }
+            EvalRow.Save(folder.Eval, rows);
+            Plots.Try(display, () => Plots.Accuracy(folder.EvalPlot, options, task, rows));
+        }
+        display.Say($"{folder.Path} holds {string.Join(", ", Files(folder))}");
+        return 0;
+    }
+
+    static IEnumerable<string> Files(RunFolder folder) =>
+        Directory.EnumerateFiles(folder.Path).Select(path => Path.GetFileName(path)).Order(StringComparer.Ordinal);
+}

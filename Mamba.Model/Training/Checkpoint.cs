@@ -1,0 +1,70 @@
+using System.Text.Json;
+
+namespace Mamba;
+
+/// <summary>
+/// Everything that resuming needs in one file, so that no two parts of it can be of different steps: weights under their
+/// official names, the optimizer's moments under <c>adam.m.</c> and <c>adam.v.</c> and those names, and the
+/// <see cref="TrainState"/> as metadata. It replaces the one before in a single rename.
+/// </summary>
+internal static class Checkpoint
+{
+    const string Format = "mamba-checkpoint", M = "adam.m.", V = "adam.v.", State = "state";
+
+    static readonly JsonSerializerOptions Json = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower };
+
+    public static void Save(string path, Trainer trainer)
+    {
+        var writer = new SafetensorsWriter { Metadata = { ["format"] = Format, [State] = JsonSerializer.Serialize(trainer.State, Json) } };
+        foreach ((string name, Tensor tensor) in Tensors(trainer))
+            writer.Add(name, tensor);
+        writer.Save(path);
+    }
+
+    /// <summary>Puts the trainer where the checkpoint was made; leaves it as it is when the checkpoint is not its own.</summary>
+    public static void Load(string path, Trainer trainer)
+    {
+        using Safetensors file = Safetensors.Open(path);
+        if (file.Metadata.GetValueOrDefault("format") != Format || !file.Metadata.TryGetValue(State, out string? json))
+            throw new MambaException($"{path}: this is not a checkpoint of a training.");
+        (string Name, Tensor Tensor)[] tensors = [.. Tensors(trainer)];
+        Weights.ExpectNames(file, tensors.Select(t => (t.Name, t.Tensor.Shape)));
+        string type = trainer.Options.DType == DType.Float64 ? "F64" : "F32";
+        foreach (SafetensorsEntry entry in file.Entries)
+            if (entry.Type != type)
+                throw new MambaException($"{path}: {Safetensors.Quote(entry.Name)} is {entry.Type}; a training in {trainer.Options.Dtype} needs {type}.");
+        TrainState state = ReadState(path, json, trainer.Options);
+        double[][] values = [.. tensors.Select(t => file.ReadDoubles(t.Name))];
+        for (int i = 0; i < values.Length; i++)
+            tensors[i].Tensor.WriteRounded(values[i]);
+        trainer.Optimizer.StepCount = state.Step;
+        trainer.State = state;
+    }
+
+    static TrainState ReadState(string path, string json, TrainOptions options)
+    {
+        try
+        {
+            TrainState state = JsonSerializer.Deserialize<TrainState>(json, Json) ?? throw new JsonException("it is null");
+            return state.Step >= 0 && state.StageStep >= 0 && state.StageStep <= state.Step && state.Stage >= 0 && state.Stage <= options.Stages.Count && state.Tokens >= 0
+                ? state
+                : throw new JsonException("a count in it makes no sense");
+        }
+        catch (JsonException e)
+        {
+            throw new MambaException($"{path}: the state of the training cannot be read: {e.Message.ReplaceLineEndings(" ")}", e);
+        }
+    }
+
+    static IEnumerable<(string Name, Tensor Tensor)> Tensors(Trainer trainer)
+    {
+        ParameterSet set = trainer.Model.Parameters;
+        foreach (Parameter parameter in set)
+        {
+            long offset = set.OffsetOf(parameter.Value);
+            yield return (parameter.Name, parameter.Value);
+            yield return (M + parameter.Name, trainer.Optimizer.M.Part(offset, parameter.Shape));
+            yield return (V + parameter.Name, trainer.Optimizer.V.Part(offset, parameter.Shape));
+        }
+    }
+}

@@ -1,0 +1,12 @@
+namespace Mamba;
+
+/// <summary>What one training step did.</summary>
+/// <param name="Step">Its number, from 1.</param>
+/// <param name="Stage">Its stage, from 0.</param>
+/// <param name="Length">Length of the sequences, as the task counts it.</param>
+/// <param name="Batch">Number of sequences.</param>
+/// <param name="Loss">Mean cross-entropy of the answers, before the update.</param>
+/// <param name="Accuracy">Share of the answers that were right.</param>
+/// <param name="LearningRate">The learning rate used.</param>
+/// <param name="Tokens">Tokens read.</param>
+public readonly record struct StepReport(long Step, int Stage, int Length, int Batch, double Loss, double Accuracy, double LearningRate, long Tokens);

@@ -1,0 +1,159 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
+namespace Mamba;
+
+/// <summary>Everything a training depends on, besides the model's own <see cref="MambaConfig"/>: <c>train.json</c> in a run folder.</summary>
+public sealed record TrainOptions
+{
+    static readonly JsonSerializerOptions Json = new()
+    {
+        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
+        WriteIndented = true,
+        RespectNullableAnnotations = true,
+        RespectRequiredConstructorParameters = true,
+        UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
+    };
+
+    /// <summary><c>induction-heads</c> or <c>selective-copying</c>.</summary>
+    public required string Task { get; init; }
+
+    /// <summary>The preset that these options started from.</summary>
+    public string Preset { get; init; } = "quick";
+
+    /// <summary>Seed of the initial weights and of the data.</summary>
+    public ulong Seed { get; init; }
+
+    /// <summary>Where to train: what <c>Device.Open</c> takes.</summary>
+    public string Device { get; init; } = "auto";
+
+    /// <summary><c>float32</c> or <c>float64</c>.</summary>
+    public string Dtype { get; init; } = "float32";
+
+    /// <summary>Tokens to remember in selective copying.</summary>
+    public int DataTokens { get; init; } = 16;
+
+    /// <summary>The curriculum: one stage after another.</summary>
+    public required IReadOnlyList<Stage> Stages { get; init; }
+
+    /// <summary>Steps in all: the last stage is cut or stretched to it. Null: the stages say.</summary>
+    public long? Steps { get; init; }
+
+    /// <summary>Peak learning rate.</summary>
+    public double LearningRate { get; init; } = 1e-3;
+
+    /// <summary>Steps over which the learning rate rises from 0.</summary>
+    public long Warmup { get; init; }
+
+    public double Beta1 { get; init; } = 0.9;
+    public double Beta2 { get; init; } = 0.999;
+    public double Eps { get; init; } = 1e-8;
+
+    /// <summary>Decoupled weight decay; biases, norms, A_log and D have none.</summary>
+    public double WeightDecay { get; init; }
+
+    /// <summary>Gradients are scaled down to this norm; 0: never.</summary>
+    public double Clip { get; init; }
+
+    /// <summary>A checkpoint every so many steps; 0: every ten seconds.</summary>
+    public long CheckpointEvery { get; init; }
+
+    /// <summary>The longest sequences the final evaluation takes.</summary>
+    public int MaxEvalLength { get; init; }
+
+    /// <summary>The element type of the weights.</summary>
+    [JsonIgnore]
+    public DType DType => Dtype == "float64" ? DType.Float64 : DType.Float32;
+
+    /// <summary>The task, ready to draw from.</summary>
+    public SequenceTask OpenTask() => SequenceTask.Named(Task, DataTokens);
+
+    /// <summary>The stage that the step after <paramref name="state"/> belongs to.</summary>
+    public Stage StageOf(TrainState state) => Stages[Math.Min(state.Stage, Stages.Count - 1)];
+
+    /// <summary>Whether there is nothing more to do.</summary>
+    public bool IsDone(TrainState state) => Steps is { } steps ? state.Step >= steps : state.Stage >= Stages.Count;
+
+    /// <summary>The learning rate of the step after <paramref name="state"/>.</summary>
+    public double LearningRateOf(TrainState state) => LearningRate * Math.Min(1, (state.Step + 1.0) / Math.Max(1, Warmup));
+
+    /// <summary>Tokens still to read, at most: a stage may end early.</summary>
+    public long TokensLeft(TrainState state)
+    {
+        SequenceTask task = OpenTask();
+        long left = 0, steps = Steps - state.Step ?? long.MaxValue;
+        for (int i = state.Stage; i < Stages.Count && steps > 0; i++)
+        {
+            bool stretched = Steps is not null && i == Stages.Count - 1;
+            long here = stretched ? steps : Math.Min(steps, Math.Max(0, Stages[i].Steps - (i == state.Stage ? state.StageStep : 0)));
+            left += here * Stages[i].Batch * task.Tokens(Stages[i].Length);
+            steps -= here;
+        }
+        return left;
+    }
+
+    /// <summary>Throws one clear line unless these options make sense and the model can say every token of the task.</summary>
+    public void Validate(MambaConfig config)
+    {
+        if (DataTokens is < 1 or > 65536)
+            throw new MambaException($"data-tokens is {DataTokens}; expected 1 to 65536.");
+        SequenceTask task = OpenTask();
+        if (config.VocabSize < task.VocabSize)
+            throw new MambaException($"vocab-size is {config.VocabSize}; {task.Name} needs {task.VocabSize}.");
+        if (Dtype is not ("float32" or "float64"))
+            throw new MambaException($"dtype is '{Dtype}'; expected float32 or float64.");
+        if (Stages.Count == 0)
+            throw new MambaException("the curriculum has no stages.");
+        foreach (Stage stage in Stages)
+        {
+            if (stage.Length < task.MinLength)
+                throw new MambaException($"length is {stage.Length}; {task.Name} needs at least {task.MinLength}.");
+            Expect("batch", stage.Batch, 1, 1 << 20);
+            Expect("steps", stage.Steps, 0, long.MaxValue / 2);
+            if ((stage.Length + (long)task.Answers) * stage.Batch > int.MaxValue)
+                throw new MambaException($"a batch of {stage.Batch} sequences of length {stage.Length} is too large: at most {int.MaxValue} tokens in all.");
+        }
+        Expect("steps", Steps ?? 0, 0, long.MaxValue / 2);
+        Expect("warmup", Warmup, 0, long.MaxValue / 2);
+        Expect("checkpoint-every", CheckpointEvery, 0, long.MaxValue / 2);
+        if (!(LearningRate > 0 && double.IsFinite(LearningRate)))
+            throw new MambaException($"lr is {LearningRate}; expected a number above 0.");
+        if (!(WeightDecay >= 0 && double.IsFinite(WeightDecay)))
+            throw new MambaException($"weight-decay is {WeightDecay}; expected a number from 0.");
+        if (!(Clip >= 0 && double.IsFinite(Clip)))
+            throw new MambaException($"clip is {Clip}; expected a number from 0 (0: no clipping).");
+        if (!(Beta1 is >= 0 and < 1 && Beta2 is >= 0 and < 1 && Eps > 0))
+            throw new MambaException($"beta1, beta2 and eps are {Beta1}, {Beta2} and {Eps}; expected betas from 0 to below 1 and an eps above 0.");
+        Expect("d-model", config.DModel, 1, 1 << 16);
+        Expect("n-layer", config.NLayer, 1, 1 << 12);
+        Expect("d-state", config.DState, 1, 256);
+        Expect("d-conv", config.DConv, 1, 8);
+        Expect("expand", config.Expand, 1, 64);
+        Expect("dt-rank", config.DtRank ?? 1, 1, 1 << 16);
+        Expect("vocab-size", config.VocabSize, 1, 1 << 24);
+    }
+
+    static void Expect(string name, long value, long low, long high)
+    {
+        if (value < low || value > high)
+            throw new MambaException($"{name} is {value}; expected {low}{(high > 1 << 24 ? " or more" : $" to {high}")}.");
+    }
+
+    /// <summary>snake_case JSON.</summary>
+    public string ToJson() => JsonSerializer.Serialize(this, Json) + "\n";
+
+    /// <summary>Reads what <see cref="ToJson"/> wrote.</summary>
+    /// <param name="json">The text.</param>
+    /// <param name="source">Where it came from, for the message.</param>
+    public static TrainOptions FromJson(string json, string source = "train.json")
+    {
+        try
+        {
+            return JsonSerializer.Deserialize<TrainOptions>(json, Json) ?? throw new JsonException("it is null");
+        }
+        catch (JsonException e)
+        {
+            throw new MambaException($"{source}: these are not training options: {e.Message.ReplaceLineEndings(" ")}", e);
+        }
+    }
+}

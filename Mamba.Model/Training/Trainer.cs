@@ -1,0 +1,82 @@
+namespace Mamba;
+
+/// <summary>
+/// A model, its optimizer and how far they are. A step depends on nothing else: the same options and seed give the same
+/// weights, bit for bit, on the same device, wherever training was cut and resumed.
+/// </summary>
+public sealed class Trainer : IDisposable
+{
+    readonly SequenceTask task;
+
+    /// <summary>A model with fresh weights.</summary>
+    /// <param name="options">What to train on, and how.</param>
+    /// <param name="config">The model's dimensions.</param>
+    /// <param name="device">Where.</param>
+    public Trainer(TrainOptions options, MambaConfig config, Device device)
+    {
+        options.Validate(config);
+        device.Require(options.DType);
+        Options = options;
+        task = options.OpenTask();
+        Model = new MambaLM(config, device, options.Seed, options.DType);
+        Optimizer = new AdamW(Model.Parameters, options.LearningRate, options.Beta1, options.Beta2, options.Eps, options.WeightDecay);
+    }
+
+    public TrainOptions Options { get; }
+    public MambaLM Model { get; }
+    public AdamW Optimizer { get; }
+
+    /// <summary>How far it is.</summary>
+    public TrainState State { get; internal set; } = new();
+
+    /// <summary>Whether there is nothing more to do.</summary>
+    public bool IsDone => Options.IsDone(State);
+
+    /// <summary>One step: draw, forward, backward, update.</summary>
+    /// <exception cref="MambaException">The loss is not a number; the weights are as before the step.</exception>
+    public StepReport Step()
+    {
+        Stage stage = Options.StageOf(State);
+        int index = Math.Min(State.Stage, Options.Stages.Count - 1);
+        Batch batch = task.Draw(SequenceTask.TrainingStream(Options.Seed, State.Step), stage.Batch, stage.Length);
+        int[] answers = batch.LastTargets(task.Answers);
+        Device device = Model.Parameters.Device;
+
+        using var tape = new Tape();
+        Tensor tokens = Tensor.From(batch.Tokens, (batch.B, batch.L), device);
+        bool lastOnly = task.Answers == 1;          // then the head need not look at the rest
+        Tensor logits = Model.Forward(tokens, lastOnly: lastOnly);                  // (b, v) or (b, l, v)
+        Tensor targets = lastOnly ? Tensor.From(answers, batch.B, device) : Tensor.From(batch.Targets, (batch.B, batch.L), device);
+        Tensor loss = Ops.CrossEntropy(logits, targets, SequenceTask.Ignore, Model.Config.VocabSize);
+        double lossValue = loss.Item();
+        if (!double.IsFinite(lossValue))
+            throw new MambaException($"The loss is {lossValue} at step {State.Step + 1}: training diverged. A smaller --lr or a --clip may help.");
+
+        Gradients gradients = tape.Backward(loss);
+        if (Options.Clip > 0)
+            gradients = gradients.ClipNorm(Options.Clip);
+        Optimizer.LearningRate = Options.LearningRateOf(State);
+        Optimizer.Step(gradients);
+
+        double accuracy = (double)Right(logits, answers, batch) / answers.Length;
+        State = State.After(Options, accuracy, batch.Tokens.Length);
+        return new StepReport(State.Step, index, stage.Length, stage.Batch, lossValue, accuracy, Optimizer.LearningRate, batch.Tokens.Length);
+    }
+
+    int Right(Tensor logits, ReadOnlySpan<int> answers, Batch batch)
+    {
+        int n = task.Answers, classes = Model.Config.VocabSize, right = 0;
+        if (n == 1)
+            return Predictions.Right(logits, answers, classes);
+        long v = logits.Shape[^1];
+        for (int b = 0; b < batch.B; b++)
+            right += Predictions.Right(logits.Part(((b + 1L) * batch.L - n) * v, (n, v)), answers.Slice(b * n, n), classes);
+        return right;
+    }
+
+    public void Dispose()
+    {
+        Optimizer.Dispose();
+        Model.Dispose();
+    }
+}

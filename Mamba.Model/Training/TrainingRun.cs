@@ -1,0 +1,82 @@
+using System.Diagnostics;
+
+namespace Mamba;
+
+/// <summary>
+/// Trains into a run folder: steps, a log line for each, checkpoints. Killed at any moment, it goes on from its last
+/// checkpoint as if nothing had happened: the log is forced to the disk before the checkpoint that vouches for it takes its
+/// name, and is cut back to that checkpoint when the run is resumed.
+/// </summary>
+public sealed class TrainingRun : IDisposable
+{
+    static readonly TimeSpan BetweenCheckpoints = TimeSpan.FromSeconds(10);
+
+    readonly RunFolder folder;
+    readonly TrainLog log;
+    long savedStep = -1, counted;
+
+    /// <summary>Opens the folder for a trainer; with a checkpoint in it, the trainer is put where that was made.</summary>
+    /// <param name="folder">A run, just made or to be resumed.</param>
+    /// <param name="trainer">A trainer of the folder's config and options, at its start.</param>
+    public TrainingRun(RunFolder folder, Trainer trainer)
+    {
+        this.folder = folder;
+        Trainer = trainer;
+        if (File.Exists(folder.Checkpoint))
+        {
+            Checkpoint.Load(folder.Checkpoint, trainer);
+            savedStep = trainer.State.Step;
+        }
+        log = new TrainLog(folder.Log, trainer.State.Step);
+    }
+
+    public Trainer Trainer { get; }
+
+    /// <summary>Tokens a second, over the last steps.</summary>
+    public double TokensPerSecond { get; private set; }
+
+    /// <summary>Running mean of the training accuracy.</summary>
+    public double Accuracy { get; private set; }
+
+    /// <summary>Trains until it is done or told to stop; either way the folder then holds where it is.</summary>
+    /// <param name="report">Called after every step.</param>
+    /// <param name="stop">Asks to stop after the step under way.</param>
+    /// <returns>Whether training is done.</returns>
+    public bool Run(Action<StepReport> report, CancellationToken stop)
+    {
+        var sinceCheckpoint = Stopwatch.StartNew();
+        while (!Trainer.IsDone && !stop.IsCancellationRequested)
+        {
+            long start = Stopwatch.GetTimestamp();
+            StepReport step = Trainer.Step();
+            double rate = step.Tokens / Stopwatch.GetElapsedTime(start).TotalSeconds;
+            TokensPerSecond = TokensPerSecond == 0 ? rate : 0.95 * TokensPerSecond + 0.05 * rate;
+            Accuracy = counted++ == 0 ? step.Accuracy : Accuracy + (step.Accuracy - Accuracy) / Math.Min(counted, 20);
+            log.Write(step, rate);
+            report(step);
+            bool due = Trainer.Options.CheckpointEvery > 0
+                ? step.Step % Trainer.Options.CheckpointEvery == 0
+                : sinceCheckpoint.Elapsed > BetweenCheckpoints;
+            if (due)
+            {
+                Save();
+                sinceCheckpoint.Restart();
+            }
+        }
+        Save();
+        return Trainer.IsDone;
+    }
+
+    void Save()
+    {
+        if (savedStep != Trainer.State.Step)
+        {
+            log.Flush();
+            Checkpoint.Save(folder.Checkpoint, Trainer);
+            savedStep = Trainer.State.Step;
+        }
+        Weights.Save(folder.Model, Trainer.Model, Trainer.State.Step);          // for people; resuming does not read it
+    }
+
+    public void Dispose() => log.Dispose();
+}
