@@ -38,13 +38,27 @@ public static class CommandLine
     static string Complaint(ParseResult parsed)
     {
         string command = parsed.CommandResult.Command is RootCommand ? "mamba" : "mamba " + parsed.CommandResult.Command.Name;
-        if (parsed.UnmatchedTokens is [string token, ..])
+        string? mistyped = parsed.CommandResult.Children.OfType<ArgumentResult>().SelectMany(argument => argument.Tokens).Select(t => t.Value).FirstOrDefault(IsOption);
+        if ((mistyped ?? parsed.UnmatchedTokens.FirstOrDefault(IsOption) ?? parsed.UnmatchedTokens.FirstOrDefault()) is { } token)
         {
-            string what = token.StartsWith('-') ? "option" : parsed.CommandResult.Command is RootCommand ? "command" : "argument";
+            string what = IsOption(token) ? "option" : parsed.CommandResult.Command is RootCommand ? "command" : "argument";
             return $"{command}: unknown {what} '{token}'; '{command} --help' lists what there is.";
         }
         return $"{command}: {parsed.Errors[0].Message}";
     }
+
+    /// <summary>An argument takes what follows, also an option that does not exist: this makes it an error.</summary>
+    public static Argument<T> NoOption<T>(this Argument<T> argument)
+    {
+        argument.Validators.Add(result =>
+        {
+            if (result.Tokens.Any(token => IsOption(token.Value)))
+                result.AddError("unknown option");
+        });
+        return argument;
+    }
+
+    static bool IsOption(string token) => token.StartsWith('-');
 
     static int Fail(string message)
     {
@@ -68,7 +82,16 @@ internal static class Option
     public static Option<double?> Real(string name, string description) =>
         Of<double?>(name, description, "X", "a number", text => double.TryParse(text, out double value) ? value : null);
 
-    public static Option<string?> Text(string name, string placeholder, string description) => new(name) { Description = description, HelpName = placeholder };
+    public static Option<string?> Text(string name, string placeholder, string description, bool valueOptional = false)
+    {
+        var option = new Option<string?>(name) { Description = description, HelpName = placeholder, Arity = valueOptional ? ArgumentArity.ZeroOrOne : ArgumentArity.ExactlyOne };
+        option.Validators.Add(result =>
+        {
+            if (result.Tokens.Any(token => token.Value.StartsWith('-') || string.IsNullOrWhiteSpace(token.Value)))
+                result.AddError($"{name} is '{result.Tokens[0].Value}'; expected {placeholder}.");
+        });
+        return option;
+    }
 
     public static Option<bool> Flag(string name, string description) => new(name) { Description = description };
 

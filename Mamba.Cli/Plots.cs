@@ -9,12 +9,15 @@ internal static class Plots
     const int Width = 1200, Height = 675;
     static readonly Color Blue = Color.FromHex("#1f6feb"), Green = Color.FromHex("#2da44e"), Grey = Color.FromHex("#6e7781"), Faint = Color.FromHex("#d0d7de");
 
+    static readonly string[] Sans = ["Open Sans", "Noto Sans", "Segoe UI", "Helvetica Neue", "Helvetica", "Arial", "Liberation Sans", "DejaVu Sans"];
+
     public static void Try(Display display, Action draw)
     {
         try
         {
             if (SKFontManager.Default.FontFamilyCount == 0)
                 display.Say("no fonts are installed here, so the pictures have no text (on Debian: apt-get install fonts-dejavu-core)");
+            Fonts.Default = Sans.FirstOrDefault(SKFontManager.Default.FontFamilies.Contains) ?? Fonts.Default;
             draw();
         }
         catch (Exception e)
@@ -41,7 +44,6 @@ internal static class Plots
         smooth.Color = Blue;
         smooth.LineWidth = 2.5f;
         smooth.MaximumMarkerSize = 0;
-        smooth.LegendText = "loss";
 
         var accuracy = plot.Add.Signal(Smooth([.. log.Select(step => 100 * step.Accuracy)]));
         accuracy.Data.XOffset = 1;
@@ -49,7 +51,6 @@ internal static class Plots
         accuracy.Color = Green;
         accuracy.LineWidth = 2.5f;
         accuracy.MaximumMarkerSize = 0;
-        accuracy.LegendText = "accuracy";
 
         double top = 1.08 * Math.Max(loss.Max(), 1e-9);
         plot.Axes.SetLimits(1, log.Count, 0, top);
@@ -62,35 +63,28 @@ internal static class Plots
             {
                 if (i > 0)
                     plot.Add.VerticalLine(i + 1, 1.5f, Faint, LinePattern.Dashed);
-                ScottPlot.Plottables.Text text = plot.Add.Text($" length {log[i].Length}", i + 1, top);
-                text.LabelFontColor = Grey;
-                text.LabelFontSize = 16;
-                text.LabelAlignment = Alignment.UpperLeft;
-                text.OffsetY = 4;
+                Note(plot, $"length {log[i].Length}", i + 1, top, Alignment.UpperLeft);
             }
-        plot.ShowLegend(Alignment.MiddleRight);
         Save(plot, path);
     }
 
     /// <summary>Accuracy against length.</summary>
     public static void Accuracy(string path, TrainOptions options, SequenceTask task, IReadOnlyList<EvalRow> rows)
     {
-        Plot plot = NewPlot($"{options.Task}: accuracy at lengths never seen", "length");
+        Plot plot = NewPlot($"{options.Task}: accuracy against length", "length");
         double[] x = [.. rows.Select(row => Math.Log2(row.Length))];
-        var guess = plot.Add.HorizontalLine(100 * task.Chance, 1.5f, Grey, LinePattern.Dotted);
-        guess.LegendText = "guessing";
+        plot.Add.HorizontalLine(100 * task.Chance, 1.5f, Grey, LinePattern.Dotted);
+        Note(plot, "guessing", x[^1], 100 * task.Chance, Alignment.LowerRight);
         int trained = options.Stages.Max(stage => stage.Length);
-        var border = plot.Add.VerticalLine(Math.Log2(trained), 1.5f, Grey, LinePattern.Dashed);
-        border.LegendText = $"trained up to {trained:N0}";
+        plot.Add.VerticalLine(Math.Log2(trained), 1.5f, Grey, LinePattern.Dashed);
+        Note(plot, $"trained up to {trained:N0}", Math.Log2(trained), 50, Alignment.MiddleLeft);
         var line = plot.Add.Scatter(x, [.. rows.Select(row => 100 * row.Accuracy)], Blue);
         line.LineWidth = 3;
         line.MarkerSize = 11;
-        line.LegendText = "this model";
         int step = rows.Count > 9 ? 2 : 1;
         plot.Axes.Bottom.SetTicks([.. x.Where((_, i) => i % step == 0)], [.. rows.Where((_, i) => i % step == 0).Select(row => Short(row.Length))]);
         plot.Axes.SetLimits(x[0] - 0.4, x[^1] + 0.4, 0, 106);
         Label(plot.Axes.Left, "accuracy, %", Blue);
-        plot.ShowLegend(Alignment.MiddleRight);
         Save(plot, path);
     }
 
@@ -101,9 +95,8 @@ internal static class Plots
         plot.XLabel(x, 18);
         plot.Axes.Bottom.TickLabelStyle.FontSize = plot.Axes.Left.TickLabelStyle.FontSize = plot.Axes.Right.TickLabelStyle.FontSize = 16;
         plot.Grid.MajorLineColor = Faint.WithAlpha(0.6);
-        plot.Legend.FontSize = 17;
-        plot.Legend.OutlineColor = Faint;
-        plot.Legend.ShadowColor = Colors.Transparent;
+        plot.Axes.Bottom.Label.Bold = false;
+        plot.Axes.Top.FrameLineStyle.IsVisible = false;
         return plot;
     }
 
@@ -112,6 +105,16 @@ internal static class Plots
         axis.Label.Text = text;
         axis.Label.FontSize = 18;
         axis.Label.ForeColor = color;
+        axis.Label.Bold = false;
+    }
+
+    static void Note(Plot plot, string text, double x, double y, Alignment alignment)
+    {
+        ScottPlot.Plottables.Text note = plot.Add.Text(text, x, y);
+        note.LabelFontColor = Grey;
+        note.LabelFontSize = 16;
+        note.LabelAlignment = alignment;
+        (note.OffsetX, note.OffsetY) = (alignment == Alignment.LowerRight ? -8 : 8, alignment == Alignment.UpperLeft ? 6 : alignment == Alignment.LowerRight ? -4 : 0);
     }
 
     static void Save(Plot plot, string path)

@@ -5,7 +5,7 @@ namespace Mamba.Cli;
 /// <summary><c>mamba eval RUN</c>: accuracy of a trained model at every length.</summary>
 internal static class EvalCommand
 {
-    static readonly Argument<string> Folder = new("run") { Description = "A run folder that mamba train made." };
+    static readonly Argument<string> Folder = new Argument<string>("run") { Description = "A run folder that mamba train made." }.NoOption();
     static readonly Option<int?> MaxEvalLength = Option.Int("--max-eval-length", "The longest sequences; by default what the run says.");
     static readonly Option<int?> Sequences = Option.Int("--sequences", "Sequences for each length; by default 64 for short ones down to 8 for the longest.");
 

@@ -6,10 +6,10 @@ namespace Mamba.Cli;
 /// <summary>What can be said to <c>mamba train</c>, and how it changes a preset or the options of a run to be resumed.</summary>
 internal sealed class TrainArguments
 {
-    readonly Argument<string?> task = new("task") { Description = "induction-heads (default) or selective-copying.", Arity = ArgumentArity.ZeroOrOne };
+    readonly Argument<string?> task = new Argument<string?>("task") { Description = "induction-heads (default) or selective-copying.", Arity = ArgumentArity.ZeroOrOne }.NoOption();
     readonly Option<string?> preset = Option.Text("--preset", "quick|paper", "quick: a minute or two on two cores (default). paper: its full hyper-parameters.");
     readonly Option<string?> @out = Option.Text("--out", "FOLDER", "The run folder; by default a new one under runs/.");
-    readonly Option<string?> resume = new("--resume") { Description = "Go on from the last checkpoint of FOLDER, of --out, or else of the newest run.", HelpName = "FOLDER", Arity = ArgumentArity.ZeroOrOne };
+    readonly Option<string?> resume = Option.Text("--resume", "FOLDER", "Go on from the last checkpoint of FOLDER, of --out, or else of the newest run.", valueOptional: true);
     readonly Option<bool> force = Option.Flag("--force", "Overwrite the run that is in --out.");
 
     readonly Option<ulong?> seed = Option.Seed("--seed", "Seed of the weights and the data (0).");
@@ -52,14 +52,10 @@ internal sealed class TrainArguments
             throw new MambaException("--resume goes on with a run and --force overwrites it: give one of them.");
         if (resumeFolder is not null && outFolder is not null && Path.GetFullPath(resumeFolder) != Path.GetFullPath(outFolder))
             throw new MambaException($"--resume {resumeFolder} and --out {outFolder} are different folders.");
-        foreach ((string option, string? path) in (ReadOnlySpan<(string, string?)>)[("--out", outFolder), ("--resume", resumeFolder)])
-            if (path is not null && string.IsNullOrWhiteSpace(path))
-                throw new MambaException($"{option} is empty; expected the name of a folder.");
-
-        string? path2 = resumeFolder ?? outFolder ?? (wantsResume ? Newest(taskName) : null);
-        if (wantsResume && path2 is null)
+        string? path = resumeFolder ?? outFolder ?? (wantsResume ? Newest(taskName) : null);
+        if (wantsResume && path is null)
             throw new MambaException("There is no run to resume under runs/; --out names another folder.");
-        if (wantsResume && new RunFolder(path2!) is { IsRun: true } run)
+        if (wantsResume && new RunFolder(path!) is { IsRun: true } run)
         {
             (TrainOptions stored, MambaConfig storedConfig) = (run.ReadOptions(), run.ReadConfig());
             TrainOptions asked = Apply(parsed, stored) with { Task = taskName ?? stored.Task, Preset = parsed.GetValue(preset) ?? stored.Preset };
@@ -73,7 +69,7 @@ internal sealed class TrainArguments
         TrainOptions options = Apply(parsed, Presets.Named(taskName ?? "induction-heads", parsed.GetValue(preset) ?? "quick"));
         MambaConfig config = Apply(parsed, Presets.Model);
         options.Validate(config);
-        var folder = new RunFolder(path2 ?? Unused(options.Task));
+        var folder = new RunFolder(path ?? Unused(options.Task));
         if (File.Exists(folder.Path))
             throw new MambaException($"{folder.Path} is a file; expected the name of a folder.");
         if (!folder.IsFree(config) && !(overwrites && folder.IsRun))
@@ -111,10 +107,13 @@ internal sealed class TrainArguments
         DModel = parsed.GetValue(dModel) ?? config.DModel,
         NLayer = parsed.GetValue(nLayer) ?? config.NLayer,
         VocabSize = parsed.GetValue(vocabSize) ?? config.VocabSize,
-        DState = parsed.GetValue(dState) ?? config.DState,
-        DConv = parsed.GetValue(dConv) ?? config.DConv,
-        Expand = parsed.GetValue(expand) ?? config.Expand,
-        DtRank = parsed.GetValue(dtRank) ?? config.DtRank,
+        SsmCfg = config.SsmCfg with
+        {
+            DState = parsed.GetValue(dState) ?? config.SsmCfg.DState,
+            DConv = parsed.GetValue(dConv) ?? config.SsmCfg.DConv,
+            Expand = parsed.GetValue(expand) ?? config.SsmCfg.Expand,
+            DtRank = parsed.GetValue(dtRank) ?? config.SsmCfg.DtRank,
+        },
     };
 
     // A run goes on as it began, or its bits would be those of no run at all.

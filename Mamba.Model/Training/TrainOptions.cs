@@ -126,11 +126,12 @@ public sealed record TrainOptions
             throw new MambaException($"beta1, beta2 and eps are {Beta1}, {Beta2} and {Eps}; expected betas from 0 to below 1 and an eps above 0.");
         Expect("d-model", config.DModel, 1, 1 << 16);
         Expect("n-layer", config.NLayer, 1, 1 << 12);
-        Expect("d-state", config.DState, 1, 256);
-        Expect("d-conv", config.DConv, 1, 8);
-        Expect("expand", config.Expand, 1, 64);
-        Expect("dt-rank", config.DtRank ?? 1, 1, 1 << 16);
         Expect("vocab-size", config.VocabSize, 1, 1 << 24);
+        Expect("d-state", config.SsmCfg.DState, 1, 256);
+        Expect("d-conv", config.SsmCfg.DConv, 1, 8);
+        Expect("expand", config.SsmCfg.Expand, 1, 64);
+        Expect("dt-rank", config.DtRank, 1, 1 << 16);
+        config.Validate();
     }
 
     static void Expect(string name, long value, long low, long high)
