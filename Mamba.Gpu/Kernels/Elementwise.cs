@@ -2,19 +2,9 @@ using System.Runtime.CompilerServices;
 
 namespace Mamba.Gpu;
 
-/// <summary>A function of one number and its derivative. A new one needs these two lines and no kernel.</summary>
-public interface IUnary<V>
-{
-    /// <summary>y = f(x)</summary>
-    static abstract V Forward(V x, V parameter);
-
-    /// <summary>f′(x), given x and y = f(x).</summary>
-    static abstract V Derivative(V x, V y, V parameter);
-}
-
 /// <summary>y = f(x), all (count).</summary>
 public struct UnaryForward<F, V, M, T> : IKernel
-    where F : struct, IUnary<V>
+    where F : struct, IUnary
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
@@ -30,49 +20,127 @@ public struct UnaryForward<F, V, M, T> : IKernel
         V parameter = V.Splat(Parameter);
         Share share = worker.Share(Count, V.Width);
         for (long i = share.Start; i < share.End; i += share.Step)
-            V.Store(y, i, F.Forward(V.Load(x, i), parameter), Lanes.In(share.End - i));
+            V.Store(y, i, F.Forward<V, M, T>(V.Load(x, i), parameter), Lanes.In(share.End - i));
+    }
+}
+
+/// <summary>dx = dy · f′(x), all (count).</summary>
+public struct UnaryBackward<F, V, M, T> : IKernel
+    where F : struct, IUnary
+    where V : unmanaged, ILane<V, M, T>
+    where M : struct, IMemory<T>
+    where T : unmanaged
+{
+    public M X, Y, Dy, Dx;
+    public T Parameter;
+    public long Count;
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public void Run(Worker worker)
+    {
+        M x = X, y = Y, dy = Dy, dx = Dx;
+        V parameter = V.Splat(Parameter);
+        Share share = worker.Share(Count, V.Width);
+        for (long i = share.Start; i < share.End; i += share.Step)
+            V.Store(dx, i, V.Load(dy, i) * F.Derivative<V, M, T>(V.Load(x, i), V.Load(y, i), parameter), Lanes.In(share.End - i));
+    }
+}
+
+/// <summary>y = value, (count).</summary>
+public struct FillKernel<V, M, T> : IKernel
+    where V : unmanaged, ILane<V, M, T>
+    where M : struct, IMemory<T>
+    where T : unmanaged
+{
+    public M Y;
+    public T Value;
+    public long Count;
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public void Run(Worker worker)
+    {
+        M y = Y;
+        V value = V.Splat(Value);
+        Share share = worker.Share(Count, V.Width);
+        for (long i = share.Start; i < share.End; i += share.Step)
+            V.Store(y, i, value, Lanes.In(share.End - i));
     }
 }
 
 /// <summary>Small helpers of kernels.</summary>
 public static class Lanes
 {
+    const MethodImplOptions Inline = MethodImplOptions.AggressiveInlining;
+
     /// <summary>How many of the next lanes are inside, when <paramref name="left"/> elements are left.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    [MethodImpl(Inline)]
     public static int In(long left) => left < 64 ? (int)left : 64;
 
-    /// <summary>1 / (1 + e^−x), without overflow: e^−|x| is at most 1.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    /// <summary>x in the first <paramref name="lanes"/> lanes, <paramref name="outside"/> in the others, whatever x holds there.</summary>
+    [MethodImpl(Inline)]
+    public static V Inside<V, M, T>(V x, int lanes, V outside)
+        where V : unmanaged, ILane<V, M, T>
+        where M : struct, IMemory<T>
+        where T : unmanaged =>
+        lanes >= V.Width ? x : V.IfLess(V.Keep(V.Of(1), lanes), V.Of(1), outside, x);
+
+    /// <summary>1 / (1 + e^−x). Far below 0 the exponential becomes infinite and the quotient 0, as it should.</summary>
+    [MethodImpl(Inline)]
     public static V Sigmoid<V, M, T>(V x)
         where V : unmanaged, ILane<V, M, T>
         where M : struct, IMemory<T>
         where T : unmanaged => V.Of(1) / (V.Of(1) + V.Exp(-x));
-}
 
-/// <summary>x · σ(x)</summary>
-public struct Silu<V, M, T> : IUnary<V>
-    where V : unmanaged, ILane<V, M, T>
-    where M : struct, IMemory<T>
-    where T : unmanaged
-{
-    public static V Forward(V x, V parameter) => x * Lanes.Sigmoid<V, M, T>(x);
-
-    public static V Derivative(V x, V y, V parameter)
-    {
-        V s = Lanes.Sigmoid<V, M, T>(x);
-        return s * V.Fma(x, V.Of(1) - s, V.Of(1));      // σ(x)(1 + x(1 − σ(x)))
-    }
+    /// <summary>How many elements of a row one item of a row-wise kernel takes: one on a device, where neighbouring threads take neighbours.</summary>
+    [MethodImpl(Inline)]
+    public static long Segment(int width) => width == 1 ? 1 : 1024;
 }
 
 /// <summary>Launchers of elementwise kernels.</summary>
 public static class ElementwiseKernels
 {
-    public static void Silu(Tensor x, Tensor y) => x.Launch(new ForwardLaunch(x, y));
-    public static void SiluBackward(Tensor x, Tensor y, Tensor dy, Tensor dx) => throw new NotSupportedException();
+    /// <summary>y = f(x), both of one shape.</summary>
+    public static void Forward<F>(Tensor x, Tensor y, double parameter) where F : struct, IUnary =>
+        x.Launch(new ForwardLaunch<F>(x, y, parameter));
 
-    readonly record struct ForwardLaunch(Tensor X, Tensor Y) : ILaunch
+    /// <summary>dx = dy · f′(x), all of one shape; y = f(x).</summary>
+    public static void Backward<F>(Tensor x, Tensor y, Tensor dy, Tensor dx, double parameter) where F : struct, IUnary =>
+        x.Launch(new BackwardLaunch<F>(x, y, dy, dx, parameter));
+
+    /// <summary>y = value everywhere.</summary>
+    public static void Fill(Tensor y, double value) => y.Launch(new FillLaunch(y, value));
+
+    readonly record struct ForwardLaunch<F>(Tensor X, Tensor Y, double Parameter) : ILaunch where F : struct, IUnary
     {
-        void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) =>
-            on.Run(new UnaryForward<Silu<V, M, T>, V, M, T> { X = on.Memory(X), Y = on.Memory(Y), Count = X.Count }, X.Count);
+        void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => on.Run(new UnaryForward<F, V, M, T>
+        {
+            X = on.Memory(X),
+            Y = on.Memory(Y),
+            Parameter = T.CreateTruncating(Parameter),
+            Count = X.Count,
+        }, X.Count);
+    }
+
+    readonly record struct BackwardLaunch<F>(Tensor X, Tensor Y, Tensor Dy, Tensor Dx, double Parameter) : ILaunch where F : struct, IUnary
+    {
+        void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => on.Run(new UnaryBackward<F, V, M, T>
+        {
+            X = on.Memory(X),
+            Y = on.Memory(Y),
+            Dy = on.Memory(Dy),
+            Dx = on.Memory(Dx),
+            Parameter = T.CreateTruncating(Parameter),
+            Count = X.Count,
+        }, X.Count);
+    }
+
+    readonly record struct FillLaunch(Tensor Y, double Value) : ILaunch
+    {
+        void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => on.Run(new FillKernel<V, M, T>
+        {
+            Y = on.Memory(Y),
+            Value = T.CreateTruncating(Value),
+            Count = Y.Count,
+        }, Y.Count);
     }
 }

@@ -40,6 +40,9 @@ public interface ILane<V, M, T>
     /// <summary>The value of the first lane.</summary>
     static abstract T First(V v);
 
+    /// <summary>The first lane, cut to a whole number.</summary>
+    static abstract int ToInt(V v);
+
     /// <summary>v with zeros beyond the first <paramref name="lanes"/> lanes.</summary>
     static abstract V Keep(V v, int lanes);
 

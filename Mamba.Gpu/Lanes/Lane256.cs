@@ -35,6 +35,7 @@ public unsafe struct Lane256<T> : ILane<Lane256<T>, HostMemory<T>, T> where T : 
     [MethodImpl(Inline)] public static Lane256<T> Splat(T x) => new(Vector256.Create(x));
     [MethodImpl(Inline)] public static Lane256<T> Of(float x) => typeof(T) == typeof(float) ? new(Vector256.Create(x)) : new(Vector256.Create((double)x));
     [MethodImpl(Inline)] public static T First(Lane256<T> v) => v.x.ToScalar();
+    [MethodImpl(Inline)] public static int ToInt(Lane256<T> v) => typeof(T) == typeof(float) ? (int)v.F.ToScalar() : (int)v.D.ToScalar();
 
     [MethodImpl(Inline)]
     public static Lane256<T> Keep(Lane256<T> v, int lanes)

@@ -17,6 +17,7 @@ public struct Scalar32 : ILane<Scalar32, DeviceMemory<float>, float>
     public static Scalar32 Splat(float x) => new(x);
     public static Scalar32 Of(float x) => new(x);
     public static float First(Scalar32 v) => v.x;
+    public static int ToInt(Scalar32 v) => (int)v.x;
     public static Scalar32 Keep(Scalar32 v, int lanes) => v;
     public static Scalar32 Sum(Scalar32 v) => v;
     public static Scalar32 Largest(Scalar32 v) => v;

@@ -23,6 +23,7 @@ public struct Scalar64 : ILane<Scalar64, DeviceMemory<double>, double>
     public static Scalar64 Splat(double x) => new(x);
     public static Scalar64 Of(float x) => new(x);
     public static double First(Scalar64 v) => v.x;
+    public static int ToInt(Scalar64 v) => (int)v.x;
     public static Scalar64 Keep(Scalar64 v, int lanes) => v;
     public static Scalar64 Sum(Scalar64 v) => v;
     public static Scalar64 Largest(Scalar64 v) => v;

@@ -1,0 +1,82 @@
+using Mamba.Gpu;
+
+namespace Mamba;
+
+// Shapes broadcast as in numpy: aligned at the innermost axis, an extent of 1 (or an absent axis) is repeated. So a gradient,
+// which has the shape of the result, is summed over what was repeated.
+public static partial class Ops
+{
+    /// <summary>a + b; shapes broadcast.</summary>
+    public static Tensor Add(Tensor a, Tensor b) => Tape.Record("Add", Apply<Binary.Add>("Add", a, b), [a, b], dy =>
+        [
+            a.RequiresGrad ? SumTo(dy, a.Shape) : null,
+            b.RequiresGrad ? SumTo(dy, b.Shape) : null,
+        ]);
+
+    /// <summary>a − b; shapes broadcast.</summary>
+    public static Tensor Sub(Tensor a, Tensor b) => Tape.Record("Sub", Apply<Binary.Sub>("Sub", a, b), [a, b], dy =>
+        [
+            a.RequiresGrad ? SumTo(dy, a.Shape) : null,
+            b.RequiresGrad ? Neg(SumTo(dy, b.Shape)) : null,
+        ]);
+
+    /// <summary>a · b, element by element; shapes broadcast.</summary>
+    public static Tensor Mul(Tensor a, Tensor b) => Tape.Record("Mul", Apply<Binary.Mul>("Mul", a, b), [a, b], dy =>
+        [
+            a.RequiresGrad ? SumTo(Mul(dy, b), a.Shape) : null,
+            b.RequiresGrad ? SumTo(Mul(dy, a), b.Shape) : null,
+        ]);
+
+    /// <summary>a / b, element by element; shapes broadcast.</summary>
+    public static Tensor Div(Tensor a, Tensor b)
+    {
+        Tensor y = Apply<Binary.Div>("Div", a, b);
+        return Tape.Record("Div", y, [a, b], dy =>
+        {
+            Tensor da = Div(dy, b);                                     // dy / b, in the shape of y
+            return
+            [
+                a.RequiresGrad ? SumTo(da, a.Shape) : null,
+                b.RequiresGrad ? Neg(SumTo(Mul(da, y), b.Shape)) : null,
+            ];
+        });
+    }
+
+    /// <summary>The larger of a and b, element by element; shapes broadcast. Where they are equal each takes half the gradient.</summary>
+    public static Tensor Maximum(Tensor a, Tensor b) => Tape.Record("Maximum", Apply<Binary.Maximum>("Maximum", a, b), [a, b], dy =>
+        [
+            a.RequiresGrad ? SumTo(Mul(dy, Apply<Binary.IsLarger>("Maximum", a, b)), a.Shape) : null,
+            b.RequiresGrad ? SumTo(Mul(dy, Apply<Binary.IsLarger>("Maximum", b, a)), b.Shape) : null,
+        ]);
+
+    /// <summary>The smaller of a and b, element by element; shapes broadcast. Where they are equal each takes half the gradient.</summary>
+    public static Tensor Minimum(Tensor a, Tensor b) => Tape.Record("Minimum", Apply<Binary.Minimum>("Minimum", a, b), [a, b], dy =>
+        [
+            a.RequiresGrad ? SumTo(Mul(dy, Apply<Binary.IsLarger>("Minimum", b, a)), a.Shape) : null,
+            b.RequiresGrad ? SumTo(Mul(dy, Apply<Binary.IsLarger>("Minimum", a, b)), b.Shape) : null,
+        ]);
+
+    static Tensor Apply<F>(string op, Tensor a, Tensor b) where F : struct, IBinary
+    {
+        ExpectFloat(op, a);
+        ExpectAlike(op, a, b);
+        Tensor y = a.Like(Broadcast(op, a.Shape, b.Shape));
+        BinaryKernels.Forward<F>(op, a, b, y);
+        return y;
+    }
+
+    static Shape Broadcast(string op, Shape a, Shape b)
+    {
+        if (a == b)
+            return a;
+        long[] extents = new long[Math.Max(a.Rank, b.Rank)];
+        for (int i = 1; i <= extents.Length; i++)
+        {
+            long m = i <= a.Rank ? a[^i] : 1, n = i <= b.Rank ? b[^i] : 1;
+            if (m != n && m != 1 && n != 1)
+                throw new MambaException($"{op}: {a} and {b} do not broadcast: extents {m} and {n} meet, and neither is 1.");
+            extents[^i] = m == 1 ? n : m;
+        }
+        return new Shape(extents);
+    }
+}

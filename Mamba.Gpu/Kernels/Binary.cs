@@ -1,0 +1,188 @@
+using System.Runtime.CompilerServices;
+
+namespace Mamba.Gpu;
+
+/// <summary>A function of two numbers, over any lanes. Its gradient is written in the op, with other ops.</summary>
+public interface IBinary
+{
+    /// <summary>y = f(a, b)</summary>
+    static abstract V Forward<V, M, T>(V a, V b)
+        where V : unmanaged, ILane<V, M, T>
+        where M : struct, IMemory<T>
+        where T : unmanaged;
+}
+
+/// <summary>The functions of two numbers.</summary>
+public static class Binary
+{
+    const MethodImplOptions Inline = MethodImplOptions.AggressiveInlining;
+
+    /// <summary>a + b</summary>
+    public struct Add : IBinary
+    {
+        [MethodImpl(Inline)] static V IBinary.Forward<V, M, T>(V a, V b) => a + b;
+    }
+
+    /// <summary>a − b</summary>
+    public struct Sub : IBinary
+    {
+        [MethodImpl(Inline)] static V IBinary.Forward<V, M, T>(V a, V b) => a - b;
+    }
+
+    /// <summary>a · b</summary>
+    public struct Mul : IBinary
+    {
+        [MethodImpl(Inline)] static V IBinary.Forward<V, M, T>(V a, V b) => a * b;
+    }
+
+    /// <summary>a / b</summary>
+    public struct Div : IBinary
+    {
+        [MethodImpl(Inline)] static V IBinary.Forward<V, M, T>(V a, V b) => a / b;
+    }
+
+    /// <summary>The larger one.</summary>
+    public struct Maximum : IBinary
+    {
+        [MethodImpl(Inline)] static V IBinary.Forward<V, M, T>(V a, V b) => V.IfLess(a, b, b, a);
+    }
+
+    /// <summary>The smaller one.</summary>
+    public struct Minimum : IBinary
+    {
+        [MethodImpl(Inline)] static V IBinary.Forward<V, M, T>(V a, V b) => V.IfLess(b, a, b, a);
+    }
+
+    /// <summary>∂ max(a, b)/∂a: 1 where a &gt; b, ½ where they are equal, else 0.</summary>
+    public struct IsLarger : IBinary
+    {
+        [MethodImpl(Inline)] static V IBinary.Forward<V, M, T>(V a, V b) => V.IfLess(b, a, V.Of(1), V.IfLess(a, b, V.Of(0), V.Of(0.5f)));
+    }
+
+    /// <summary>1 where a = b, else 0.</summary>
+    public struct IsEqual : IBinary
+    {
+        [MethodImpl(Inline)] static V IBinary.Forward<V, M, T>(V a, V b) => V.IfLess(a, b, V.Of(0), V.IfLess(b, a, V.Of(0), V.Of(1)));
+    }
+}
+
+/// <summary>y = f(a, b), all (count). y may be a.</summary>
+public struct BinaryForward<F, V, M, T> : IKernel
+    where F : struct, IBinary
+    where V : unmanaged, ILane<V, M, T>
+    where M : struct, IMemory<T>
+    where T : unmanaged
+{
+    public M A, B, Y;
+    public long Count;
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public void Run(Worker worker)
+    {
+        M a = A, b = B, y = Y;
+        Share share = worker.Share(Count, V.Width);
+        for (long i = share.Start; i < share.End; i += share.Step)
+            V.Store(y, i, F.Forward<V, M, T>(V.Load(a, i), V.Load(b, i)), Lanes.In(share.End - i));
+    }
+}
+
+/// <summary>y = f(a, b), y (rows, inner); a and b are walked row by row, each row contiguous or one element repeated.</summary>
+public struct BroadcastForward<F, V, M, T> : IKernel
+    where F : struct, IBinary
+    where V : unmanaged, ILane<V, M, T>
+    where M : struct, IMemory<T>
+    where T : unmanaged
+{
+    public M A, B, Y;
+    public RowOffsets ARows, BRows;
+    public long AStep, BStep;       // 1, or 0 where the row is one element repeated; not both are 0
+    public long Rows, Inner;
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public void Run(Worker worker)
+    {
+        M a = A, b = B, y = Y;
+        RowOffsets aRows = ARows, bRows = BRows;
+        long aStep = AStep, bStep = BStep, inner = Inner;
+        long segment = Lanes.Segment(V.Width), perRow = (inner + segment - 1) / segment;
+        Share share = worker.Share(Rows * perRow);
+        for (long item = share.Start; item < share.End; item += share.Step)
+        {
+            long row = perRow == 1 ? item : item / perRow, j = (item - row * perRow) * segment, end = Math.Min(inner, j + segment);
+            long aRow = aRows.Of(row), bRow = bRows.Of(row), yRow = row * inner;
+            if (aStep == 0)
+            {
+                V one = V.Broadcast(a, aRow);
+                for (; j < end; j += V.Width)
+                    V.Store(y, yRow + j, F.Forward<V, M, T>(one, V.Load(b, bRow + j)), Lanes.In(end - j));
+            }
+            else if (bStep == 0)
+            {
+                V one = V.Broadcast(b, bRow);
+                for (; j < end; j += V.Width)
+                    V.Store(y, yRow + j, F.Forward<V, M, T>(V.Load(a, aRow + j), one), Lanes.In(end - j));
+            }
+            else
+            {
+                for (; j < end; j += V.Width)
+                    V.Store(y, yRow + j, F.Forward<V, M, T>(V.Load(a, aRow + j), V.Load(b, bRow + j)), Lanes.In(end - j));
+            }
+        }
+    }
+}
+
+/// <summary>Launchers of functions of two tensors.</summary>
+public static class BinaryKernels
+{
+    /// <summary>y = f(a, b); the shapes of a and b broadcast to that of y.</summary>
+    /// <exception cref="MambaException">More axes are left after merging than a kernel walks.</exception>
+    public static void Forward<F>(string op, Tensor a, Tensor b, Tensor y) where F : struct, IBinary
+    {
+        if (y.Count == 0)
+            return;
+        if (a.Count == y.Count && b.Count == y.Count)
+        {
+            a.Launch(new SameLaunch<F>(a, b, y));
+            return;
+        }
+        int rank = y.Shape.Rank;
+        Span<long> extents = stackalloc long[rank], aStrides = stackalloc long[rank], bStrides = stackalloc long[rank];
+        for (int i = 0; i < rank; i++)
+            extents[i] = y.Shape[i];
+        RowOffsets.Strides(a.Shape, aStrides);
+        RowOffsets.Strides(b.Shape, bStrides);
+        int axes = RowOffsets.Merge(extents, aStrides, bStrides);
+        if (axes > RowOffsets.MaxAxes)
+            throw new MambaException($"{op}: {a.Shape} with {b.Shape} is a walk over {axes} axes after merging; at most {RowOffsets.MaxAxes} are supported.");
+        a.Launch(new BroadcastLaunch<F>(a, b, y, RowOffsets.From(extents[..axes], aStrides[..axes]), RowOffsets.From(extents[..axes], bStrides[..axes]),
+            aStrides[axes - 1], bStrides[axes - 1], extents[axes - 1]));
+    }
+
+    readonly record struct SameLaunch<F>(Tensor A, Tensor B, Tensor Y) : ILaunch where F : struct, IBinary
+    {
+        void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => on.Run(new BinaryForward<F, V, M, T>
+        {
+            A = on.Memory(A),
+            B = on.Memory(B),
+            Y = on.Memory(Y),
+            Count = Y.Count,
+        }, Y.Count);
+    }
+
+    readonly record struct BroadcastLaunch<F>(Tensor A, Tensor B, Tensor Y, RowOffsets ARows, RowOffsets BRows, long AStep, long BStep, long Inner) : ILaunch
+        where F : struct, IBinary
+    {
+        void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => on.Run(new BroadcastForward<F, V, M, T>
+        {
+            A = on.Memory(A),
+            B = on.Memory(B),
+            Y = on.Memory(Y),
+            ARows = ARows,
+            BRows = BRows,
+            AStep = AStep,
+            BStep = BStep,
+            Rows = Y.Count / Inner,
+            Inner = Inner,
+        }, Y.Count);
+    }
+}
