@@ -1,3 +1,5 @@
+using System.Diagnostics.CodeAnalysis;
+
 namespace Mamba;
 
 /// <summary>A weight of a model: a name, a shape, and a value the optimizer changes in place.</summary>
@@ -19,7 +21,8 @@ public sealed class Parameter(string name, Shape shape, bool decay = true)
         internal set => this.value = value;
     }
 
-    public static implicit operator Tensor(Parameter parameter) => parameter.Value;
+    [return: NotNullIfNotNull(nameof(parameter))]
+    public static implicit operator Tensor?(Parameter? parameter) => parameter?.Value;
 
     public override string ToString() => $"{Name} {Shape}";
 }

@@ -60,7 +60,7 @@ public sealed class MambaBlock
         (Tensor y, Tensor last) = Ops.SelectiveScanChannelsLast(u, delta, A, dtBC[1], dtBC[2], D, z, DtBias, deltaSoftplus: true, state?.Ssm);
         if (state is not null)
         {
-            state.Conv.CopyFrom(Ops.ConvState(x, state.Conv));
+            state.Conv.CopyFrom(Ops.ConvState(x, config.SsmCfg.DConv, state.Conv));
             state.Ssm.CopyFrom(last);
         }
         return Ops.Linear(y, OutProj, OutProjBias);

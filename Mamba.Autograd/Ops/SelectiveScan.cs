@@ -42,7 +42,7 @@ public static partial class Ops
         Tensor? deltaBias, bool deltaSoftplus, Tensor? initialState)
     {
         var x = new ScanInputs(u, delta, A, B, C, D, z, deltaBias, initialState, deltaSoftplus);
-        Check(x);
+        CheckScan(x);
         Tensor?[] inputs = [u, delta, A, B, C, D, z, deltaBias, initialState];
         bool recorded = Tape.Recording is not null && Array.Exists(inputs, t => t is { RequiresGrad: true });
         Tensor y = u.Like(), last = u.Like((x.Batch, x.States, x.Channels));
@@ -58,7 +58,7 @@ public static partial class Ops
         return (y, last);
     }
 
-    static void Check(ScanInputs x)
+    static void CheckScan(ScanInputs x)
     {
         const string Op = "SelectiveScan";
         if (x.U.Shape.Rank != 3)

@@ -16,8 +16,8 @@ namespace Mamba.Gpu;
 ///         tile      6 × two vectors of C (12 × two with 32 registers), in registers
 /// </code>
 /// The panel is gathered by the worker that uses it: nothing is shared, so one launch does it all, and gathering
-/// once per row block costs no more than reading a shared copy from L3 would. A needs no copy when its rows run
-/// along k, because the tile only ever broadcasts single elements of it.
+/// once per row block costs about what reading a shared copy from L3 would. A whose rows run
+/// along k needs no copy, because the tile only ever broadcasts single elements of it; it gets one when the rows are long.
 /// <para>
 /// Bits: an element of C is a chain of fused multiply-adds along each depth piece, and pieces are added in order.
 /// Neither depends on tiles, tasks or workers, so the result is the same for any number of workers, and a row's
@@ -29,7 +29,8 @@ internal readonly unsafe struct HostMatMul<T, V> : IKernel where T : unmanaged, 
     // Hot from the first call: no tiers. Each in a method of its own, or the accumulators compete for registers with the caller's locals.
     const MethodImplOptions Hot = MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining;
     const long MaxDepth = 256;              // a panel of 16 floats: 16 KB, half an L1
-    const long BlockBytes = 256 * 1024;     // of A, half an L2
+    const long BlockBytes = 288 * 1024;     // of A, about half an L2
+    const long RowPadding = 16;             // of its rows: a power of two apart they would share cache sets
     const long CopyColumns = 128;           // so many that copying A costs little against them
     const long FewRows = 12;                // so few that a row-major B is read in place: a copy would cost as much as the work
 
@@ -39,12 +40,12 @@ internal readonly unsafe struct HostMatMul<T, V> : IKernel where T : unmanaged, 
 
     static long TileRows => V.Width * sizeof(T) == 64 ? 12 : 6;
     static long PanelWidth => 2 * V.Width;
-    static long BlockElements => BlockBytes / sizeof(T) + BlockBytes / 4 / sizeof(T);   // with room for the padding of its rows
+    static long BlockElements => BlockBytes / sizeof(T);
     static long PanelElements => MaxDepth * PanelWidth;
     static long TileElements => 12 * PanelWidth;
     static long WorkerBytes => (BlockElements + PanelElements + TileElements) * sizeof(T);
 
-    /// <summary>Scratch for any product: a page for the task counter and alignment, then each worker's A block, B panel and tile.</summary>
+    /// <summary>Scratch for any product, in bytes: the task counter, then each worker's A block, B panel and tile.</summary>
     public static long ScratchBytes(int workers) => 128 + workers * WorkerBytes;
 
     /// <summary>Cuts the product into tasks. The kernel may then be run once, by <paramref name="workers"/> workers.</summary>
@@ -70,7 +71,7 @@ internal readonly unsafe struct HostMatMul<T, V> : IKernel where T : unmanaged, 
     void Cut(int workers, out long rows, out long columns)
     {
         double perElementOfA = a.TransA ? 0.4 : 0.0, perElementOfB = a.TransB ? 0.4 : 0.2, best = double.MaxValue;
-        long mostRows = Math.Max(TileRows, BlockBytes / (Math.Max(depth, 16) * sizeof(T)) / TileRows * TileRows);
+        long mostRows = Math.Max(TileRows, BlockBytes / ((depth + RowPadding) * sizeof(T)) / TileRows * TileRows);
         long rowTiles = Math.Max(1, Ceiling(a.M, TileRows)), panels = Math.Max(1, Ceiling(a.N, PanelWidth));
         rows = columns = 1;
         for (long r = Math.Max(1, Ceiling(a.M, mostRows)); ; r = Math.Min(2 * r, rowTiles))
@@ -121,14 +122,14 @@ internal readonly unsafe struct HostMatMul<T, V> : IKernel where T : unmanaged, 
             if (a.TransA)
             {
                 block = own;
-                lda = depth + 16;   // not a power of two: rows would share cache sets
+                lda = depth + RowPadding;
                 Transpose(A + p * a.M + i, a.M, Math.Min(depth, a.K - p), rows, block, lda, ahead: V.Width * a.M);
             }
             else if (a.K > depth && end - j >= CopyColumns)   // long rows: often a power of two apart, in the same few cache sets
             {
                 long k = Math.Min(depth, a.K - p);
                 block = own;
-                lda = depth + 16;
+                lda = depth + RowPadding;
                 for (long x = 0; x < rows; x++) new ReadOnlySpan<T>(A + (i + x) * a.K + p, (int)k).CopyTo(new Span<T>(own + x * lda, (int)k));
             }
             for (long q = j; q < end; q += PanelWidth) Panel(block, lda, rows, B, p, q, Math.Min(end - q, PanelWidth), C, own);
@@ -144,7 +145,7 @@ internal readonly unsafe struct HostMatMul<T, V> : IKernel where T : unmanaged, 
         if (a.TransB)
         {
             for (long x = width; x < ldb; x++) for (long q = 0; q < k; q++) panel[q * ldb + x] = T.Zero;   // no stale NaNs or denormals: slow
-            for (long x = 0; x < width; x += V.Width) Transpose(B + (j + x) * a.K + p, a.K, Math.Min(V.Width, width - x), k, panel + x, ldb, ahead: PanelWidth * a.K);
+            for (long x = 0; x < width; x += V.Width) Transpose(B + (j + x) * a.K + p, a.K, Math.Min(V.Width, width - x), k, panel + x, ldb, ahead: 0);   // rows along k: the hardware sees them coming
         }
         else if (rows <= FewRows) { panel = B + p * a.N + j; ldb = a.N; }
         else Gather(B + p * a.N + j, a.N, k, panel, ldb);
@@ -274,7 +275,7 @@ internal readonly unsafe struct HostMatMul<T, V> : IKernel where T : unmanaged, 
             long c = 0;
             for (; c + lane <= columns; c += lane, source += lane, target += lane * ld)
             {
-                if (Sse.IsSupported)   // in four steps all rows of the block that comes ahead, a cache line each
+                if (ahead != 0 && Sse.IsSupported)   // in four steps all rows of the block that comes ahead, a cache line each
                     for (long i = 0; i < Math.Max(1, V.Width / 4); i++) Sse.Prefetch1(source + ahead + (c / lane & 3) * quarter + i * stride);
                 if (sizeof(T) == 4)
                 {
