@@ -70,7 +70,7 @@ public struct NormalFill<V, M, T> : IKernel
             {
                 V u = each == 1 ? RandomWords.Uniform53<V, M, T>(words.A, words.B) : RandomWords.Uniform24<V, M, T>(RandomWords.Word(words, 2 * k));
                 V w = each == 1 ? RandomWords.Uniform53<V, M, T>(words.C, words.D) : RandomWords.Uniform24<V, M, T>(RandomWords.Word(words, 2 * k + 1));
-                V z = V.Sqrt(V.Of(-2) * V.Log(V.Of(1) - u)) * RandomWords.CosTurn<V, M, T>(w, twoPi);
+                V z = V.Sqrt(V.Of(-2) * V.Log(V.Of(1) - u)) * RandomWords.CosTurn<V, M, T>(w, twoPi, each == 1 ? 23 : 15);
                 if (block * each + k < count)
                     V.Store(y, block * each + k, V.Fma(deviation, z, mean), 1);
             }
@@ -108,17 +108,17 @@ public static class RandomWords
 
     /// <summary>
     /// cos 2πw for w in [0, 1], which is sin 2πv with v = |w − ½| − ¼ in [−¼, ¼], without rounding: then the series of the
-    /// sine up to x^23 over at most a quarter turn, 1e-18.
+    /// sine over at most a quarter turn. Up to x^15 it is 6e-12 off, up to x^23 5e-21.
     /// </summary>
     [MethodImpl(Inline)]
-    public static V CosTurn<V, M, T>(V w, V twoPi)
+    public static V CosTurn<V, M, T>(V w, V twoPi, int power)
         where V : unmanaged, ILane<V, M, T>
         where M : struct, IMemory<T>
         where T : unmanaged
     {
         V x = twoPi * (V.Abs(w - V.Of(0.5f)) - V.Of(0.25f)), q = x * x, p = V.Of(1);
-        for (int k = 22; k >= 2; k -= 2)
-            p = V.Of(1) - q * p / V.Of(k * (k + 1));        // 1 − x²/(2·3) (1 − x²/(4·5) (1 − …))
+        for (int k = power - 1; k >= 2; k -= 2)
+            p = V.Of(1) - q / V.Of(k * (k + 1)) * p;        // 1 − x²/(2·3) (1 − x²/(4·5) (1 − …))
         return x * p;
     }
 }
