@@ -42,7 +42,7 @@ public sealed partial class Gradients
         if (flats.Length == 0)
             return null;
         foreach (Tensor flat in flats)
-            Check.Alike("ClipNorm", flats[0], flat, "the first set of parameters", "a set of parameters");
+            Arguments.Alike("ClipNorm", flats[0], flat, "the first set of parameters", "a set of parameters");
         Tensor result = flats[0].Like(2);
         GradientNormKernels.Norm(flats, max, result);
         return result;

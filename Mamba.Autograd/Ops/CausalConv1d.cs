@@ -12,10 +12,10 @@ public static partial class Ops
     /// <param name="weight">As in the official checkpoint, without its axis of extent 1.</param>
     /// <param name="bias">Added before the activation.</param>
     /// <param name="silu">Whether silu follows.</param>
-    /// <param name="state">(b, k, d): the k inputs before x, oldest first, as <see cref="ConvState"/> gives them; zeros if absent. The oldest is not looked at.</param>
+    /// <param name="state">(b, k, d): the k inputs before x, oldest first, as <see cref="ConvState(Tensor, Tensor)"/> gives them; zeros if absent. The oldest is not looked at.</param>
     public static Tensor CausalConv1d(Tensor x, Tensor weight, Tensor? bias = null, bool silu = true, Tensor? state = null)
     {
-        Check.Axes("CausalConv1d", x, "b, l, d");
+        Arguments.Axes("CausalConv1d", x, "b, l, d");
         ExpectConv("CausalConv1d", x, weight, bias, state);
         Tensor y = x.Like();
         CausalConv1dKernels.Forward(x, weight, bias, state, silu, y);
@@ -34,15 +34,23 @@ public static partial class Ops
     /// </summary>
     public static Tensor ConvState(Tensor x, int width, Tensor? previous = null)
     {
-        Check.Axes("ConvState", x, "b, l, d");
+        Arguments.Axes("ConvState", x, "b, l, d");
         if (width is < 1 or > CausalConv1dKernels.MostTaps)
             throw new MambaException($"ConvState: width is {width}; expected 1 to {CausalConv1dKernels.MostTaps}.");
         Tensor state = x.Like((x.Shape[0], width, x.Shape[2]));
         if (previous is not null)
             Shape.Expect("ConvState", previous, state.Shape, $"It comes from x {x.Shape} and width {width}");
-        Check.Alike("ConvState", x, previous);
+        Arguments.Alike("ConvState", x, previous);
         CausalConv1dKernels.StateAfter(x, previous, state);
         return state;
+    }
+
+    /// <inheritdoc cref="ConvState(Tensor, int, Tensor?)"/>
+    /// <remarks>The width is that of <paramref name="previous"/> (b, width, d).</remarks>
+    public static Tensor ConvState(Tensor x, Tensor previous)
+    {
+        Arguments.Axes("ConvState", previous, "b, width, d");
+        return ConvState(x, (int)previous.Shape[1], previous);
     }
 
     /// <summary>
@@ -51,7 +59,7 @@ public static partial class Ops
     /// </summary>
     public static Tensor CausalConv1dStep(Tensor x, Tensor state, Tensor weight, Tensor? bias = null, bool silu = true)
     {
-        Check.Axes("CausalConv1dStep", x, "b, d");
+        Arguments.Axes("CausalConv1dStep", x, "b, d");
         ExpectConv("CausalConv1dStep", x, weight, bias, state);
         Tensor y = x.Like();
         CausalConv1dKernels.Step(x, state, weight, bias, silu, y);
@@ -67,8 +75,8 @@ public static partial class Ops
             Shape.Expect(op, bias, d, $"d comes from x {x.Shape}");
         if (state is not null)
             Shape.Expect(op, state, (x.Shape[0], weight.Shape[1], d), $"b and d come from x {x.Shape}, k from weight {weight.Shape}");
-        Check.Alike(op, x, weight);
-        Check.Alike(op, x, bias);
-        Check.Alike(op, x, state);
+        Arguments.Alike(op, x, weight);
+        Arguments.Alike(op, x, bias);
+        Arguments.Alike(op, x, state);
     }
 }

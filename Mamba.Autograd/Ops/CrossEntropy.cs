@@ -54,8 +54,8 @@ public static partial class Ops
 
     static int ExpectTargets(string op, Tensor logits, Tensor targets, int? classes)
     {
-        Check.Axes(op, logits, "…, v");
-        Check.Ints(op, targets, logits.Device);
+        Arguments.Axes(op, logits, "…, v");
+        Arguments.Ints(op, targets, logits.Device);
         Shape.Expect(op, targets, logits.Shape[..^1], $"It comes from logits {logits.Shape}");
         long count = classes ?? logits.Shape[^1];
         if (count < 1 || count > logits.Shape[^1])

@@ -10,13 +10,13 @@ public static partial class Ops
     /// </summary>
     public static Tensor LayerNorm(Tensor x, Tensor? weight = null, Tensor? bias = null, double eps = 1e-5)
     {
-        Check.Axes("LayerNorm", x, "…, d");
+        Arguments.Axes("LayerNorm", x, "…, d");
         if (weight is not null)
             Shape.Expect("LayerNorm", weight, x.Shape[^1], $"d comes from x {x.Shape}");
         if (bias is not null)
             Shape.Expect("LayerNorm", bias, x.Shape[^1], $"d comes from x {x.Shape}");
-        Check.Alike("LayerNorm", x, weight);
-        Check.Alike("LayerNorm", x, bias);
+        Arguments.Alike("LayerNorm", x, weight);
+        Arguments.Alike("LayerNorm", x, bias);
         Tensor y = x.Like(), mean = x.Like(x.Shape[..^1]), rstd = mean.Like();      // mean, rstd (…)
         LayerNormKernels.Forward(x, weight, bias, eps, y, mean, rstd);
         return Tape.Record("LayerNorm", y, [x, weight, bias], dy =>

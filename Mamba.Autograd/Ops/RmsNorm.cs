@@ -31,7 +31,7 @@ public static partial class Ops
             return (RmsNorm(x, weight, eps), x);
         ExpectNorm("AddRmsNorm", x, weight);
         Shape.Expect("AddRmsNorm", residual, x.Shape, "The shape comes from x");
-        Check.Alike("AddRmsNorm", x, residual);
+        Arguments.Alike("AddRmsNorm", x, residual);
         Tensor sum = x.Like(), y = x.Like(), rstd = x.Like(x.Shape[..^1]);
         RmsNormKernels.Forward(x, residual, weight, eps, sum, y, rstd);
         Tape.Record("AddRmsNorm", [y, sum], [x, residual, weight], dys =>
@@ -47,8 +47,8 @@ public static partial class Ops
 
     static void ExpectNorm(string op, Tensor x, Tensor weight)
     {
-        Check.Axes(op, x, "…, d");
+        Arguments.Axes(op, x, "…, d");
         Shape.Expect(op, weight, x.Shape[^1], $"d comes from x {x.Shape}");
-        Check.Alike(op, x, weight);
+        Arguments.Alike(op, x, weight);
     }
 }

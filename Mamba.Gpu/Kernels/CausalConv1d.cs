@@ -28,7 +28,8 @@ public struct ConvGrid
         D = x[2],
         TimeBlock = timeBlock,
         ChannelBlock = width == 1 ? 1 : 512,
-        Walk = width == 1 ? timeBlock : Math.Min(16, timeBlock),
+        // 8 rows at a time are streams the host's prefetcher follows; at 16 and a power-of-two d they fall out of L1.
+        Walk = width == 1 ? timeBlock : Math.Min(8, timeBlock),
     };
 }
 

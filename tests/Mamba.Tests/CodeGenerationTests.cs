@@ -19,10 +19,20 @@ public class CodeGenerationTests
     /// <summary>Kernels that may use local memory, each with its reason.</summary>
     static readonly Dictionary<string, string> LocalMemoryAllowed = [];
 
-    /// <summary>Closings of parameters other than V, M, T, I, G and F, by the interface they are bound to. The first of them has to suffice for a struct inside a struct.</summary>
-    static readonly Dictionary<Type, Func<Types, Type[]>> Others = new()
+    /// <summary>Kernels that never run on a device, each with its reason.</summary>
+    static readonly Dictionary<string, string> HostOnly = new()
+    {
+        ["HostMatMul"] = "SIMD over host pointers; DeviceMatMul is its counterpart.",
+    };
+
+    /// <summary>
+    /// Type parameters bound to one of these interfaces are closed with the structs given here: lists and trees of any depth.
+    /// One bound to another interface of Mamba.Gpu is closed with every struct that implements it.
+    /// </summary>
+    static readonly Dictionary<Type, Func<Types, Type[]>> Trees = new()
     {
         [typeof(ITaps<,,>)] = t => [Taps(t, 1), Taps(t, 4), Taps(t, 8)],
+        [typeof(IStates<,,,>)] = t => [States(t, 1), States(t, 16)],
     };
 
     /// <summary>What one element type stands for on a device.</summary>
@@ -38,6 +48,10 @@ public class CodeGenerationTests
         ? typeof(LastTap<,,>).MakeGenericType(t.V, t.M, t.T)
         : typeof(Tap<,,,>).MakeGenericType(Taps(t, count - 1), t.V, t.M, t.T);
 
+    static Type States(Types t, int count) => count == 1
+        ? typeof(One<,,>).MakeGenericType(t.V, t.M, t.T)
+        : typeof(Pair<,,,>).MakeGenericType(States(t, count / 2), t.V, t.M, t.T);
+
     static IEnumerable<Type> Structs => typeof(ComputeDevice).Assembly.GetTypes().Where(t => t.IsValueType);
 
     static bool Implements(Type type, Type definition) => type.GetInterfaces().Any(i => i == definition || i.IsGenericType && i.GetGenericTypeDefinition() == definition);
@@ -46,7 +60,7 @@ public class CodeGenerationTests
 
     static IEnumerable<TestCaseData> Kernels()
     {
-        foreach (Type definition in Structs.Where(IsKernel).OrderBy(t => t.Name, StringComparer.Ordinal))
+        foreach (Type definition in Structs.Where(t => IsKernel(t) && !HostOnly.ContainsKey(t.Name.Split('`')[0])).OrderBy(t => t.Name, StringComparer.Ordinal))
             foreach (Types types in Elements)
                 foreach ((Type? closed, string? problem) in Close(definition, types))
                     yield return new TestCaseData(closed, problem).SetArgDisplayNames(closed is null ? NameOf(definition) : NameOf(closed), types.T.Name);
@@ -62,7 +76,7 @@ public class CodeGenerationTests
         {
             Type[] choices = Choices(parameter, types);
             if (choices.Length == 0)
-                return [(null, $"{NameOf(definition)}: nothing is known to stand for the type parameter {parameter.Name}; name its interface in CodeGenerationTests.Others.")];
+                return [(null, $"{NameOf(definition)}: nothing stands for the type parameter {parameter.Name}; say what does in CodeGenerationTests.Trees.")];
             ways = [.. ways.SelectMany(way => choices.Select(choice => (Type[])[.. way, choice]))];
         }
         return [.. ways.Select(way => ((Type?)definition.MakeGenericType(way), (string?)null))];
@@ -75,24 +89,22 @@ public class CodeGenerationTests
         "T" => [types.T],
         "I" => [types.I],
         "G" => [types.G],
-        // A function: every one there is.
-        "F" => [.. parameter.GetGenericParameterConstraints().Where(c => c.IsGenericType).SelectMany(c => Structs
-            .Where(s => Implements(s, c.GetGenericTypeDefinition())).SelectMany(s => Close(s, types)).Select(s => s.Closed!))],
-        _ => [.. parameter.GetGenericParameterConstraints().Where(c => c.IsGenericType && Others.ContainsKey(c.GetGenericTypeDefinition()))
-            .SelectMany(c => Others[c.GetGenericTypeDefinition()](types))],
+        _ => [.. parameter.GetGenericParameterConstraints().Where(c => c.IsGenericType).Select(c => c.GetGenericTypeDefinition()).SelectMany(c =>
+            Trees.TryGetValue(c, out Func<Types, Type[]>? trees) ? trees(types)
+            : c.Assembly != typeof(ComputeDevice).Assembly ? []
+            : Structs.Where(s => Implements(s, c)).SelectMany(s => Close(s, types)).Where(s => s.Closed is not null).Select(s => s.Closed!))],
     };
 
+    // UnaryForward<Silu>, CausalConv1dForward<8>
     static string NameOf(Type type)
     {
         string name = type.Name.Split('`')[0];
-        if (type.IsGenericType && typeof(LastTap<,,>) != type.GetGenericTypeDefinition() && !type.IsGenericTypeDefinition)
-        {
-            string[] inner = [.. type.GetGenericArguments().Where(a => a.IsGenericType && a.Assembly == typeof(ComputeDevice).Assembly
-                && !Implements(a, typeof(IMemory<>)) && !Implements(a, typeof(ITeam<>))).Select(NameOf)];
-            if (inner.Length > 0)
-                name += $"<{string.Join(", ", inner)}>";
-        }
-        return name;
+        if (!type.IsGenericType || type.IsGenericTypeDefinition)
+            return name;
+        string[] choices = [.. type.GetGenericTypeDefinition().GetGenericArguments().Zip(type.GetGenericArguments())
+            .Where(p => p.First.Name is not ("V" or "M" or "T" or "I" or "G"))
+            .Select(p => p.Second.GetProperty("Count", BindingFlags.Static | BindingFlags.Public) is { } count ? count.GetValue(null)!.ToString()! : NameOf(p.Second))];
+        return choices.Length == 0 ? name : $"{name}<{string.Join(", ", choices)}>";
     }
 
     [TestCaseSource(nameof(Kernels))]
@@ -112,14 +124,22 @@ public class CodeGenerationTests
         Assert.That(Structs.Count(t => Implements(t, typeof(ITeamKernel<,>))), Is.GreaterThan(5));
     }
 
+    [Test]
+    public void The_matrix_product_compiles_for_a_GPU([Values] bool float64) =>
+        Assert.That(CompilePtx(EntryPointDescription.FromExplicitlyGroupedKernel(typeof(DeviceMatMul).GetMethod(nameof(DeviceMatMul.Run))!
+            .MakeGenericMethod(Elements[float64 ? 1 : 0].V, Elements[float64 ? 1 : 0].T))), Does.Contain(".entry").And.Not.Contain(".local "));
+
     static string CompilePtx(Type kernel)
     {
         Type? team = Array.Find(kernel.GetInterfaces(), i => i.IsGenericType && i.GetGenericTypeDefinition() == typeof(ITeamKernel<,>));
-        MethodInfo Entry(string name) => typeof(KernelEntry).GetMethod(name, BindingFlags.Static | BindingFlags.Public | BindingFlags.NonPublic)!;
-        EntryPointDescription entry = team is null
-            ? EntryPointDescription.FromImplicitlyGroupedKernel(Entry(nameof(KernelEntry.Run)).MakeGenericMethod(kernel))
-            : EntryPointDescription.FromExplicitlyGroupedKernel(Entry("RunTeam").MakeGenericMethod(kernel,
-                team.GetGenericArguments()[0], team.GetGenericArguments()[0] == typeof(Scalar32) ? typeof(float) : typeof(double)));
+        if (team is null)
+            return CompilePtx(EntryPointDescription.FromImplicitlyGroupedKernel(typeof(KernelEntry).GetMethod(nameof(KernelEntry.Run))!.MakeGenericMethod(kernel)));
+        Types types = Array.Find(Elements, t => t.V == team.GetGenericArguments()[0])!;
+        return CompilePtx(EntryPointDescription.FromExplicitlyGroupedKernel(typeof(KernelEntry).GetMethod("RunTeam")!.MakeGenericMethod(kernel, types.V, types.T)));
+    }
+
+    static string CompilePtx(EntryPointDescription entry)
+    {
         // A failed compilation spoils its context for all that follow, so each kernel has its own.
         using Context context = Context.Create(b => b.EnableAlgorithms().Optimize(OptimizationLevel.O2));
         using var backend = new PTXBackend(context, CudaArchitecture.SM_80, new CudaInstructionSet(7, 8), null!);

@@ -3,7 +3,7 @@ using System.Runtime.CompilerServices;
 namespace Mamba;
 
 /// <summary>What ops ask of their arguments besides the shape.</summary>
-internal static class Check
+internal static class Arguments
 {
     /// <summary>Throws one clear line unless <paramref name="tensor"/> is absent or has the dtype and device of <paramref name="like"/>.</summary>
     public static void Alike(string op, Tensor like, Tensor? tensor,
