@@ -77,7 +77,7 @@ public sealed class Tape : TensorScope
             {
                 Shape.Expect("Backward", gradient, output.Shape);
                 if (output.RequiresGrad)
-                    pending.Add(output, gradient);
+                    pending.AddSeed(output, gradient);
             }
             for (int i = nodes.Count - 1; i >= 0; i--)
             {
@@ -142,6 +142,13 @@ public sealed class Tape : TensorScope
             }
             gradients[of] = gradient;
             Use(gradient.Root, 1);
+        }
+
+        /// <summary>A gradient the caller owns: it is used but never freed here.</summary>
+        public void AddSeed(Tensor of, Tensor gradient)
+        {
+            Use(gradient.Root, 1);
+            Add(of, gradient);
         }
 
         public Tensor? Take(Tensor of) => gradients.Remove(of, out Tensor? gradient) ? gradient : null;

@@ -51,16 +51,18 @@ public sealed class MambaBlock
     internal Tensor Forward(Tensor hidden, MambaState.Layer? state)
     {
         int d = config.DInner, n = config.SsmCfg.DState, r = config.DtRank;
+        // The state is overwritten below; what the backward pass will read must stay.
+        Tensor? conv = Tape.Recording is null ? state?.Conv : state?.Conv.Clone(), ssm = Tape.Recording is null ? state?.Ssm : state?.Ssm.Clone();
         Tensor[] xz = Ops.LinearSplit(hidden, InProj, InProjBias, d, d);                                    // 2 × (b, l, d)
         (Tensor x, Tensor z) = (xz[0], xz[1]);
-        Tensor u = Ops.CausalConv1d(x, Ops.Reshape(ConvWeight, (d, config.SsmCfg.DConv)), ConvBias, silu: true, state?.Conv);       // (b, l, d)
+        Tensor u = Ops.CausalConv1d(x, Ops.Reshape(ConvWeight, (d, config.SsmCfg.DConv)), ConvBias, silu: true, conv);       // (b, l, d)
         Tensor[] dtBC = Ops.LinearSplit(u, XProj, null, r, n, n);                                           // (b, l, r), (b, l, n), (b, l, n)
         Tensor delta = Ops.Linear(dtBC[0], DtProj);                                                         // (b, l, d)
         Tensor A = -Ops.Exp(ALog);                                                                          // (d, n)
-        (Tensor y, Tensor last) = Ops.SelectiveScanChannelsLast(u, delta, A, dtBC[1], dtBC[2], D, z, DtBias, deltaSoftplus: true, state?.Ssm);
+        (Tensor y, Tensor last) = Ops.SelectiveScanChannelsLast(u, delta, A, dtBC[1], dtBC[2], D, z, DtBias, deltaSoftplus: true, ssm);
         if (state is not null)
         {
-            state.Conv.CopyFrom(Ops.ConvState(x, config.SsmCfg.DConv, state.Conv));
+            state.Conv.CopyFrom(Ops.ConvState(x, config.SsmCfg.DConv, conv));
             state.Ssm.CopyFrom(last);
         }
         return Ops.Linear(y, OutProj, OutProjBias);

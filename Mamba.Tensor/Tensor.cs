@@ -170,6 +170,9 @@ public sealed class Tensor : IDisposable
         return copy;
     }
 
+    /// <summary>A copy on the same device, in the same dtype.</summary>
+    public Tensor Clone() => To(Device, DType);
+
     internal void CopyFrom(Tensor source) =>
         Device.Copy(source.Buffer, source.ByteOffset, Buffer, ByteOffset, Count * DType.Size());
 

@@ -17,10 +17,10 @@ namespace Mamba.Tests;
 public class CodeGenerationTests
 {
     /// <summary>Kernels that may use local memory, each with its reason.</summary>
-    static readonly Dictionary<string, string> LocalMemoryAllowed = [];
+    static readonly Dictionary<string, string> LocalMemoryAllowed = new(StringComparer.Ordinal);
 
     /// <summary>Kernels that never run on a device, each with its reason.</summary>
-    static readonly Dictionary<string, string> HostOnly = new()
+    static readonly Dictionary<string, string> HostOnly = new(StringComparer.Ordinal)
     {
         ["HostMatMul"] = "SIMD over host pointers; DeviceMatMul is its counterpart.",
     };
@@ -89,7 +89,7 @@ public class CodeGenerationTests
         "T" => [types.T],
         "I" => [types.I],
         "G" => [types.G],
-        _ => [.. parameter.GetGenericParameterConstraints().Where(c => c.IsGenericType).Select(c => c.GetGenericTypeDefinition()).SelectMany(c =>
+        _ => [.. parameter.GetGenericParameterConstraints().Where(c => c.IsInterface).Select(c => c.IsGenericType ? c.GetGenericTypeDefinition() : c).SelectMany(c =>
             Trees.TryGetValue(c, out Func<Types, Type[]>? trees) ? trees(types)
             : c.Assembly != typeof(ComputeDevice).Assembly ? []
             : Structs.Where(s => Implements(s, c)).SelectMany(s => Close(s, types)).Where(s => s.Closed is not null).Select(s => s.Closed!))],
