@@ -97,6 +97,9 @@ internal static class Plots
         plot.Grid.MajorLineColor = Faint.WithAlpha(0.6);
         plot.Axes.Bottom.Label.Bold = false;
         plot.Axes.Top.FrameLineStyle.IsVisible = false;
+        plot.Axes.Left.MinimumSize = plot.Axes.Right.MinimumSize = 75;
+        plot.Axes.Left.TickGenerator = new ScottPlot.TickGenerators.NumericAutomatic { TickDensity = 0.5 };
+        plot.Axes.Right.TickGenerator = new ScottPlot.TickGenerators.NumericAutomatic { TickDensity = 0.5 };
         return plot;
     }
 

@@ -8,7 +8,8 @@ namespace Mamba;
 /// <param name="task">What to ask it.</param>
 public sealed class Evaluator(MambaLM model, SequenceTask task)
 {
-    const int TokensInPiece = 16384;        // of all sequences together: activations that fit a core's cache
+    /// <summary>Tokens of one piece, of all sequences together: few enough that activations stay in a core's cache.</summary>
+    public int PieceTokens { get; init; } = 16384;
 
     /// <summary>Sequences for one length: as many as <see cref="TokenBudget"/> allows, within these bounds.</summary>
     public int MostSequences { get; init; } = 64;
@@ -34,7 +35,7 @@ public sealed class Evaluator(MambaLM model, SequenceTask task)
     public EvalRow Run(int length, Action<double>? progress = null, CancellationToken stop = default)
     {
         int b = (int)Math.Clamp(TokenBudget / length, FewestSequences, MostSequences);
-        int l = task.Tokens(length), longestPiece = Math.Max(1, TokensInPiece / b), firstAnswer = l - task.Answers;
+        int l = task.Tokens(length), longestPiece = Math.Max(1, PieceTokens / b), firstAnswer = l - task.Answers;
         TaskSequence[] sequences = [.. Enumerable.Range(0, b).Select(i => task.Open(SequenceTask.ValidationStream(length, i), length))];
         int right = 0;
         using MambaState state = model.NewState(b);

@@ -1,0 +1,205 @@
+using System.Text.Json;
+using NUnit.Framework;
+
+namespace Mamba.Tests;
+
+public class CliTests
+{
+    static readonly string[] Tiny = ["train", "--out", "run", "--d-model", "8", "--n-layer", "1", "--d-state", "4", "--length", "12", "--batch", "2", "--steps", "6", "--checkpoint-every", "2", "--threads", "1", "--max-eval-length", "128"];
+
+    string folder = "";
+
+    [OneTimeSetUp]
+    public void TrainOnce()
+    {
+        folder = Directory.CreateTempSubdirectory("mamba-cli-").FullName;
+        (int code, string output, string error) = MambaProcess.Run(folder, Tiny);
+        Assert.That((code, error), Is.EqualTo((0, "")), output);
+    }
+
+    [OneTimeTearDown]
+    public void DeleteFolder() => Directory.Delete(folder, recursive: true);
+
+    [TestCase("train --foo", "--foo")]
+    [TestCase("train --lenght 3", "--lenght")]
+    [TestCase("train --resume --foo", "--foo")]
+    [TestCase("frain", "frain")]
+    [TestCase("--bar", "--bar")]
+    [TestCase("train juggling", "juggling")]
+    [TestCase("train --length -5", "-5")]
+    [TestCase("train --length 2", "at least 3")]
+    [TestCase("train --length three", "three")]
+    [TestCase("train --length 99999999999", "99999999999")]
+    [TestCase("train --length", "--length")]
+    [TestCase("train --steps -1", "-1")]
+    [TestCase("train --batch 0", "batch is 0")]
+    [TestCase("train --batch 1000000 --length 1000000", "too large")]
+    [TestCase("train --seed -1", "-1")]
+    [TestCase("train --lr 0", "lr is 0")]
+    [TestCase("train --lr nan", "lr is NaN")]
+    [TestCase("train --clip -1", "clip is -1")]
+    [TestCase("train --weight-decay inf", "inf")]
+    [TestCase("train --dtype float16", "float16")]
+    [TestCase("train --vocab-size 15", "needs 16")]
+    [TestCase("train --d-model 0", "d-model")]
+    [TestCase("train --d-state 257", "256")]
+    [TestCase("train --d-conv 9", "8")]
+    [TestCase("train --n-layer -1", "n-layer")]
+    [TestCase("train --expand 0", "expand")]
+    [TestCase("train --dt-rank 0", "dt-rank")]
+    [TestCase("train --preset huge", "huge")]
+    [TestCase("train selective-copying --data-tokens 0", "data-tokens")]
+    [TestCase("train selective-copying --data-tokens 100", "at least 100")]
+    [TestCase("train --device cuda:99", "cuda:99")]
+    [TestCase("train --device tpu", "tpu")]
+    [TestCase("train --threads 0", "--threads")]
+    [TestCase("train --out run", "--resume")]
+    [TestCase("train --out .", "not empty")]
+    [TestCase("train --out run/log.jsonl", "is a file")]
+    [TestCase("train --resume --force", "--force")]
+    [TestCase("train --resume", "runs/")]
+    [TestCase("train --resume run --lr 0.5", "learning_rate")]
+    [TestCase("train --resume run --length 13", "stages")]
+    [TestCase("train --resume run --d-model 16", "d_model")]
+    [TestCase("train --resume run selective-copying", "task")]
+    [TestCase("eval", "run")]
+    [TestCase("eval nowhere", "nowhere")]
+    [TestCase("eval run another", "another")]
+    [TestCase("eval --foo", "--foo")]
+    [TestCase("eval run --max-eval-length 3", "64")]
+    [TestCase("eval run --sequences 0", "--sequences")]
+    [TestCase("devices --foo", "--foo")]
+    public void Bad_input_is_one_line_and_exit_code_1_and_changes_nothing(string arguments, string mentions)
+    {
+        Dictionary<string, DateTime> before = Files();
+        (int code, string output, string error) = MambaProcess.Run(folder, arguments.Split(' '));
+        Assert.Multiple(() =>
+        {
+            Assert.That(code, Is.EqualTo(1));
+            Assert.That(output, Is.Empty);
+            Assert.That(error, Does.EndWith(Environment.NewLine).And.Contain(mentions));
+            Assert.That(error.Count(c => c == '\n'), Is.EqualTo(1), error);
+            Assert.That(Files(), Is.EqualTo(before));
+        });
+    }
+
+    Dictionary<string, DateTime> Files() => Directory.GetFileSystemEntries(folder, "*", SearchOption.AllDirectories).ToDictionary(path => path, File.GetLastWriteTimeUtc);
+
+    static readonly (string What, string File, Func<byte[], byte[]?> Break, string[] Commands)[] Damage =
+    [
+        ("truncated checkpoint", "checkpoint.safetensors", bytes => bytes[..(bytes.Length / 2)], ["train --resume run"]),
+        ("empty checkpoint", "checkpoint.safetensors", _ => [], ["train --resume run"]),
+        ("checkpoint of another model", "checkpoint.safetensors", _ => Foreign("F32"), ["train --resume run"]),
+        ("truncated weights", "model.safetensors", bytes => bytes[..^1], ["eval run"]),
+        ("weights of another model", "model.safetensors", _ => Foreign("F32"), ["eval run"]),
+        ("no weights", "model.safetensors", _ => null, ["eval run"]),
+        ("config that is no JSON", "config.json", bytes => bytes[..(bytes.Length / 2)], ["eval run", "train --resume run"]),
+        ("config of another model", "config.json", bytes => Replace(bytes, "\"d_model\": 8", "\"d_model\": 16"), ["eval run", "train --resume run"]),
+        ("no config", "config.json", _ => null, ["eval run", "train --resume run"]),
+        ("options that are no JSON", "train.json", _ => "{"u8.ToArray(), ["eval run", "train --resume run"]),
+        ("options of another task", "train.json", bytes => Replace(bytes, "induction-heads", "counting"), ["eval run", "train --resume run"]),
+        ("no options", "train.json", _ => null, ["eval run", "train --resume run"]),
+    ];
+
+    [Test]
+    public void A_damaged_run_is_one_line_and_exit_code_1_and_changes_nothing([Range(0, 11)] int index)
+    {
+        (string what, string file, Func<byte[], byte[]?> damage, string[] commands) = Damage[index];
+        string copy = Directory.CreateTempSubdirectory("mamba-damaged-").FullName, run = Path.Combine(copy, "run");
+        try
+        {
+            Directory.CreateDirectory(run);
+            foreach (string path in Directory.GetFiles(Path.Combine(folder, "run")))
+                File.Copy(path, Path.Combine(run, Path.GetFileName(path)));
+            byte[]? broken = damage(File.ReadAllBytes(Path.Combine(run, file)));
+            File.Delete(Path.Combine(run, file));
+            if (broken is not null)
+                File.WriteAllBytes(Path.Combine(run, file), broken);
+            Dictionary<string, byte[]> before = Directory.GetFiles(run).ToDictionary(path => path, File.ReadAllBytes);
+            foreach (string command in commands)
+            {
+                (int code, string output, string error) = MambaProcess.Run(copy, command.Split(' '));
+                Assert.Multiple(() =>
+                {
+                    Assert.That(code, Is.EqualTo(1), what);
+                    Assert.That(output, Is.Empty, what);
+                    Assert.That(error.Count(c => c == '\n'), Is.EqualTo(1), error);
+                    Assert.That(Directory.GetFiles(run).ToDictionary(path => path, File.ReadAllBytes), Is.EqualTo(before), what);
+                });
+            }
+        }
+        finally
+        {
+            Directory.Delete(copy, recursive: true);
+        }
+    }
+
+    static byte[] Replace(byte[] bytes, string old, string @new)
+    {
+        string text = System.Text.Encoding.UTF8.GetString(bytes);
+        Assert.That(text, Does.Contain(old));
+        return System.Text.Encoding.UTF8.GetBytes(text.Replace(old, @new));
+    }
+
+    static byte[] Foreign(string format)
+    {
+        string path = Path.GetTempFileName();
+        var writer = new SafetensorsWriter { Metadata = { ["format"] = format } };
+        writer.Add("transformer.wte.weight", (2, 2), new float[4]);
+        writer.Save(path);
+        byte[] bytes = File.ReadAllBytes(path);
+        File.Delete(path);
+        return bytes;
+    }
+
+    [Test]
+    public void A_run_folder_holds_what_it_should()
+    {
+        string run = Path.Combine(folder, "run");
+        Assert.That(Directory.GetFiles(run).Select(Path.GetFileName).Order(StringComparer.Ordinal),
+            Is.EqualTo(new[] { "checkpoint.safetensors", "config.json", "eval.json", "eval.png", "log.jsonl", "loss.png", "model.safetensors", "train.json" }));
+        using JsonDocument config = JsonDocument.Parse(File.ReadAllText(Path.Combine(run, "config.json")));
+        Assert.That(config.RootElement.GetProperty("d_model").GetInt32(), Is.EqualTo(8));
+        using JsonDocument eval = JsonDocument.Parse(File.ReadAllText(Path.Combine(run, "eval.json")));
+        Assert.That(eval.RootElement.EnumerateArray().Select(row => row.GetProperty("length").GetInt32()), Is.EqualTo(new[] { 64, 128 }));
+        Assert.That(eval.RootElement.EnumerateArray().Select(row => row.GetProperty("accuracy").GetDouble()), Is.All.InRange(0, 1));
+        string[] log = File.ReadAllLines(Path.Combine(run, "log.jsonl"));
+        Assert.That(log.Select(line => JsonDocument.Parse(line).RootElement.GetProperty("step").GetInt32()), Is.EqualTo(Enumerable.Range(1, 6)));
+        using Safetensors model = Safetensors.Open(Path.Combine(run, "model.safetensors"));
+        Assert.That(model["backbone.embedding.weight"].Shape, Is.EqualTo((Shape)(16, 8)));
+        Assert.That(model.Contains("lm_head.weight"), Is.True);
+    }
+
+    [Test]
+    public void Eval_finds_what_train_found()
+    {
+        string run = Path.Combine(folder, "run");
+        string trained = File.ReadAllText(Path.Combine(run, "eval.json"));
+        (int code, string output, string error) = MambaProcess.Run(folder, "eval", "run");
+        Assert.That((code, error), Is.EqualTo((0, "")), output);
+        Assert.That(File.ReadAllText(Path.Combine(run, "eval.json")), Is.EqualTo(trained));
+    }
+
+    [Test]
+    public void Devices_lists_the_cpu()
+    {
+        (int code, string output, string error) = MambaProcess.Run(folder, "devices");
+        Assert.That((code, error), Is.EqualTo((0, "")));
+        Assert.That(output, Does.Contain("cpu").And.Contain("ilgpu-cpu"));
+    }
+
+    [Test]
+    public void Without_a_folder_each_run_gets_its_own()
+    {
+        string here = Directory.CreateTempSubdirectory("mamba-own-").FullName;
+        string[] args = ["train", .. Tiny[3..], "--max-eval-length", "0"];
+        args = [.. args.Take(args.Length - 4), "--max-eval-length", "0"];
+        for (int i = 0; i < 2; i++)
+            Assert.That(MambaProcess.Run(here, args).Code, Is.Zero);
+        Assert.That(Directory.GetDirectories(Path.Combine(here, "runs")).Select(Path.GetFileName), Is.EquivalentTo(new[] { "induction-heads", "induction-heads-2" }));
+        (int code, string output, string _) = MambaProcess.Run(here, "train", "--resume", "--steps", "8");
+        Assert.That(code, Is.Zero);
+        Assert.That(output, Does.Contain("induction-heads-2").And.Contain("step 6"));
+        Directory.Delete(here, recursive: true);
+    }
+}
