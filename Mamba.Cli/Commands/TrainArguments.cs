@@ -18,6 +18,7 @@ internal sealed class TrainArguments
     readonly Option<int?> length = Option.Int("--length", "Length of the sequences, instead of a curriculum.");
     readonly Option<int?> dataTokens = Option.Int("--data-tokens", "Tokens to remember in selective copying.");
     readonly Option<double?> lr = Option.Real("--lr", "Learning rate.");
+    readonly Option<string?> schedule = Option.Text("--schedule", "constant|cosine", "Learning rate after the warmup (constant).");
     readonly Option<long?> warmup = Option.Long("--warmup", "Steps over which the learning rate rises from 0.");
     readonly Option<double?> weightDecay = Option.Real("--weight-decay", "Decoupled weight decay; none on biases, norms, A_log and D.");
     readonly Option<double?> clip = Option.Real("--clip", "Scale gradients down to this norm; 0: never.");
@@ -36,7 +37,7 @@ internal sealed class TrainArguments
     public void AddTo(Command command)
     {
         command.Add(task);
-        foreach (System.CommandLine.Option option in (System.CommandLine.Option[])[preset, @out, resume, force, seed, steps, batch, length, dataTokens, lr, warmup, weightDecay, clip,
+        foreach (System.CommandLine.Option option in (System.CommandLine.Option[])[preset, @out, resume, force, seed, steps, batch, length, dataTokens, lr, schedule, warmup, weightDecay, clip,
             dtype, dModel, nLayer, vocabSize, dState, dConv, expand, dtRank, checkpointEvery, maxEvalLength])
             command.Add(option);
     }
@@ -60,9 +61,9 @@ internal sealed class TrainArguments
             (TrainOptions stored, MambaConfig storedConfig) = (run.ReadOptions(), run.ReadConfig());
             TrainOptions asked = Apply(parsed, stored) with { Task = taskName ?? stored.Task, Preset = parsed.GetValue(preset) ?? stored.Preset };
             MambaConfig askedConfig = Apply(parsed, storedConfig);
-            asked.Validate(askedConfig);
             ExpectSame(run.Train, stored.ToJson(), (asked with { Steps = stored.Steps, CheckpointEvery = stored.CheckpointEvery, MaxEvalLength = stored.MaxEvalLength }).ToJson());
             ExpectSame(run.Config, storedConfig.ToJson(), askedConfig.ToJson());
+            asked.Validate(storedConfig);
             return (run, true, asked, storedConfig);
         }
 
@@ -93,6 +94,7 @@ internal sealed class TrainArguments
             Steps = parsed.GetValue(steps) ?? options.Steps,
             DataTokens = parsed.GetValue(dataTokens) ?? options.DataTokens,
             LearningRate = parsed.GetValue(lr) ?? options.LearningRate,
+            Schedule = parsed.GetValue(schedule) ?? options.Schedule,
             Warmup = parsed.GetValue(warmup) ?? options.Warmup,
             WeightDecay = parsed.GetValue(weightDecay) ?? options.WeightDecay,
             Clip = parsed.GetValue(clip) ?? options.Clip,

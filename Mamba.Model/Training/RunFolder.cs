@@ -41,7 +41,7 @@ public sealed class RunFolder(string path)
         if (File.Exists(Path))
             return false;
         return !Directory.Exists(Path) || Directory.EnumerateFileSystemEntries(Path).All(entry =>
-            entry == Config + ".tmp" || entry == Train + ".tmp" || (entry == Config && AtomicFile.ReadText(Config) == config.ToJson()));
+            System.IO.Path.GetFileName(entry) == ".lock" || entry == Config + ".tmp" || entry == Train + ".tmp" || (entry == Config && AtomicFile.ReadText(Config) == config.ToJson()));
     }
 
     /// <summary>Makes the folder a run that has not begun. Files of an earlier run in it are deleted, others are left alone.</summary>
@@ -50,8 +50,7 @@ public sealed class RunFolder(string path)
         try
         {
             Directory.CreateDirectory(Path);
-            if (File.Exists(Log))
-                new FileStream(Log, FileMode.Open, FileAccess.ReadWrite, FileShare.Read).Dispose();        // fails while another run writes there
+            using var mine = new RunLock(this);
             foreach (string file in (string[])[Train, Checkpoint, Model, Log, LossPlot, Eval, EvalPlot])
                 File.Delete(file);
         }

@@ -7,6 +7,7 @@ namespace Mamba;
 /// <param name="Batch">Number of sequences.</param>
 /// <param name="Loss">Mean cross-entropy of the answers, before the update.</param>
 /// <param name="Accuracy">Share of the answers that were right.</param>
+/// <param name="GradientNorm">Global L2 norm of the gradients, before clipping.</param>
 /// <param name="LearningRate">The learning rate used.</param>
 /// <param name="Tokens">Tokens read.</param>
-public readonly record struct StepReport(long Step, int Stage, int Length, int Batch, double Loss, double Accuracy, double LearningRate, long Tokens);
+public readonly record struct StepReport(long Step, int Stage, int Length, int Batch, double Loss, double Accuracy, double GradientNorm, double LearningRate, long Tokens);

@@ -4,10 +4,7 @@ using System.Text.Json;
 
 namespace Mamba;
 
-/// <summary>
-/// <c>log.jsonl</c>: a line for each step, handed to the system as soon as it is known. While it is open no second run can
-/// write to the same folder.
-/// </summary>
+/// <summary><c>log.jsonl</c>: a line for each step, handed to the system as soon as it is known.</summary>
 internal sealed class TrainLog : IDisposable
 {
     readonly FileStream file;
@@ -19,7 +16,7 @@ internal sealed class TrainLog : IDisposable
     {
         try
         {
-            file = new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.Read, bufferSize: 0);
+            file = new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.ReadWrite, bufferSize: 0);
             file.SetLength(LengthOf(file, step));
             file.Seek(0, SeekOrigin.End);
         }
@@ -39,6 +36,8 @@ internal sealed class TrainLog : IDisposable
         json.WriteNumber("step"u8, report.Step);
         json.WriteNumber("loss"u8, report.Loss);            // the shortest digits that give the same number back
         json.WriteNumber("accuracy"u8, report.Accuracy);
+        if (double.IsFinite(report.GradientNorm))
+            json.WriteNumber("grad_norm"u8, report.GradientNorm);
         json.WriteNumber("stage"u8, report.Stage);
         json.WriteNumber("length"u8, report.Length);
         json.WriteNumber("batch"u8, report.Batch);
@@ -84,7 +83,8 @@ internal sealed class TrainLog : IDisposable
             using JsonDocument document = JsonDocument.Parse(line);
             JsonElement e = document.RootElement;
             return new StepReport(e.GetProperty("step").GetInt64(), e.GetProperty("stage").GetInt32(), e.GetProperty("length").GetInt32(), e.GetProperty("batch").GetInt32(),
-                e.GetProperty("loss").GetDouble(), e.GetProperty("accuracy").GetDouble(), e.GetProperty("lr").GetDouble(), e.GetProperty("tokens").GetInt64());
+                e.GetProperty("loss").GetDouble(), e.GetProperty("accuracy").GetDouble(),
+                e.TryGetProperty("grad_norm", out JsonElement norm) ? norm.GetDouble() : double.NaN, e.GetProperty("lr").GetDouble(), e.GetProperty("tokens").GetInt64());
         }
         catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException or FormatException)
         {

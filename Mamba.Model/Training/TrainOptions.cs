@@ -45,6 +45,9 @@ public sealed record TrainOptions
     /// <summary>Steps over which the learning rate rises from 0.</summary>
     public long Warmup { get; init; }
 
+    /// <summary><c>constant</c>, or <c>cosine</c>: down to 0 at the last step.</summary>
+    public string Schedule { get; init; } = "constant";
+
     public double Beta1 { get; init; } = 0.9;
     public double Beta2 { get; init; } = 0.999;
     public double Eps { get; init; } = 1e-8;
@@ -75,7 +78,9 @@ public sealed record TrainOptions
     public bool IsDone(TrainState state) => Steps is { } steps ? state.Step >= steps : state.Stage >= Stages.Count;
 
     /// <summary>The learning rate of the step after <paramref name="state"/>.</summary>
-    public double LearningRateOf(TrainState state) => LearningRate * Math.Min(1, (state.Step + 1.0) / Math.Max(1, Warmup));
+    public double LearningRateOf(TrainState state) => Schedule == "cosine"
+        ? new Mamba.Schedule.WarmupCosine(Warmup, Steps ?? Stages.Sum(stage => stage.Steps), LearningRate).LearningRate(state.Step)
+        : LearningRate * Math.Min(1, (state.Step + 1.0) / Math.Max(1, Warmup));
 
     /// <summary>Tokens still to read, at most: a stage may end early.</summary>
     public long TokensLeft(TrainState state)
@@ -102,8 +107,8 @@ public sealed record TrainOptions
             throw new MambaException($"vocab-size is {config.VocabSize}; {task.Name} needs {task.VocabSize}.");
         if (Dtype is not ("float32" or "float64"))
             throw new MambaException($"dtype is '{Dtype}'; expected float32 or float64.");
-        if (Stages.Count == 0)
-            throw new MambaException("the curriculum has no stages.");
+        if (Stages.Count == 0 || Stages.Any(stage => stage is null))
+            throw new MambaException("stages is empty, or one of them is; expected at least one stage with a length, a batch and steps.");
         foreach (Stage stage in Stages)
         {
             if (stage.Length < task.MinLength)
@@ -116,6 +121,8 @@ public sealed record TrainOptions
         Expect("steps", Steps ?? 0, 0, long.MaxValue / 2);
         Expect("warmup", Warmup, 0, long.MaxValue / 2);
         Expect("checkpoint-every", CheckpointEvery, 0, long.MaxValue / 2);
+        if (Schedule is not ("constant" or "cosine"))
+            throw new MambaException($"schedule is '{Schedule}'; expected constant or cosine.");
         if (!(LearningRate > 0 && double.IsFinite(LearningRate)))
             throw new MambaException($"lr is {LearningRate}; expected a number above 0.");
         if (!(WeightDecay >= 0 && double.IsFinite(WeightDecay)))

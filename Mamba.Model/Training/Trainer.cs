@@ -60,7 +60,7 @@ public sealed class Trainer : IDisposable
 
         double accuracy = (double)Right(logits, answers, batch) / answers.Length;
         State = State.After(Options, accuracy, batch.Tokens.Length);
-        return new StepReport(State.Step, index, stage.Length, stage.Batch, lossValue, accuracy, Optimizer.LearningRate, batch.Tokens.Length);
+        return new StepReport(State.Step, index, stage.Length, stage.Batch, lossValue, accuracy, gradients.Norm, Optimizer.LearningRate, batch.Tokens.Length);
     }
 
     int Right(Tensor logits, ReadOnlySpan<int> answers, Batch batch)

@@ -12,6 +12,7 @@ public sealed class TrainingRun : IDisposable
     static readonly TimeSpan BetweenCheckpoints = TimeSpan.FromSeconds(10);
 
     readonly RunFolder folder;
+    readonly RunLock mine;
     readonly TrainLog log;
     long savedStep = -1, counted;
 
@@ -22,12 +23,21 @@ public sealed class TrainingRun : IDisposable
     {
         this.folder = folder;
         Trainer = trainer;
-        if (File.Exists(folder.Checkpoint))
+        mine = new RunLock(folder);
+        try
         {
-            Checkpoint.Load(folder.Checkpoint, trainer);
-            savedStep = trainer.State.Step;
+            if (File.Exists(folder.Checkpoint))
+            {
+                Checkpoint.Load(folder.Checkpoint, trainer);
+                savedStep = trainer.State.Step;
+            }
+            log = new TrainLog(folder.Log, trainer.State.Step);
         }
-        log = new TrainLog(folder.Log, trainer.State.Step);
+        catch
+        {
+            mine.Dispose();
+            throw;
+        }
     }
 
     public Trainer Trainer { get; }
@@ -78,5 +88,9 @@ public sealed class TrainingRun : IDisposable
         Weights.Save(folder.Model, Trainer.Model, Trainer.State.Step);          // for people; resuming does not read it
     }
 
-    public void Dispose() => log.Dispose();
+    public void Dispose()
+    {
+        log.Dispose();
+        mine.Dispose();
+    }
 }

@@ -108,7 +108,7 @@ public class CheckpointTests
         using var first = new Trainer(Options, Config, device);
         using var second = new Trainer(Options, Config, device);
         using var training = new TrainingRun(run, first);
-        Assert.That(() => new TrainingRun(run, second), Throws.TypeOf<MambaException>().With.Message.Contains("log.jsonl"));
+        Assert.That(() => new TrainingRun(run, second), Throws.TypeOf<MambaException>().With.Message.Contains("in use"));
     }
 
     [Test]
@@ -199,16 +199,20 @@ public class CheckpointTests
     {
         string[] arguments = ["train", "--d-model", "8", "--n-layer", "1", "--d-state", "4", "--length", "12", "--batch", "2", "--steps", "1500",
             "--checkpoint-every", "1", "--threads", "1", "--seed", "5", "--max-eval-length", "0"];
-        var whole = Stopwatch.StartNew();
-        Assert.That(MambaProcess.Run(folder, [.. arguments, "--out", "whole"]).Code, Is.Zero);
-        TimeSpan longest = whole.Elapsed;
+        TimeSpan Time(params string[] more)
+        {
+            var time = Stopwatch.StartNew();
+            Assert.That(MambaProcess.Run(folder, [.. arguments, .. more]).Code, Is.Zero);
+            return time.Elapsed;
+        }
+        TimeSpan all = Time("--out", "whole"), start = Time("--resume", "whole");        // the second has nothing left to do
         var random = new PhiloxRandom(seed: (ulong)Environment.TickCount64);
         int kills = 0, within = 0;
         while (true)
         {
             using Process process = MambaProcess.Start(folder, [.. arguments, "--out", "killed", "--resume"]);
             Task<string> output = process.StandardOutput.ReadToEndAsync(), error = process.StandardError.ReadToEndAsync();
-            bool ended = kills >= 20 ? process.WaitForExit(TimeSpan.FromMinutes(3)) : process.WaitForExit((0.2 + 0.6 * random.NextDouble()) * longest);
+            bool ended = kills >= 20 ? process.WaitForExit(TimeSpan.FromMinutes(3)) : process.WaitForExit(0.5 * start + random.NextDouble() * (0.5 * start + all / 12));
             if (!ended)
             {
                 process.Kill();
@@ -222,7 +226,7 @@ public class CheckpointTests
             break;
         }
         TestContext.Out.WriteLine($"{kills} kills, {within} of them after a checkpoint");
-        Assert.That(within, Is.GreaterThan(0));
+        Assert.That(within, Is.GreaterThan(3));
         Assert.That(Bytes("killed"), Is.EqualTo(Bytes("whole")));
         Assert.That(Bytes("killed", "model.safetensors"), Is.EqualTo(Bytes("whole", "model.safetensors")));
         Assert.That(LoggedLosses("killed"), Is.EqualTo(LoggedLosses("whole")));

@@ -83,7 +83,7 @@ public class CliTests
         });
     }
 
-    Dictionary<string, DateTime> Files() => Directory.GetFileSystemEntries(folder, "*", SearchOption.AllDirectories).ToDictionary(path => path, File.GetLastWriteTimeUtc);
+    Dictionary<string, DateTime> Files() => Directory.GetFileSystemEntries(folder, "*", SearchOption.AllDirectories).ToDictionary(path => path, File.GetLastWriteTimeUtc, StringComparer.Ordinal);
 
     static readonly (string What, string File, Func<byte[], byte[]?> Break, string[] Commands)[] Damage =
     [
@@ -115,7 +115,7 @@ public class CliTests
             File.Delete(Path.Combine(run, file));
             if (broken is not null)
                 File.WriteAllBytes(Path.Combine(run, file), broken);
-            Dictionary<string, byte[]> before = Directory.GetFiles(run).ToDictionary(path => path, File.ReadAllBytes);
+            Dictionary<string, byte[]> before = Directory.GetFiles(run).ToDictionary(path => path, File.ReadAllBytes, StringComparer.Ordinal);
             foreach (string command in commands)
             {
                 (int code, string output, string error) = MambaProcess.Run(copy, command.Split(' '));
@@ -124,7 +124,7 @@ public class CliTests
                     Assert.That(code, Is.EqualTo(1), what);
                     Assert.That(output, Is.Empty, what);
                     Assert.That(error.Count(c => c == '\n'), Is.EqualTo(1), error);
-                    Assert.That(Directory.GetFiles(run).ToDictionary(path => path, File.ReadAllBytes), Is.EqualTo(before), what);
+                    Assert.That(Directory.GetFiles(run).ToDictionary(path => path, File.ReadAllBytes, StringComparer.Ordinal), Is.EqualTo(before), what);
                 });
             }
         }
