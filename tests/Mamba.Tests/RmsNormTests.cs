@@ -7,6 +7,7 @@ public class RmsNormTests
 {
     static readonly (int Rows, int D)[] Sizes = [(1, 1), (3, 5), (2, 17), (70, 3), (5, 65), (3, 257), (0, 4)];
 
+    // Gradients are compared at eps 0.1: with d = 1 and a small eps they are differences of nearly equal numbers.
     static readonly string[] Used = ["y", "residual", "both"];
 
     [Test]
@@ -39,7 +40,7 @@ public class RmsNormTests
     [Test]
     public void Every_device_agrees([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device,
         [Values(DType.Float32, DType.Float64)] DType dtype, [ValueSource(nameof(Sizes))] (int Rows, int D) size) =>
-        Check(device, dtype, x => [Ops.RmsNorm(x[0], x[1])], [Input.Random((size.Rows, size.D), 3), Input.Random(size.D, 4)]);
+        Check(device, dtype, x => [Ops.RmsNorm(x[0], x[1], eps: 0.1)], [Input.Random((size.Rows, size.D), 3), Input.Random(size.D, 4)]);
 
     [Test]
     public void Every_device_adds_the_residual([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device,
