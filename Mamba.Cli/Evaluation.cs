@@ -29,5 +29,5 @@ internal static class Evaluation
     }
 
     static IEnumerable<string> Files(RunFolder folder) =>
-        Directory.EnumerateFiles(folder.Path).Select(path => Path.GetFileName(path)).Order(StringComparer.Ordinal);
+        Directory.EnumerateFiles(folder.Path).Select(path => Path.GetFileName(path)).Where(name => name[0] != '.').Order(StringComparer.Ordinal);
 }

@@ -9,11 +9,14 @@ internal sealed class LiveDisplay : Display
 {
     static readonly TimeSpan Redraw = TimeSpan.FromMilliseconds(100);
 
+    /// <summary>Characters of a bar; what stands around it takes 30.</summary>
+    static int BarWidth => Math.Clamp(AnsiConsole.Profile.Width - 30, 10, 60);
+
     public override void Say(string line) => AnsiConsole.MarkupLineInterpolated($"[grey]{line}[/]");
 
     public override bool Train(TrainingRun run, CancellationToken stop)
     {
-        var curve = new Sparkline(width: 60);
+        var curve = new Sparkline(BarWidth);
         var total = Stopwatch.StartNew();
         long tokensBefore = run.Trainer.State.Tokens;
         TimeSpan last = TimeSpan.MinValue;
@@ -48,8 +51,8 @@ internal sealed class LiveDisplay : Display
         string stage = options.Stages.Count > 1 ? $"   stage {step.Stage + 1} of {options.Stages.Count}: length {step.Length}, batch {step.Batch}" : "";
         grid.AddRow(new Markup("[grey]step[/]"), new Markup($"{step.Step:N0}[grey]{stage}[/]"));
         grid.AddRow(new Markup("[grey]loss[/]"), new Markup($"[yellow]{curve.Render()}[/] {curve.Latest:0.0000}"));
-        grid.AddRow(new Markup("[grey]accuracy[/]"), new Markup($"{Bar(run.Accuracy, 60, "green")} {Percent(run.Accuracy)}"));
-        grid.AddRow(new Markup("[grey]done[/]"), new Markup($"{Bar(share, 60, "blue")} {Percent(share)}"));
+        grid.AddRow(new Markup("[grey]accuracy[/]"), new Markup($"{Bar(run.Accuracy, BarWidth, "green")} {Percent(run.Accuracy)}"));
+        grid.AddRow(new Markup("[grey]done[/]"), new Markup($"{Bar(share, BarWidth, "blue")} {Percent(share)}"));
         grid.AddRow(new Markup("[grey]speed[/]"), new Markup($"{run.TokensPerSecond:N0} tokens/s   {Duration(elapsed)} gone, at most {TimeLeft(run)} left"));
         return new Panel(grid).Header($" {options.Task} ").Border(BoxBorder.Rounded).BorderStyle(new Style(Color.Grey));
     }
