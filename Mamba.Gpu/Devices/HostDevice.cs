@@ -162,10 +162,10 @@ internal sealed unsafe class HostLauncher<V, T>(HostPool pool) : ILauncher<V, Ho
     public void RunTeams<K>(K kernel, long rows, long width, long cost = 1, int most = int.MaxValue) where K : struct, ITeamKernel<V, HostTeam<V, T>> =>
         pool.Run(&TeamEntry<K>, Unsafe.AsPointer(ref kernel), Math.Min(most, Workers(rows * width * cost)));
 
-    public int Parallelism => pool.Size;
+    public int Parallelism => pool.Shares;
     public int TeamSize(long width) => 1;
 
-    int Workers(long work) => work < WorthSharing ? 1 : pool.Size;
+    int Workers(long work) => work < WorthSharing ? 1 : pool.Shares;
 
     static void Entry<K>(void* kernel, int index, int count) where K : struct, IKernel =>
         Unsafe.AsRef<K>(kernel).Run(new Worker(index, count, strided: false));

@@ -1,31 +1,37 @@
 namespace Mamba.Gpu;
 
 /// <summary>
-/// Threads that wait for kernels. A training step launches hundreds of small ones, so a worker spins for a few
-/// microseconds before it sleeps, and a launch allocates nothing.
+/// Threads that wait for kernels. A launch is cut into shares, more than there are threads, and whoever is free takes the
+/// next: the caller itself does everything if no other thread gets a core in time, so a busy machine costs little. A training
+/// step launches hundreds of small kernels, so a thread spins for some microseconds before it sleeps, and a launch allocates nothing.
 /// </summary>
 internal sealed unsafe class HostPool : IDisposable
 {
-    const int Spins = 2000;         // some 20 to 50 µs: longer than the gap between two launches of a step
+    const int Spins = 300;                  // of 10 pauses each: some 50 µs, longer than the gap between two launches of a step
+    const int SharesPerThread = 4;
 
     readonly Thread[] threads;
     readonly SemaphoreSlim[] wake;
+    readonly int[] asleep;                  // 1 while thread i sleeps, a cache line apart
     readonly Lock gate = new();
-    void* kernel;
+
+    // The launch under way. Written before `state`; stable until every share that was taken is done.
+    void* arguments;
     delegate*<void*, int, int, void> entry;
-    int workers;
-    int epoch;
-    int running;
-    volatile bool stopping;
-    readonly int[] asleep;          // 1 while thread i sleeps
+
+    // epoch (32 bits), shares (16), next share (16), in one word: a share is taken by compare-and-swap, so a thread that comes late
+    // can neither take a share twice nor mix two launches.
+    long state;
+    int done;
     Exception? failure;
+    volatile bool stopping;
 
     public HostPool(int size)
     {
         Size = size;
         threads = new Thread[size - 1];
         wake = new SemaphoreSlim[size - 1];
-        asleep = new int[(size - 1) * 16];
+        asleep = new int[size * 16];
         for (int i = 0; i < threads.Length; i++)
         {
             int index = i;
@@ -35,39 +41,40 @@ internal sealed unsafe class HostPool : IDisposable
         }
     }
 
-    /// <summary>Workers, the calling thread among them.</summary>
+    /// <summary>Threads that work, the calling one among them.</summary>
     public int Size { get; }
 
-    /// <summary>Runs entry(kernel, i, count) for i from 0 to count − 1, at the same time, and returns when all are done.</summary>
-    /// <param name="entryPoint">The body; it may be called for several i by one thread.</param>
-    /// <param name="arguments">Passed on; lives on the caller's stack.</param>
-    /// <param name="count">At most <see cref="Size"/>.</param>
-    public void Run(delegate*<void*, int, int, void> entryPoint, void* arguments, int count)
+    /// <summary>Shares a large launch is best cut into; scratch of a share's own is needed this many times.</summary>
+    public int Shares => Size == 1 ? 1 : Size * SharesPerThread;
+
+    /// <summary>Runs entryPoint(arguments, i, count) once for every i below count, on all threads, and returns when all are done.</summary>
+    public void Run(delegate*<void*, int, int, void> entryPoint, void* with, int count)
     {
         // One launch at a time; a thread that finds the pool busy does its work alone: the bits are the same.
-        if (count == 1 || !gate.TryEnter())
+        if (count == 1 || Size == 1 || !gate.TryEnter())
         {
             for (int i = 0; i < count; i++)
-                entryPoint(arguments, i, count);
+                entryPoint(with, i, count);
             return;
         }
         try
         {
-            kernel = arguments;
+            arguments = with;
             entry = entryPoint;
-            workers = count;
-            Volatile.Write(ref running, Size - 1);      // every thread reports, so none can still be reading when the next launch begins
-            Interlocked.Increment(ref epoch);
+            done = 0;
+            Interlocked.Exchange(ref state, ((state >> 32) + 1) << 32 | (long)count << 16);
             for (int i = 0; i < threads.Length; i++)
-                if (Interlocked.Exchange(ref asleep[i * 16], 0) == 1)
+                if (Volatile.Read(ref asleep[i * 16]) == 1 && Interlocked.Exchange(ref asleep[i * 16], 0) == 1)
                     wake[i].Release();
-            entryPoint(arguments, 0, count);
-            SpinWait spin = default;
-            while (Volatile.Read(ref running) != 0)
+            while (TakeShare())
             {
-                if (spin.NextSpinWillYield)
-                    spin.Reset();
-                spin.SpinOnce(sleep1Threshold: -1);
+            }
+            for (int spins = 0; Volatile.Read(ref done) != count; spins++)
+            {
+                if (spins < Spins)
+                    Thread.SpinWait(10);
+                else
+                    Thread.Yield();
             }
             if (failure is { } e)
             {
@@ -81,38 +88,57 @@ internal sealed unsafe class HostPool : IDisposable
         }
     }
 
-    void Work(int index)
+    // Takes the next share and does it; false when none is left.
+    bool TakeShare()
     {
-        int seen = 0;
         while (true)
         {
-            int spins = 0;
-            while (Volatile.Read(ref epoch) == seen && !stopping)
-            {
-                if (spins++ < Spins)
-                {
-                    Thread.SpinWait(10);
-                    continue;
-                }
-                // Announce the sleep, then look once more: a launch in between either sees the announcement or is seen here.
-                Interlocked.Exchange(ref asleep[index * 16], 1);
-                if ((Volatile.Read(ref epoch) != seen || stopping) && Interlocked.Exchange(ref asleep[index * 16], 0) == 1)
-                    break;
-                wake[index].Wait();
-            }
-            if (stopping)
-                return;
-            seen = Volatile.Read(ref epoch);
+            long seen = Volatile.Read(ref state);
+            int next = (int)(seen & 0xffff), count = (int)(seen >> 16 & 0xffff);
+            if (next >= count)
+                return false;
+            if (Interlocked.CompareExchange(ref state, seen + 1, seen) != seen)
+                continue;
             try
             {
-                if (index + 1 < workers)
-                    entry(kernel, index + 1, workers);
+                entry(arguments, next, count);
             }
             catch (Exception e)
             {
                 failure = e;
             }
-            Interlocked.Decrement(ref running);
+            Interlocked.Increment(ref done);
+            return true;
+        }
+    }
+
+    bool HasShare()
+    {
+        long seen = Volatile.Read(ref state);
+        return (seen & 0xffff) < (seen >> 16 & 0xffff);
+    }
+
+    void Work(int index)
+    {
+        ref int sleeping = ref asleep[index * 16];
+        for (int spins = 0; !stopping;)
+        {
+            if (TakeShare())
+            {
+                spins = 0;
+            }
+            else if (spins++ < Spins)
+            {
+                Thread.SpinWait(10);
+            }
+            else
+            {
+                // Announce the sleep, then look once more: a launch in between either sees the announcement or is seen here.
+                Interlocked.Exchange(ref sleeping, 1);
+                if ((!HasShare() && !stopping) || Interlocked.Exchange(ref sleeping, 0) == 0)
+                    wake[index].Wait();
+                spins = 0;
+            }
         }
     }
 
