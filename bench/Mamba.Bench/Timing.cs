@@ -1,0 +1,25 @@
+using System.Diagnostics;
+
+namespace Mamba.Bench;
+
+/// <summary>Milliseconds of one run: the best and the median of several, after a warm-up. The device is waited for each time.</summary>
+internal readonly record struct Timing(double Best, double Median)
+{
+    public static Timing Measure(Device device, Action run, int repeats = 15, double leastMilliseconds = 20)
+    {
+        for (int i = 0; i < 3; i++)
+            run();
+        device.Synchronize();
+        var times = new List<double>();
+        var all = Stopwatch.StartNew();
+        while (times.Count < repeats || all.Elapsed.TotalMilliseconds < leastMilliseconds)
+        {
+            long start = Stopwatch.GetTimestamp();
+            run();
+            device.Synchronize();
+            times.Add(Stopwatch.GetElapsedTime(start).TotalMilliseconds);
+        }
+        times.Sort();
+        return new Timing(times[0], times[times.Count / 2]);
+    }
+}
