@@ -10,8 +10,8 @@ public readonly struct HostTeam<V, T>(int index, int count) : ITeam<V>
 {
     public int Index { get; } = index;
     public int Count { get; } = count;
-    public int Rank => 0;
-    public int Size => 1;
+    public int Rank { [MethodImpl(MethodImplOptions.AggressiveInlining)] get => 0; }
+    public int Size { [MethodImpl(MethodImplOptions.AggressiveInlining)] get => 1; }
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public V Sum(V x) => V.Sum(x);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public V Largest(V x) => V.Largest(x);
     public void Barrier() { }

@@ -34,7 +34,7 @@ public struct SelectiveScanBackward<PB, PC, V, M, T, G> : ITeamKernel<V, G>
     public M DBParts, DCParts;          // (blocks of a group, b, l, g, n), or (b, n, d) when constant over time
     public M Scratch;                   // (teams, slots, threads, lanes)
     public T Ln2;
-    public int HasDLastState, ConstantB, ConstantC;
+    public int HasDLastState;
 
     /// <summary>Channels of a block. Larger blocks make fewer parts of dB and dC, smaller ones more teams.</summary>
     public const int BlockChannels = 128;
@@ -52,8 +52,7 @@ public struct SelectiveScanBackward<PB, PC, V, M, T, G> : ITeamKernel<V, G>
     {
         int perGroup = In.Channels / In.Groups, blocks = (perGroup + BlockChannels - 1) / BlockChannels;
         int vectors = Vectors(team.Size, V.Width), n = In.States;
-        long stride = (long)team.Size * V.Width;
-        long home = team.Index * Slots(n, team.Size, V.Width) * stride + team.Rank * V.Width;
+        long home = team.Index * Slots(n, team.Size, V.Width) * Stride(team) + team.Rank * V.Width;
         long chunks = (In.Length + Scan.ChunkLength - 1) / Scan.ChunkLength, items = (long)In.Batch * In.Groups * blocks;
         for (long item = team.Index; item < items; item += team.Count)
         {
@@ -63,36 +62,40 @@ public struct SelectiveScanBackward<PB, PC, V, M, T, G> : ITeamKernel<V, G>
             {
                 int d = start + (k * team.Size + team.Rank) * V.Width;
                 if (d < end)
-                    Start(b, d, Lanes.In(end - d), home, stride, k, vectors);
+                    Start(team, b, d, Lanes.In(end - d), home, k, vectors);
             }
             for (long chunk = chunks - 1; chunk >= 0; chunk--)
             {
                 int steps = (int)Math.Min(Scan.ChunkLength, In.Length - chunk * Scan.ChunkLength);
-                Clear(home, stride);
+                Clear(team, home);
                 for (int k = 0; k < vectors; k++)
                 {
                     int d = start + (k * team.Size + team.Rank) * V.Width;
                     if (d < end)
-                        Chunk(b, g, chunk, chunks, steps, d, Lanes.In(end - d), home, stride, k, vectors);
+                        Chunk(team, b, g, chunk, chunks, steps, d, Lanes.In(end - d), home, k, vectors);
                 }
                 team.Barrier();
                 long row = (((long)block * In.Batch + b) * In.Length + chunk * Scan.ChunkLength) * In.Groups + g;
-                if (ConstantB == 0)
-                    SumLanes(team, DBParts, row, steps, home, stride, TokenB);
-                if (ConstantC == 0)
-                    SumLanes(team, DCParts, row, steps, home, stride, TokenB + Scan.ChunkLength * n);
+                if (PB.Varies)
+                    SumLanes(team, DBParts, row, steps, home, TokenB);
+                if (PC.Varies)
+                    SumLanes(team, DCParts, row, steps, home, TokenB + Scan.ChunkLength * n);
                 team.Barrier();
             }
             for (int k = 0; k < vectors; k++)
             {
                 int d = start + (k * team.Size + team.Rank) * V.Width;
                 if (d < end)
-                    Finish(b, d, Lanes.In(end - d), home, stride, k, vectors);
+                    Finish(team, b, d, Lanes.In(end - d), home, k, vectors);
             }
         }
     }
 
     // ---- scratch: slot s of this thread is at home + s · stride ------------------------------------
+
+    // A constant on the host, where a team has one member: the JIT then folds it into addresses.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static long Stride(G team) => (long)team.Size * V.Width;
 
     const int Delta = 0, DeltaU = Scan.ChunkLength, DY = 2 * Scan.ChunkLength, Sigma = 3 * Scan.ChunkLength;
     const int Decay = 4 * Scan.ChunkLength, Input = 5 * Scan.ChunkLength, Y = 6 * Scan.ChunkLength;
@@ -101,8 +104,9 @@ public struct SelectiveScanBackward<PB, PC, V, M, T, G> : ITeamKernel<V, G>
 
     readonly int Carry => TokenB + 2 * Scan.ChunkLength * In.States;        // then, (k, n) each: Ā g, dA, dB, dC of a constant B, C; then (k) each: dD, dBias
 
-    void Start(int b, int d, int lanes, long home, long stride, int k, int vectors)
+    void Start(G team, int b, int d, int lanes, long home, int k, int vectors)
     {
+        long stride = Stride(team);
         long states = In.States, channels = In.Channels;
         for (int n = 0; n < states; n++)
         {
@@ -119,8 +123,9 @@ public struct SelectiveScanBackward<PB, PC, V, M, T, G> : ITeamKernel<V, G>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    void Clear(long home, long stride)
+    void Clear(G team, long home)
     {
+        long stride = Stride(team);
         M s = Scratch;
         long end = home + (TokenB + 2L * Scan.ChunkLength * In.States) * stride;
         for (long at = home + TokenB * stride; at < end; at += stride)
@@ -128,8 +133,9 @@ public struct SelectiveScanBackward<PB, PC, V, M, T, G> : ITeamKernel<V, G>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    void Chunk(int b, int g, long chunk, long chunks, int steps, int d, int lanes, long home, long stride, int k, int vectors)
+    void Chunk(G team, int b, int g, long chunk, long chunks, int steps, int d, int lanes, long home, int k, int vectors)
     {
+        long stride = Stride(team);
         M u = In.U, raw = In.Delta, z = In.Z, dOut = DOut, s = Scratch;
         long channels = In.Channels, t = chunk * Scan.ChunkLength, first = (b * In.Length + t) * channels + d;
         V bias = In.HasDeltaBias != 0 ? V.Keep(V.Load(In.DeltaBias, d), lanes) : V.Of(0);
@@ -162,9 +168,9 @@ public struct SelectiveScanBackward<PB, PC, V, M, T, G> : ITeamKernel<V, G>
 
         int n = 0;
         for (; n + 2 <= In.States; n += 2)
-            Tile<Pair<One<V, M, T>, V, M, T>>(b, g, chunk, chunks, steps, d, lanes, home, stride, k, vectors, n);
+            Tile<Pair<One<V, M, T>, V, M, T>>(team, b, g, chunk, chunks, steps, d, lanes, home, k, vectors, n);
         for (; n < In.States; n++)
-            Tile<One<V, M, T>>(b, g, chunk, chunks, steps, d, lanes, home, stride, k, vectors, n);
+            Tile<One<V, M, T>>(team, b, g, chunk, chunks, steps, d, lanes, home, k, vectors, n);
 
         long scalars = home + (Carry + 4L * vectors * In.States) * stride;
         V dD = V.Load(s, scalars + k * stride), dBias = V.Load(s, scalars + (vectors + k) * stride), ln2 = V.Splat(Ln2);
@@ -190,17 +196,18 @@ public struct SelectiveScanBackward<PB, PC, V, M, T, G> : ITeamKernel<V, G>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    void Tile<S>(int b, int g, long chunk, long chunks, int steps, int d, int lanes, long home, long stride, int k, int vectors, int n)
+    void Tile<S>(G team, int b, int g, long chunk, long chunks, int steps, int d, int lanes, long home, int k, int vectors, int n)
         where S : struct, IStates<S, V, M, T>
     {
+        long stride = Stride(team);
         M s = Scratch, B = In.B, C = In.C;
         long channels = In.Channels, states = In.States, rowStride = In.Groups * states;
         var channel = new Column(n * channels + d, channels);
         S a = S.Load(In.A, channel, lanes);
         S h = S.Load(In.Boundaries, new Column((b * chunks + chunk) * states * channels + channel.Start, channels), lanes);
         long row = ((b * In.Length + chunk * Scan.ChunkLength) * In.Groups + g) * states + n;
-        long bAt = ConstantB != 0 ? channel.Start : row, bStride = ConstantB != 0 ? channels : 1, bRow = ConstantB != 0 ? 0 : rowStride;
-        long cAt = ConstantC != 0 ? channel.Start : row, cStride = ConstantC != 0 ? channels : 1, cRow = ConstantC != 0 ? 0 : rowStride;
+        long bAt = PB.Varies ? row : channel.Start, bStride = PB.Varies ? 1 : channels, bRow = PB.Varies ? rowStride : 0;
+        long cAt = PC.Varies ? row : channel.Start, cStride = PC.Varies ? 1 : channels, cRow = PC.Varies ? rowStride : 0;
 
         long kept = home + Kept * stride, keptStep = 2 * S.Count * stride;
         for (int i = 0; i < steps; i++)
@@ -211,8 +218,8 @@ public struct SelectiveScanBackward<PB, PC, V, M, T, G> : ITeamKernel<V, G>
         }
 
         long group = vectors * states * stride, carry = home + (Carry + k * states + n) * stride;
-        long dBAt = ConstantB != 0 ? carry + 2 * group : home + (TokenB + n) * stride, dBStep = ConstantB != 0 ? 0 : states * stride;
-        long dCAt = ConstantC != 0 ? carry + 3 * group : home + (TokenB + Scan.ChunkLength * states + n) * stride, dCStep = ConstantC != 0 ? 0 : states * stride;
+        long dBAt = PB.Varies ? home + (TokenB + n) * stride : carry + 2 * group, dBStep = PB.Varies ? states * stride : 0;
+        long dCAt = PC.Varies ? home + (TokenB + Scan.ChunkLength * states + n) * stride : carry + 3 * group, dCStep = PC.Varies ? states * stride : 0;
         S gradient = S.Load(s, new Column(carry, stride), V.Width), dA = S.Load(s, new Column(carry + group, stride), V.Width);
         for (int i = steps - 1; i >= 0; i--)
         {
@@ -231,8 +238,9 @@ public struct SelectiveScanBackward<PB, PC, V, M, T, G> : ITeamKernel<V, G>
 
     // Adds the lanes of every thread of the team, a thread taking every Size-th sum: parts (rows of g, n).
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    void SumLanes(G team, M parts, long row, int steps, long home, long stride, int slot)
+    void SumLanes(G team, M parts, long row, int steps, long home, int slot)
     {
+        long stride = Stride(team);
         M s = Scratch;
         int states = In.States, size = team.Size;
         long from = home - team.Rank * V.Width + slot * stride;
@@ -245,17 +253,18 @@ public struct SelectiveScanBackward<PB, PC, V, M, T, G> : ITeamKernel<V, G>
         }
     }
 
-    void Finish(int b, int d, int lanes, long home, long stride, int k, int vectors)
+    void Finish(G team, int b, int d, int lanes, long home, int k, int vectors)
     {
+        long stride = Stride(team);
         long states = In.States, channels = In.Channels, group = vectors * states;
         for (int n = 0; n < states; n++)
         {
             long slot = Carry + k * states + n, at = (b * states + n) * channels + d;
             V.Store(DInitial, at, V.Load(Scratch, home + slot * stride), lanes);
             V.Store(DAParts, at, V.Load(Scratch, home + (slot + group) * stride), lanes);
-            if (ConstantB != 0)
+            if (!PB.Varies)
                 V.Store(DBParts, at, V.Load(Scratch, home + (slot + 2 * group) * stride), lanes);
-            if (ConstantC != 0)
+            if (!PC.Varies)
                 V.Store(DCParts, at, V.Load(Scratch, home + (slot + 3 * group) * stride), lanes);
         }
         long scalars = Carry + 4 * group;

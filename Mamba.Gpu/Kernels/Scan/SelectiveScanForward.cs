@@ -60,7 +60,7 @@ public struct SelectiveScanForward<S, PB, PC, V, M, T> : IKernel
     public ScanArguments<M> In;
     public M Y;             // (b, l, d)
     public M LastState;     // (b, n, d)
-    public int FirstState, First, Last, ConstantB, ConstantC;
+    public int FirstState, First, Last;
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Run(Worker worker)
@@ -95,7 +95,7 @@ public struct SelectiveScanForward<S, PB, PC, V, M, T> : IKernel
             var token = new Column((row * In.Groups + g) * states + FirstState, 1);
             V delta = Scan.Step<V, M, T>(V.Load(raw, at) + bias, In.Softplus), ut = V.Load(u, at);
             V sum = First != 0 ? skip * ut : V.Load(y, at);
-            sum = S.Step<PB, PC>(ref h, a, sum, delta, delta * ut, B, ConstantB != 0 ? column : token, C, ConstantC != 0 ? column : token);
+            sum = S.Step<PB, PC>(ref h, a, sum, delta, delta * ut, B, PB.Varies ? token : column, C, PC.Varies ? token : column);
             if (Last != 0 && In.HasZ != 0)
             {
                 V zt = V.Load(z, at);

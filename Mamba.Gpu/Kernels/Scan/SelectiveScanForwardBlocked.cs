@@ -18,7 +18,6 @@ public struct SelectiveScanForwardBlocked<PB, PC, V, M, T> : IKernel
     public M Y;             // (b, l, d)
     public M LastState;     // (b, n, d); holds the states between chunks as well
     public M Scratch;       // (workers, 3, ChunkLength, lanes): delta, delta·u, y
-    public int ConstantB, ConstantC;
 
     /// <summary>Elements of scratch a worker needs, for lanes of <paramref name="width"/>.</summary>
     public static long ScratchPerWorker(int width) => 3L * Scan.ChunkLength * width;
@@ -106,8 +105,8 @@ public struct SelectiveScanForwardBlocked<PB, PC, V, M, T> : IKernel
             S.Store(h, In.Boundaries, new Column((b * chunks + t / Scan.ChunkLength) * states * channels + channel.Start, channels), lanes);
         }
         long row = ((b * In.Length + t) * In.Groups + g) * states + n;
-        long bAt = ConstantB != 0 ? channel.Start : row, bStride = ConstantB != 0 ? channels : 1, bRow = ConstantB != 0 ? 0 : rowStride;
-        long cAt = ConstantC != 0 ? channel.Start : row, cStride = ConstantC != 0 ? channels : 1, cRow = ConstantC != 0 ? 0 : rowStride;
+        long bAt = PB.Varies ? row : channel.Start, bStride = PB.Varies ? 1 : channels, bRow = PB.Varies ? rowStride : 0;
+        long cAt = PC.Varies ? row : channel.Start, cStride = PC.Varies ? 1 : channels, cRow = PC.Varies ? rowStride : 0;
         for (int i = 0; i < steps; i++)
         {
             long at = i * V.Width;

@@ -160,8 +160,6 @@ public static class SelectiveScanKernels
                     Y = on.Memory(Y),
                     LastState = on.Memory(LastState),
                     Scratch = on.Memory(scratch),
-                    ConstantB = X.ConstantB ? 1 : 0,
-                    ConstantC = X.ConstantC ? 1 : 0,
                 }, X.U.Count, X.States);
                 return;
             }
@@ -195,8 +193,6 @@ public static class SelectiveScanKernels
                 FirstState = n,
                 First = n == 0 ? 1 : 0,
                 Last = n + S.Count == X.States ? 1 : 0,
-                ConstantB = X.ConstantB ? 1 : 0,
-                ConstantC = X.ConstantC ? 1 : 0,
             }, X.Batch * X.Channels);
             return S.Count;
         }
@@ -249,8 +245,6 @@ public static class SelectiveScanKernels
                 Scratch = on.Memory(scratch),
                 Ln2 = T.CreateTruncating(Math.Log(2)),
                 HasDLastState = DLastState is null ? 0 : 1,
-                ConstantB = X.ConstantB ? 1 : 0,
-                ConstantC = X.ConstantC ? 1 : 0,
             }, b * g * blocks, Block, cost: l * n, most: teams);
 
             SumOverBatch(dA, Gradients.DA);

@@ -7,6 +7,9 @@ public interface IProjection<V, M>
 {
     /// <summary>The value(s) of one n at element i, for the lanes of a channel group.</summary>
     static abstract V Get(M p, long i);
+
+    /// <summary>Whether it changes from token to token. A constant to both compilers, so that strides fold.</summary>
+    static abstract bool Varies { get; }
 }
 
 /// <summary>B or C (b, l, g, n), selected by the input: one value for all channels of a group.</summary>
@@ -16,6 +19,7 @@ public struct PerToken<V, M, T> : IProjection<V, M>
     where T : unmanaged
 {
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static V Get(M p, long i) => V.Broadcast(p, i);
+    public static bool Varies { [MethodImpl(MethodImplOptions.AggressiveInlining)] get => true; }
 }
 
 /// <summary>B or C constant over time, transposed to (n, d): a value for each channel.</summary>
@@ -25,6 +29,7 @@ public struct PerChannel<V, M, T> : IProjection<V, M>
     where T : unmanaged
 {
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static V Get(M p, long i) => V.Load(p, i);
+    public static bool Varies { [MethodImpl(MethodImplOptions.AggressiveInlining)] get => false; }
 }
 
 /// <summary>Where a value of each n stands: at element Start + n·Stride.</summary>
