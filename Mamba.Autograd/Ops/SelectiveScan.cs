@@ -116,11 +116,11 @@ public static partial class Ops
             throw new MambaException($"{name} has shape {x.Shape}; expected (b, d, n).");
         long b = x.Shape[0], p = x.Shape[1], q = x.Shape[2];
         Tensor y = x.Like((b, q, p));
-        SelectiveScanKernels.Transpose(x, y, b, p, q);
+        TransposeKernels.Transpose(x, y, b, p, q);
         return Tape.Record("SwapLast", y, [x], dy =>
         {
             Tensor dx = x.Like();
-            SelectiveScanKernels.Transpose(dy, dx, b, q, p);
+            TransposeKernels.Transpose(dy, dx, b, q, p);
             return [dx];
         });
     }

@@ -222,23 +222,3 @@ public struct ConvStateAfter<V, M, T> : IKernel
         }
     }
 }
-
-/// <summary>y[c, r] = x[r, c]. x (rows, columns), a few thousand elements at most.</summary>
-public struct TransposeSmall<M, T> : IKernel
-    where M : struct, IMemory<T>
-    where T : unmanaged
-{
-    public M X, Y;
-    public long Rows, Columns;
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public void Run(Worker worker)
-    {
-        M x = X, y = Y;
-        long rows = Rows, columns = Columns;
-        Share share = worker.Share(rows);
-        for (long r = share.Start; r < share.End; r += share.Step)
-            for (long c = 0; c < columns; c++)
-                y[c * rows + r] = x[r * columns + c];
-    }
-}

@@ -36,7 +36,7 @@ public static class CausalConv1dKernels
         Tensor transposed = Transposed(weight), partial = x.Like((x.Shape[0] * ((x.Shape[1] + timeBlock - 1) / timeBlock), k + 1, d)), sums = x.Like((k + 1, d));
         x.Launch(new BackwardLaunch(x, transposed, bias, state, silu, dy, dx, dState, partial, timeBlock));
         PartialKernels.Sum(partial, sums);
-        x.Launch(new TransposeLaunch(sums.Part(0, (k, d)), dWeight));
+        TransposeKernels.Transpose(sums.Part(0, (k, d)), dWeight, 1, k, d);
         dBias.CopyFrom(sums.Part(k * d, d));
         transposed.Dispose();
         partial.Dispose();
@@ -57,14 +57,8 @@ public static class CausalConv1dKernels
     static Tensor Transposed(Tensor weight)
     {
         Tensor transposed = weight.Like((weight.Shape[1], weight.Shape[0]));
-        weight.Launch(new TransposeLaunch(weight, transposed));
+        TransposeKernels.Transpose(weight, transposed, 1, weight.Shape[0], weight.Shape[1]);
         return transposed;
-    }
-
-    readonly record struct TransposeLaunch(Tensor X, Tensor Y) : ILaunch
-    {
-        void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => on.Run(
-            new TransposeSmall<M, T> { X = on.Memory(X), Y = on.Memory(Y), Rows = X.Shape[0], Columns = X.Shape[1] }, X.Shape[0], X.Shape[1]);
     }
 
     readonly record struct StateLaunch(Tensor X, Tensor? Previous, Tensor State) : ILaunch

@@ -15,10 +15,10 @@ public sealed class Evaluator(MambaLM model, SequenceTask task)
     public int MostSequences { get; init; } = 64;
 
     /// <inheritdoc cref="MostSequences"/>
-    public int FewestSequences { get; init; } = 8;
+    public int FewestSequences { get; init; } = 4;
 
     /// <summary>Tokens to read for one length; more where <see cref="FewestSequences"/> asks for it.</summary>
-    public long TokenBudget { get; init; } = 1 << 20;
+    public long TokenBudget { get; init; } = 1 << 19;
 
     /// <summary>The powers of two from 64 that the task can be asked at, up to <paramref name="longest"/>.</summary>
     public IEnumerable<int> Lengths(int longest)

@@ -153,7 +153,7 @@ public class FixtureTests
         static Tensor Swapped(Tensor x)
         {
             Tensor y = x.Like((x.Shape[0], x.Shape[2], x.Shape[1]));
-            Gpu.SelectiveScanKernels.Transpose(x, y, x.Shape[0], x.Shape[1], x.Shape[2]);
+            Gpu.TransposeKernels.Transpose(x, y, x.Shape[0], x.Shape[1], x.Shape[2]);
             return y;
         }
     }

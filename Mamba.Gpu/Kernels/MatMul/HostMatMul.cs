@@ -29,7 +29,7 @@ internal readonly unsafe struct HostMatMul<T, V> : IKernel where T : unmanaged, 
     // Hot from the first call: no tiers. Each in a method of its own, or the accumulators compete for registers with the caller's locals.
     const MethodImplOptions Hot = MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining;
     const long MaxDepth = 256;              // a panel of 16 floats: 16 KB, half an L1
-    const long BlockBytes = 288 * 1024;     // of A, about half an L2
+    const long BlockBytes = 256 * 1024;     // of A, about half an L2
     const long RowPadding = 16;             // of its rows: a power of two apart they would share cache sets
     const long CopyColumns = 128;           // so many that copying A costs little against them
     const long FewRows = 12;                // so few that a row-major B is read in place: a copy would cost as much as the work

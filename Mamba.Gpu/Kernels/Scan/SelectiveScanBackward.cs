@@ -14,7 +14,7 @@ namespace Mamba.Gpu;
 /// softplus: × σ(raw)   gate: dz = dout y σ(z)(1 + z(1 − σ(z))), dy = dout silu(z)
 /// </code>
 /// dB and dC gather lane by lane over the channels of the block, and are summed across lanes and threads once a chunk; what
-/// sums over blocks or batch is written as parts, which <see cref="SumParts{V, M, T}"/> adds in a fixed order.
+/// sums over blocks or batch is written as parts, which <see cref="SumPartials{V, M, T}"/> adds in a fixed order.
 /// </summary>
 public struct SelectiveScanBackward<PB, PC, V, M, T, G> : ITeamKernel<V, G>
     where PB : struct, IProjection<V, M>

@@ -57,17 +57,6 @@ public static class SelectiveScanKernels
         x.U.Launch(new BackwardLaunch(x, prepared, boundaries, dOut, dLastState, gradients));
     }
 
-    /// <summary>y (b, columns, rows) = scale · x (b, rows, columns)</summary>
-    public static void Transpose(Tensor x, Tensor y, long batch, long rows, long columns, double scale = 1) =>
-        x.Launch(new TransposeLaunch(x, y, batch, rows, columns, scale));
-
-    /// <summary>sum (…) = Σ over the outermost axis of parts (p, …), in order.</summary>
-    public static void Sum(Tensor parts, Tensor sum, long count)
-    {
-        if (count > 0)
-            parts.Launch(new SumLaunch(parts, sum, count));
-    }
-
     /// <summary>A, and B and C where they are constant, as the kernels want them: (n, d), A times log2(e), with zeros behind.</summary>
     sealed class Prepared : IDisposable
     {
@@ -87,7 +76,7 @@ public static class SelectiveScanKernels
         static Tensor Transposed(Tensor x, double scale)
         {
             Tensor y = Tensor.Zeros(x.Count + Tail, x.DType, x.Device).Unowned();
-            Transpose(x, y, 1, x.Shape[0], x.Shape[1], scale);
+            TransposeKernels.Transpose(x, y, 1, x.Shape[0], x.Shape[1], scale);
             return y;
         }
 
@@ -248,16 +237,16 @@ public static class SelectiveScanKernels
             }, b * g * blocks, Block, cost: l * n, most: teams);
 
             SumOverBatch(dA, Gradients.DA);
-            Sum(dD, Gradients.DD, d);
-            Sum(dBias, Gradients.DDeltaBias, d);
+            PartialKernels.Sum(dD, Gradients.DD);
+            PartialKernels.Sum(dBias, Gradients.DDeltaBias);
             if (X.ConstantB)
                 SumOverBatch(dB!, Gradients.DB);
             else if (dB is not null)
-                Sum(dB, Gradients.DB, Gradients.DB.Count);
+                PartialKernels.Sum(dB, Gradients.DB);
             if (X.ConstantC)
                 SumOverBatch(dC!, Gradients.DC);
             else if (dC is not null)
-                Sum(dC, Gradients.DC, Gradients.DC.Count);
+                PartialKernels.Sum(dC, Gradients.DC);
         }
 
         // parts (b, n, d) → sum (d, n)
@@ -265,32 +254,8 @@ public static class SelectiveScanKernels
         {
             long n = parts.Shape[1], d = parts.Shape[2];
             using Tensor summed = parts.Like((n, d));
-            Sum(parts, summed, n * d);
-            Transpose(summed, sum, 1, n, d);
+            PartialKernels.Sum(parts, summed);
+            TransposeKernels.Transpose(summed, sum, 1, n, d);
         }
-    }
-
-    readonly record struct TransposeLaunch(Tensor X, Tensor Y, long Batch, long Rows, long Columns, double Scale) : ILaunch
-    {
-        void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => on.Run(new TransposeScaled<V, M, T>
-        {
-            X = on.Memory(X),
-            Y = on.Memory(Y),
-            Batch = Batch,
-            Rows = Rows,
-            Columns = Columns,
-            Scale = T.CreateTruncating(Scale),
-        }, Batch * Rows * Columns);
-    }
-
-    readonly record struct SumLaunch(Tensor Parts, Tensor Sum, long Count) : ILaunch
-    {
-        void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => on.Run(new SumParts<V, M, T>
-        {
-            PartsIn = on.Memory(Parts),
-            Sum = on.Memory(Sum),
-            Parts = Parts.Count / Count,
-            Count = Count,
-        }, Count, Parts.Count / Count);
     }
 }
