@@ -89,7 +89,7 @@ public struct Scalar64 : ILane<Scalar64, DeviceMemory<double>, double>
         double log = k * Ln2High + (2 * s * AtanhSeries(s * s) + k * Ln2Low);
         log = a.x < 2.2250738585072014e-308 ? double.NegativeInfinity : log;
         log = a.x < 0 ? double.NaN : log;
-        return new(a.x > 1.7976931348623157e308 ? a.x : log);
+        return new(a.x <= 1.7976931348623157e308 ? log : a.x);       // infinity and NaN stay
     }
 
     public static Scalar64 Log1p(Scalar64 e)
