@@ -14,6 +14,7 @@ public static partial class Ops
     /// </summary>
     public static Tensor[] LinearSplit(Tensor x, Tensor weight, Tensor? bias, params long[] sizes)
     {
+        ExpectFloat("Linear", x);
         long outputs = sizes.Sum();
         if (weight.Shape.Rank != 2 || x.Shape.Rank < 1 || weight.Shape[1] != x.Shape[^1] || weight.Shape[0] != outputs)
             throw new MambaException($"Linear: weight has shape {weight.Shape}; expected (o={outputs}, i) with i from x {x.Shape}.");
@@ -58,6 +59,8 @@ public static partial class Ops
     /// </summary>
     public static Tensor MatMul(Tensor a, Tensor b, bool transposeA = false, bool transposeB = false)
     {
+        ExpectFloat("MatMul", a);
+        ExpectAlike("MatMul", a, b);
         if (a.Shape.Rank < 2 || b.Shape.Rank < 2)
             throw new MambaException($"MatMul: a has shape {a.Shape} and b {b.Shape}; expected two axes or more.");
         long m = a.Shape[transposeA ? ^1 : ^2], k = a.Shape[transposeA ? ^2 : ^1], n = b.Shape[transposeB ? ^2 : ^1];
