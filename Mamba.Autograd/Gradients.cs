@@ -36,8 +36,11 @@ public sealed partial class Gradients
         return flat;
     }
 
-    /// <summary>Adds <paramref name="gradient"/> to what there is for <paramref name="leaf"/>; true if it keeps the tensor itself.</summary>
-    internal bool Take(Tensor leaf, Tensor gradient)
+    /// <summary>
+    /// Adds <paramref name="gradient"/> to what there is for <paramref name="leaf"/>; true if it keeps the tensor itself. A
+    /// shared one it copies: what is kept may be added to later.
+    /// </summary>
+    internal bool Take(Tensor leaf, Tensor gradient, bool shared)
     {
         if (byTensor.TryGetValue(leaf, out Tensor? sum))
         {
@@ -50,7 +53,7 @@ public sealed partial class Gradients
             sum.CopyFrom(gradient);
             return false;
         }
-        byTensor[leaf] = gradient;
-        return true;
+        byTensor[leaf] = shared ? gradient.Clone() : gradient;
+        return !shared;
     }
 }

@@ -96,14 +96,14 @@ public sealed class Tape : TensorScope
                             continue;
                         Shape.Expect(node.Name + " (gradient)", dx, input.Shape);
                         scratch.Keep(dx.Root);
-                        pending.Add(input, dx);
+                        pending.Add(input, dx, scratch);
                     }
                 }
                 foreach (Tensor? dy in dys)
                     pending.Done(dy);
             }
             foreach ((Tensor leaf, Tensor gradient) in pending.Rest)
-                if (!result.Take(leaf, gradient))
+                if (!result.Take(leaf, gradient, pending.IsShared(gradient)))
                     pending.Done(gradient);
             return result;
         }
@@ -129,12 +129,15 @@ public sealed class Tape : TensorScope
 
         public IEnumerable<KeyValuePair<Tensor, Tensor>> Rest => gradients;
 
-        public void Add(Tensor of, Tensor gradient)
+        /// <param name="of">What it is the gradient of.</param>
+        /// <param name="gradient">The gradient, or another part of it.</param>
+        /// <param name="scratch">The scope open now, if it closes before the sum of two parts is used up.</param>
+        public void Add(Tensor of, Tensor gradient, TensorScope? scratch = null)
         {
             if (gradients.Remove(of, out Tensor? already))
             {
                 Tensor sum = Ops.AddUnrecorded(already, gradient);
-                TensorScope.Current?.Keep(sum);
+                scratch?.Keep(sum);
                 Use(gradient.Root, 1);
                 Done(gradient);
                 Done(already);
@@ -150,6 +153,9 @@ public sealed class Tape : TensorScope
             Use(gradient.Root, 1);
             Add(of, gradient);
         }
+
+        /// <summary>Whether others still look at the gradient's values: the caller, whose seed it is, or another tensor that has the same gradient.</summary>
+        public bool IsShared(Tensor gradient) => uses.GetValueOrDefault(gradient.Root) > 1;
 
         public Tensor? Take(Tensor of) => gradients.Remove(of, out Tensor? gradient) ? gradient : null;
 
