@@ -24,13 +24,14 @@ public class TensorScope : IDisposable
     /// <summary>The scope around this one.</summary>
     protected TensorScope? Outer => outer;
 
-    /// <summary>Hands <paramref name="tensor"/> to the scope around this one, or to the caller if there is none.</summary>
+    /// <summary>Hands <paramref name="tensor"/> to the scope around this one, or to the caller if there is none. Of a view, what it looks into.</summary>
     public Tensor Keep(Tensor tensor)
     {
-        if (owned.Remove(tensor))
+        Tensor root = tensor.Root;
+        if (owned.Remove(root))
         {
-            tensor.Scope = outer;
-            outer?.owned.Add(tensor);
+            root.Scope = outer;
+            outer?.owned.Add(root);
         }
         return tensor;
     }
