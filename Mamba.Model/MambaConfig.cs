@@ -86,6 +86,7 @@ public sealed record MambaConfig
     {
         PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
         WriteIndented = true,
+        RespectNullableAnnotations = true,
         Converters = { new AutoRank() },
     };
 
