@@ -144,6 +144,8 @@ internal sealed unsafe class HostPool : IDisposable
 
     public void Dispose()
     {
+        if (stopping)
+            return;
         stopping = true;
         foreach (SemaphoreSlim semaphore in wake)
             semaphore.Release();
