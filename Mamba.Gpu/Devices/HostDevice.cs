@@ -144,7 +144,8 @@ internal sealed unsafe class HostBuffer(long bytes) : DeviceBuffer(bytes)
     {
         NativeMemory.AlignedFree(Pointer);
         Pointer = null;
-    }}
+    }
+}
 
 /// <summary>Runs kernels on the pool.</summary>
 internal sealed unsafe class HostLauncher<V, T>(HostPool pool) : ILauncher<V, HostMemory<T>, T, HostMemory<int>, HostTeam<V, T>>
