@@ -63,7 +63,7 @@ internal static class Plots
             {
                 if (i > 0)
                     plot.Add.VerticalLine(i + 1, 1.5f, Faint, LinePattern.Dashed);
-                Note(plot, $"length {log[i].Length}", i + 1, top, Alignment.UpperLeft);
+                Note(plot, $"length {log[i].Length}", i + 1, top * (1 - 0.04 * log[i].Stage), Alignment.UpperLeft);        // stages may be short: each name a line lower
             }
         Save(plot, path);
     }
