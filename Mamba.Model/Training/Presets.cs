@@ -8,13 +8,15 @@ public static class Presets
     {
         // Length 256 from the start is at chance for thousands of steps, and length 64 alone is not kept up beyond a few
         // thousand tokens. So: short ones until they are right, then length 256 for a good while longer, in small batches: it
-        // is the number of updates that drives delta on tokens to be ignored towards 0, and so memory towards a million.
+        // is the number of updates that drives delta on tokens to be ignored towards 0, and so memory towards a million. A
+        // last stretch at a tenth of the rate settles the weights.
         (InductionHeads.TaskName, "quick") => new TrainOptions
         {
             Task = task,
             Preset = preset,
-            Stages = [new(64, 32, 1200, 0.99), new(256, 2, 4000)],
+            Stages = [new(64, 32, 1200, 0.99), new(256, 2, 3000), new(256, 8, 300, Rate: 0.1)],
             LearningRate = 5e-3,
+            Beta2 = 0.95,
             Clip = 1,
             MaxEvalLength = 1 << 20,
         },

@@ -78,9 +78,9 @@ public sealed record TrainOptions
     public bool IsDone(TrainState state) => Steps is { } steps ? state.Step >= steps : state.Stage >= Stages.Count;
 
     /// <summary>The learning rate of the step after <paramref name="state"/>.</summary>
-    public double LearningRateOf(TrainState state) => Schedule == "cosine"
+    public double LearningRateOf(TrainState state) => StageOf(state).Rate * (Schedule == "cosine"
         ? new Mamba.Schedule.WarmupCosine(Warmup, Steps ?? Stages.Sum(stage => stage.Steps), LearningRate).LearningRate(state.Step)
-        : LearningRate * Math.Min(1, (state.Step + 1.0) / Math.Max(1, Warmup));
+        : LearningRate * Math.Min(1, (state.Step + 1.0) / Math.Max(1, Warmup)));
 
     /// <summary>Tokens still to read, at most: a stage may end early.</summary>
     public long TokensLeft(TrainState state)
@@ -115,6 +115,8 @@ public sealed record TrainOptions
                 throw new MambaException($"length is {stage.Length}; {task.Name} needs at least {task.MinLength}.");
             Expect("batch", stage.Batch, 1, 1 << 20);
             Expect("steps", stage.Steps, 0, long.MaxValue / 2);
+            if (!(stage.Rate > 0 && double.IsFinite(stage.Rate)))
+                throw new MambaException($"a stage's rate is {stage.Rate}; expected a number above 0.");
             if ((stage.Length + (long)task.Answers) * stage.Batch > int.MaxValue)
                 throw new MambaException($"a batch of {stage.Batch} sequences of length {stage.Length} is too large: at most {int.MaxValue} tokens in all.");
         }
