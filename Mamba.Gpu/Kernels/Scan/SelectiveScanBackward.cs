@@ -41,7 +41,7 @@ public struct SelectiveScanBackward<PB, PC, V, M, T, G> : ITeamKernel<V, G>
 
     /// <summary>Values of scratch each thread of a team needs, each a vector of lanes.</summary>
     public static long Slots(int states, int threads, int width) =>
-        15L * Scan.ChunkLength + 2L * Scan.ChunkLength * states + (4L * states + 2) * Vectors(threads, width);
+        TokenB + 2L * Scan.ChunkLength * states + (4L * states + 2) * Vectors(threads, width);
 
     // Channel groups each thread takes of a block.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
