@@ -14,7 +14,7 @@ public static class Presets
         {
             Task = task,
             Preset = preset,
-            Stages = [new(64, 32, 1200, 0.99), new(256, 2, 3000), new(256, 8, 300, Rate: 0.1)],
+            Stages = [new(64, 32, 1200, 0.99), new(256, 2, 5000), new(256, 8, 200, Rate: 0.1)],
             LearningRate = 5e-3,
             Beta2 = 0.95,
             Clip = 1,
