@@ -17,6 +17,7 @@ public static class Presets
             Stages = [new(64, 32, 1200, 0.99), new(256, 2, 5000), new(256, 8, 200, Rate: 0.1)],
             LearningRate = 5e-3,
             Beta2 = 0.95,
+            Eps = 1e-12,        // the gradients that are left are far below 1e-8; they still point the right way
             Clip = 1,
             MaxEvalLength = 1 << 20,
         },
