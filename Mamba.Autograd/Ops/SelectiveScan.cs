@@ -51,7 +51,7 @@ public static partial class Ops
         Tape.Record("SelectiveScan", [y, last], inputs, dys =>
         {
             Tensor dY = dys[0] ?? Tensor.Zeros(y.Shape, y.DType, y.Device);
-            var d = new ScanGradients(u.Like(), u.Like(), A.Like(), B.Like(), C.Like(), u.Like(x.Channels), z?.Like(), u.Like(x.Channels), last.Like());
+            var d = new ScanGradients(u.Like(), u.Like(), A.Like(), B.Like(), C.Like(), u.Like(x.Channels), z?.Like(), u.Like(x.Channels), last.Like(), null);
             SelectiveScanKernels.Backward(x, boundaries!, dY, dys[1], d);
             return [d.DU, d.DDelta, d.DA, d.DB, d.DC, D is null ? null : d.DD, d.DZ, deltaBias is null ? null : d.DDeltaBias, initialState is null ? null : d.DInitial];
         });

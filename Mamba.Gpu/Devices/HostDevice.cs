@@ -45,12 +45,12 @@ public sealed unsafe class HostDevice : ComputeDevice
     {
         switch (dtype, Bits)
         {
-            case (DType.Float32, 512): On<Lane512<float>, float, L>(ref launch); break;
-            case (DType.Float32, 256): On<Lane256<float>, float, L>(ref launch); break;
-            case (DType.Float32, _): On<Lane128<float>, float, L>(ref launch); break;
-            case (DType.Float64, 512): On<Lane512<double>, double, L>(ref launch); break;
-            case (DType.Float64, 256): On<Lane256<double>, double, L>(ref launch); break;
-            case (DType.Float64, _): On<Lane128<double>, double, L>(ref launch); break;
+            case (DType.Float32, 512): On<Float512, float, L>(ref launch); break;
+            case (DType.Float32, 256): On<Float256, float, L>(ref launch); break;
+            case (DType.Float32, _): On<Float128, float, L>(ref launch); break;
+            case (DType.Float64, 512): On<Double512, double, L>(ref launch); break;
+            case (DType.Float64, 256): On<Double256, double, L>(ref launch); break;
+            case (DType.Float64, _): On<Double128, double, L>(ref launch); break;
             default: throw new MambaException($"{typeof(L).Name}: no kernel for {dtype.Name()}.");
         }
     }
@@ -133,18 +133,44 @@ public sealed unsafe class HostDevice : ComputeDevice
     }
 }
 
-/// <summary>Host memory on a cache line, with 64 spare bytes behind it that loads may read.</summary>
-internal sealed unsafe class HostBuffer(long bytes) : DeviceBuffer(bytes)
+/// <summary>
+/// Host memory on a cache line, with 64 spare bytes behind it that loads may read. Large buffers are asked for in huge pages, so
+/// that a walk over rows far apart does not wait for page tables, and start at different places of a page: tensors of the same
+/// size would otherwise compete for the same cache sets wherever they are walked side by side.
+/// </summary>
+internal sealed unsafe partial class HostBuffer : DeviceBuffer
 {
-    const int Spare = 64;
+    const int Spare = 64, Line = 64, Colours = 16, ColourStep = 5 * Line;
+    const nuint HugePage = 2 << 20;
+    const int AdviseHugePages = 14;     // MADV_HUGEPAGE
 
-    public byte* Pointer { get; private set; } = (byte*)NativeMemory.AlignedAlloc((nuint)(bytes + Spare), 64);
+    static int made;
+    readonly void* start;
+
+    public HostBuffer(long bytes) : base(bytes)
+    {
+        bool large = bytes >= 2 * (long)HugePage;
+        nuint size = (nuint)(bytes + Spare + (large ? Colours * ColourStep : 0));
+        start = NativeMemory.AlignedAlloc(size, large ? HugePage : Line);
+        Pointer = (byte*)start;
+        if (!large)
+            return;
+        Pointer += Interlocked.Increment(ref made) % Colours * ColourStep;
+        if (OperatingSystem.IsLinux())
+            _ = Advise(start, size, AdviseHugePages);       // a wish: nothing depends on it
+    }
+
+    public byte* Pointer { get; private set; }
 
     protected override void Dispose(bool disposing)
     {
-        NativeMemory.AlignedFree(Pointer);
+        if (Pointer != null)
+            NativeMemory.AlignedFree(start);
         Pointer = null;
     }
+
+    [LibraryImport("libc", EntryPoint = "madvise")]
+    private static partial int Advise(void* address, nuint length, int advice);
 }
 
 /// <summary>Runs kernels on the pool.</summary>

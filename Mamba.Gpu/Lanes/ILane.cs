@@ -5,13 +5,13 @@ namespace Mamba.Gpu;
 /// host it is one SIMD vector and a core is 4, 8 or 16 lanes. Neighbouring lanes are neighbouring elements in memory.
 /// </summary>
 /// <remarks>
-/// Loads may read past the end of a row, into values that belong to nobody (every host buffer has 64 spare bytes at its
+/// Lanes are real numbers: arithmetic is in <see cref="INumber{N, V, M, T}"/>. Loads may read past the end of a row, into values that belong to nobody (every host buffer has 64 spare bytes at its
 /// end); stores and sums take the number of lanes that count, so nothing is ever written outside.
 /// </remarks>
 /// <typeparam name="V">The lane type itself.</typeparam>
 /// <typeparam name="M">Memory: a pointer on the host, an ArrayView on a device.</typeparam>
 /// <typeparam name="T">The element: float or double.</typeparam>
-public interface ILane<V, M, T>
+public interface ILane<V, M, T> : INumber<V, V, M, T>
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
@@ -28,14 +28,17 @@ public interface ILane<V, M, T>
     /// <summary>All lanes to elements i, i + 1, … of p, for scratch that is a whole number of lanes wide.</summary>
     static abstract void Store(M p, long i, V v);
 
+    /// <summary>Asks for elements i, i + 1, … of p to be brought near; they may lie outside of p. Nothing on a device, which hides latency by its threads.</summary>
+    static abstract void Prefetch(M p, long i);
+
     /// <summary>Element i of p in every lane.</summary>
     static abstract V Broadcast(M p, long i);
 
     /// <summary>x in every lane.</summary>
     static abstract V Splat(T x);
 
-    /// <summary>A literal in every lane; it must be exact in float32.</summary>
-    static abstract V Of(float x);
+    /// <summary>The nearest whole number, for |a| below 2^22.</summary>
+    static abstract V Round(V a);
 
     /// <summary>The value of the first lane.</summary>
     static abstract T First(V v);
@@ -52,24 +55,10 @@ public interface ILane<V, M, T>
     /// <summary>The largest lane, in every lane.</summary>
     static abstract V Largest(V v);
 
-    static abstract V operator +(V a, V b);
-    static abstract V operator -(V a, V b);
-    static abstract V operator *(V a, V b);
-    static abstract V operator /(V a, V b);
     static abstract V operator -(V a);
-
-    /// <summary>a·b + c, rounded once where the machine can.</summary>
-    static abstract V Fma(V a, V b, V c);
     static abstract V Max(V a, V b);
     static abstract V Min(V a, V b);
     static abstract V Abs(V a);
-    static abstract V Sqrt(V a);
-
-    /// <summary>2^a. Exactly 1 at 0, 0 far below, infinite far above.</summary>
-    static abstract V Exp2(V a);
-
-    /// <summary>e^a, with the argument reduced in two parts so that large |a| keeps its digits.</summary>
-    static abstract V Exp(V a);
 
     /// <summary>The natural logarithm of a &gt; 0.</summary>
     static abstract V Log(V a);

@@ -13,9 +13,12 @@ public struct Scalar32 : ILane<Scalar32, DeviceMemory<float>, float>
     public static Scalar32 Load(DeviceMemory<float> p, long i) => new(p.View[i]);
     public static void Store(DeviceMemory<float> p, long i, Scalar32 v) => p.View[i] = v.x;
     public static void Store(DeviceMemory<float> p, long i, Scalar32 v, int lanes) => p.View[i] = v.x;
+    public static void Prefetch(DeviceMemory<float> p, long i) { }
     public static Scalar32 Broadcast(DeviceMemory<float> p, long i) => new(p.View[i]);
     public static Scalar32 Splat(float x) => new(x);
     public static Scalar32 Of(float x) => new(x);
+    public static Scalar32 Constant(double x) => new((float)x);
+    public static Scalar32 Round(Scalar32 a) => new(a.x + 12582912f - 12582912f);       // 1.5·2^23: beyond it there are no fractions
     public static float First(Scalar32 v) => v.x;
     public static int ToInt(Scalar32 v) => (int)v.x;
     public static Scalar32 Keep(Scalar32 v, int lanes) => v;
@@ -49,4 +52,20 @@ public struct Scalar32 : ILane<Scalar32, DeviceMemory<float>, float>
     }
 
     public static Scalar32 IfLess(Scalar32 a, Scalar32 b, Scalar32 yes, Scalar32 no) => new(a.x < b.x ? yes.x : no.x);
+
+    // ---- a real number, see INumber ----------------------------------------------------------------------------
+
+    public static int Parts => 1;
+    public static Scalar32 Load(DeviceMemory<float> p, long at, long stride, int lanes) => new(p.View[at]);
+    public static Scalar32 Load(DeviceMemory<float> p, long at, long stride) => new(p.View[at]);
+    public static void Store(Scalar32 a, DeviceMemory<float> p, long at, long stride, int lanes) => p.View[at] = a.x;
+    public static void Store(Scalar32 a, DeviceMemory<float> p, long at, long stride) => p.View[at] = a.x;
+    public static Scalar32 Get<P>(DeviceMemory<float> p, long at, long stride) where P : struct, IProjection<Scalar32, DeviceMemory<float>> => P.Get(p, at);
+    public static Scalar32 Times(Scalar32 a, Scalar32 s) => new(a.x * s.x);
+    public static Scalar32 FmaTimes(Scalar32 a, Scalar32 s, Scalar32 c) => new(a.x * s.x + c.x);
+    public static Scalar32 IfSmall(Scalar32 z, Scalar32 yes, Scalar32 no) => new((z.x < 0 ? -z.x : z.x) < 1 ? yes.x : no.x);
+    public static Scalar32 Conjugate(Scalar32 a) => a;
+    public static Scalar32 Output(Scalar32 c, Scalar32 h, Scalar32 sum) => new(c.x * h.x + sum.x);
+    public static Scalar32 OutputSlope(Scalar32 c) => c;
+    public static Scalar32 Inner(Scalar32 a, Scalar32 b, Scalar32 sum) => new(a.x * b.x + sum.x);
 }

@@ -19,9 +19,12 @@ public struct Scalar64 : ILane<Scalar64, DeviceMemory<double>, double>
     public static Scalar64 Load(DeviceMemory<double> p, long i) => new(p.View[i]);
     public static void Store(DeviceMemory<double> p, long i, Scalar64 v) => p.View[i] = v.x;
     public static void Store(DeviceMemory<double> p, long i, Scalar64 v, int lanes) => p.View[i] = v.x;
+    public static void Prefetch(DeviceMemory<double> p, long i) { }
     public static Scalar64 Broadcast(DeviceMemory<double> p, long i) => new(p.View[i]);
     public static Scalar64 Splat(double x) => new(x);
     public static Scalar64 Of(float x) => new(x);
+    public static Scalar64 Constant(double x) => new(x);
+    public static Scalar64 Round(Scalar64 a) => new(a.x + Magic - Magic);       // 1.5·2^52: beyond it there are no fractions
     public static double First(Scalar64 v) => v.x;
     public static int ToInt(Scalar64 v) => (int)v.x;
     public static Scalar64 Keep(Scalar64 v, int lanes) => v;
@@ -119,4 +122,20 @@ public struct Scalar64 : ILane<Scalar64, DeviceMemory<double>, double>
         p = p * q + 1.0 / 3;
         return p * q + 1.0;
     }
+
+    // ---- a real number, see INumber ----------------------------------------------------------------------------
+
+    public static int Parts => 1;
+    public static Scalar64 Load(DeviceMemory<double> p, long at, long stride, int lanes) => new(p.View[at]);
+    public static Scalar64 Load(DeviceMemory<double> p, long at, long stride) => new(p.View[at]);
+    public static void Store(Scalar64 a, DeviceMemory<double> p, long at, long stride, int lanes) => p.View[at] = a.x;
+    public static void Store(Scalar64 a, DeviceMemory<double> p, long at, long stride) => p.View[at] = a.x;
+    public static Scalar64 Get<P>(DeviceMemory<double> p, long at, long stride) where P : struct, IProjection<Scalar64, DeviceMemory<double>> => P.Get(p, at);
+    public static Scalar64 Times(Scalar64 a, Scalar64 s) => new(a.x * s.x);
+    public static Scalar64 FmaTimes(Scalar64 a, Scalar64 s, Scalar64 c) => new(a.x * s.x + c.x);
+    public static Scalar64 IfSmall(Scalar64 z, Scalar64 yes, Scalar64 no) => new((z.x < 0 ? -z.x : z.x) < 1 ? yes.x : no.x);
+    public static Scalar64 Conjugate(Scalar64 a) => a;
+    public static Scalar64 Output(Scalar64 c, Scalar64 h, Scalar64 sum) => new(c.x * h.x + sum.x);
+    public static Scalar64 OutputSlope(Scalar64 c) => c;
+    public static Scalar64 Inner(Scalar64 a, Scalar64 b, Scalar64 sum) => new(a.x * b.x + sum.x);
 }

@@ -18,7 +18,7 @@ internal sealed record Ceilings(double GFlops, double ReadGBs, double CopyGBs, d
         Tensor from = Tensor.Zeros(Big, DType.Float32, device), to = Tensor.Zeros(Big, DType.Float32, device);
         double read = Timing.Measure(device, () => from.Launch(new ReadLaunch(from, sink)), repeats: 7).Best;
         double copy = Timing.Measure(device, () => from.Launch(new CopyLaunch(from, to)), repeats: 7).Best;
-        return new Ceilings(Items * (double)Rounds * FmaPeak<Lane256<float>, HostMemory<float>, float>.Chains * 2 / fma / 1e6,
+        return new Ceilings(Items * (double)Rounds * FmaPeak<Float256, HostMemory<float>, float>.Chains * 2 / fma / 1e6,
             Big * 4 / read / 1e6, Big * 8 / copy / 1e6, Items * (Rounds / 10.0) * 8 / exp / 1e6);
     }
 

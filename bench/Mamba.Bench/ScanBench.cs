@@ -16,7 +16,7 @@ internal static class ScanBench
             var x = new ScanInputs(Draw((b, l, d), 1, -1, 1), Draw((b, l, d), 2, -4, 1), Draw((d, N), 3, -16, -1), Draw((b, l, N), 4, -1, 1), Draw((b, l, N), 5, -1, 1),
                 Draw(d, 6, -1, 1), Draw((b, l, d), 7, -1, 1), Draw(d, 8, -1, 1), null, Softplus: true);
             Tensor y = x.U.Like(), last = x.U.Like((b, N, d)), boundaries = x.U.Like((b, x.Chunks, N, d)), dy = Draw((b, l, d), 9, -1, 1);
-            var gradients = new ScanGradients(x.U.Like(), x.U.Like(), x.A.Like(), x.B.Like(), x.C.Like(), x.U.Like(d), x.U.Like(), x.U.Like(d), last.Like());
+            var gradients = new ScanGradients(x.U.Like(), x.U.Like(), x.A.Like(), x.B.Like(), x.C.Like(), x.U.Like(d), x.U.Like(), x.U.Like(d), last.Like(), null);
             Timing forward = Timing.Measure(device, () => SelectiveScanKernels.Forward(x, y, last, boundaries));
             Timing backward = Timing.Measure(device, () => SelectiveScanKernels.Backward(x, boundaries, dy, null, gradients));
             double updates = b * l * d * N / 1e6;

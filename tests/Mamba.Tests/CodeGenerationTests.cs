@@ -49,7 +49,7 @@ public class CodeGenerationTests
         : typeof(Tap<,,,>).MakeGenericType(Taps(t, count - 1), t.V, t.M, t.T);
 
     static Type States(Types t, int count) => count == 1
-        ? typeof(One<,,>).MakeGenericType(t.V, t.M, t.T)
+        ? typeof(One<,,,,>).MakeGenericType(typeof(Schemes.ExponentialEuler), t.V, t.V, t.M, t.T)
         : typeof(Pair<,,,>).MakeGenericType(States(t, count / 2), t.V, t.M, t.T);
 
     static IEnumerable<Type> Structs => typeof(ComputeDevice).Assembly.GetTypes().Where(t => t.IsValueType);

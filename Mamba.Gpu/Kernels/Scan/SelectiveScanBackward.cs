@@ -4,92 +4,120 @@ namespace Mamba.Gpu;
 
 /// <summary>
 /// Gradients of the selective scan. A team owns a block of channels of one batch row and walks the chunks in reverse: it
-/// recomputes the states of a chunk from its boundary, keeping Ā and Āh in scratch, then walks the chunk backwards.
+/// recomputes the states of a chunk from its boundary, keeping Ā and h₋ in scratch, then walks the chunk backwards.
 /// <code>
 /// g_t     = C_t dy_t + Ā_{t+1} g_{t+1}          (+ ∂L/∂h_last at the end)
 /// dC_t[n] = Σ_d dy_t h_t       dB_t[n] = Σ_d g_t Δ_t u_t
-/// dΔ_t    = Σ_n g_t (A Āh + B_t u_t)            Āh kept, not h − ΔBu: that cancels
+/// dΔ_t    = Σ_n g_t (A Ā_t h_{t−1} + B_t u_t)   Ā_t h_{t−1} from what was kept, not h − ΔBu: that cancels
 /// du_t    = D dy_t + Δ_t Σ_n g_t B_t
-/// dA      = Σ_{b,t} g_t Δ_t Āh   dD = Σ dy u    dh_0 = Ā_1 g_1
+/// dA      = Σ_{b,t} g_t Δ_t Ā_t h_{t−1}   dD = Σ dy u    dh_0 = Ā_1 g_1
 /// softplus: × σ(raw)   gate: dz = dout y σ(z)(1 + z(1 − σ(z))), dy = dout silu(z)
 /// </code>
-/// dB and dC gather lane by lane over the channels of the block, and are summed across lanes and threads once a chunk; what
-/// sums over blocks or batch is written as parts, which <see cref="SumPartials{V, M, T}"/> adds in a fixed order.
+/// (for exponential-Euler; <see cref="IStates{S, V, M, T}.Reverse"/> has the general step). The states are taken a few at a time, and for
+/// each few all channels of the block: dB and dC then gather lane by lane over the channels in little memory, and are summed
+/// across lanes and threads once a chunk. What sums over blocks or batch is written as parts, which are added in a fixed order.
 /// </summary>
-public struct SelectiveScanBackward<PB, PC, V, M, T, G> : ITeamKernel<V, G>
+/// <typeparam name="L">One state.</typeparam>
+public struct SelectiveScanBackward<L, PB, PC, V, M, T, I, G> : ITeamKernel<V, G>
+    where L : struct, IStates<L, V, M, T>
     where PB : struct, IProjection<V, M>
     where PC : struct, IProjection<V, M>
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
+    where I : struct, IMemory<int>
     where G : struct, ITeam<V>
 {
-    public ScanArguments<M> In;
+    public ScanArguments<M, I> In;
     public M DOut;                      // (b, l, d)
-    public M DLastState;                // (b, n, d)
+    public M DLastState;                // (b, segments, n, d)
+    public M DLastBefore;               // (b, n, d)
     public M DU, DDelta, DZ;            // (b, l, d)
-    public M DInitial;                  // (b, n, d)
-    public M DAParts;                   // (b, n, d)
-    public M DDParts, DBiasParts;       // (b, d)
-    public M DBParts, DCParts;          // (blocks of a group, b, l, g, n), or (b, n, d) when constant over time
+    public M DInitial;                  // (b, segments, n, d)
+    public M DBefore;                   // (b, n, d)
+    public M DAParts;                   // (b, segments, n, d)
+    public M DDParts, DBiasParts;       // (b, segments, d)
+    public M DBParts, DCParts;          // (blocks of a group, b, piece, g, n), or (b, segments, n, d) when constant over time
     public M Scratch;                   // (teams, slots, threads, lanes)
-    public T Ln2;
-    public int HasDLastState;
+    public T DecayScale;                // from the units A arrives in to A's own: ln 2 or 1
+    public int HasDLastState, HasDLastBefore;
+    public long FirstChunk, EndChunk;   // the piece of each row that this launch walks
+    public int Resume;                  // whether a launch before this one walked what follows
 
-    /// <summary>Channels of a block. Larger blocks make fewer parts of dB and dC, smaller ones more teams.</summary>
-    public const int BlockChannels = 128;
+    /// <summary>Rows of states taken at a time, at most.</summary>
+    const int TileStates = 4;
 
     /// <summary>Values of scratch each thread of a team needs, each a vector of lanes.</summary>
-    public static long Slots(int states, int threads, int width) =>
-        TokenB + 2L * Scan.ChunkLength * states + (4L * states + 2) * Vectors(threads, width);
+    public static long Slots(int states, int vectors) => (long)vectors * PerVector + (3L * TileStates + 2 * TokenStates(states)) * Scan.ChunkLength + (5L * states + 2) * vectors;
 
-    // Channel groups each thread takes of a block.
+    // Rows of states whose dB and dC gather at the same time.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    static int Vectors(int threads, int width) => (BlockChannels + threads * width - 1) / (threads * width);
+    static long TokenStates(int states) => SumsEachTile ? TileStates : states;
+
+    /// <summary>Channel groups each thread takes of a block.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static int Vectors(int blockChannels, int threads, int width) => (blockChannels + threads * width - 1) / (threads * width);
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Run(G team)
     {
-        int perGroup = In.Channels / In.Groups, blocks = (perGroup + BlockChannels - 1) / BlockChannels;
-        int vectors = Vectors(team.Size, V.Width), n = In.States;
-        long home = team.Index * Slots(n, team.Size, V.Width) * Stride(team) + team.Rank * V.Width;
-        long chunks = (In.Length + Scan.ChunkLength - 1) / Scan.ChunkLength, items = (long)In.Batch * In.Groups * blocks;
-        for (long item = team.Index; item < items; item += team.Count)
+        int vectors = Vectors(In.BlockChannels, team.Size, V.Width);
+        long home = team.Index * Slots(In.States, vectors) * Stride(team) + team.Rank * V.Width;
+        for (long i = team.Index; i < In.Items; i += team.Count)
         {
-            int b = (int)(item / (In.Groups * blocks)), g = (int)(item / blocks % In.Groups), block = (int)(item % blocks);
-            int start = g * perGroup + block * BlockChannels, end = Math.Min(start + BlockChannels, (g + 1) * perGroup);
+            ScanItem item = In.Item(i);
             for (int k = 0; k < vectors; k++)
             {
-                int d = start + (k * team.Size + team.Rank) * V.Width;
-                if (d < end)
-                    Start(team, b, d, Lanes.In(end - d), home, k, vectors);
+                int d = Channel(team, item, k);
+                if (d < item.EndChannel)
+                    Start(team, item, d, Lanes.In(item.EndChannel - d), home, k, vectors);
             }
-            for (long chunk = chunks - 1; chunk >= 0; chunk--)
+            long firstChunk = Math.Max(FirstChunk, item.Start / Scan.ChunkLength), endChunk = Math.Min(EndChunk, (item.End + Scan.ChunkLength - 1) / Scan.ChunkLength);
+            for (long chunk = endChunk - 1; chunk >= firstChunk; chunk--)
             {
-                int steps = (int)Math.Min(Scan.ChunkLength, In.Length - chunk * Scan.ChunkLength);
-                Clear(team, home);
+                int steps = (int)Math.Min(Scan.ChunkLength, item.End - chunk * Scan.ChunkLength);
                 for (int k = 0; k < vectors; k++)
                 {
-                    int d = start + (k * team.Size + team.Rank) * V.Width;
-                    if (d < end)
-                        Chunk(team, b, g, chunk, chunks, steps, d, Lanes.In(end - d), home, k, vectors);
+                    int d = Channel(team, item, k);
+                    if (d < item.EndChannel)
+                        Prepare(team, item, chunk * Scan.ChunkLength, steps, d, Lanes.In(item.EndChannel - d), home, k);
                 }
-                team.Barrier();
-                long row = (((long)block * In.Batch + b) * In.Length + chunk * Scan.ChunkLength) * In.Groups + g;
-                if (PB.Varies)
-                    SumLanes(team, DBParts, row, steps, home, TokenB);
-                if (PC.Varies)
-                    SumLanes(team, DCParts, row, steps, home, TokenB + Scan.ChunkLength * n);
-                team.Barrier();
+                if (!SumsEachTile)
+                    Clear(team, steps * In.States, home, vectors);
+                int n = 0;
+                if (L.Count == 1)
+                {
+                    for (; n + 4 <= In.States; n += 4)
+                        States<Pair<Pair<L, V, M, T>, V, M, T>>(team, item, chunk, steps, home, vectors, n);
+                }
+                for (; n + 2 * L.Count <= In.States; n += 2 * L.Count)
+                    States<Pair<L, V, M, T>>(team, item, chunk, steps, home, vectors, n);
+                for (; n < In.States; n += L.Count)
+                    States<L>(team, item, chunk, steps, home, vectors, n);
+                if (!SumsEachTile)
+                {
+                    team.Barrier();
+                    Sum(team, item, chunk, steps, home, vectors, 0, In.States);
+                    team.Barrier();
+                }
+                for (int k = 0; k < vectors; k++)
+                {
+                    int d = Channel(team, item, k);
+                    if (d < item.EndChannel)
+                        Gather(team, item, chunk * Scan.ChunkLength, steps, d, Lanes.In(item.EndChannel - d), home, k, vectors);
+                }
             }
             for (int k = 0; k < vectors; k++)
             {
-                int d = start + (k * team.Size + team.Rank) * V.Width;
-                if (d < end)
-                    Finish(team, b, d, Lanes.In(end - d), home, k, vectors);
+                int d = Channel(team, item, k);
+                if (d < item.EndChannel)
+                    Finish(team, item, d, Lanes.In(item.EndChannel - d), home, k, vectors);
             }
         }
     }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static int Channel(G team, in ScanItem item, int k) => item.FirstChannel + (k * team.Size + team.Rank) * V.Width;
 
     // ---- scratch: slot s of this thread is at home + s · stride ------------------------------------
 
@@ -97,53 +125,70 @@ public struct SelectiveScanBackward<PB, PC, V, M, T, G> : ITeamKernel<V, G>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     static long Stride(G team) => (long)team.Size * V.Width;
 
+    // for each channel group k
     const int Delta = 0, DeltaU = Scan.ChunkLength, DY = 2 * Scan.ChunkLength, Sigma = 3 * Scan.ChunkLength;
-    const int Decay = 4 * Scan.ChunkLength, Input = 5 * Scan.ChunkLength, Y = 6 * Scan.ChunkLength;
-    const int Kept = 7 * Scan.ChunkLength;              // Ā and Āh of up to four states
-    const int TokenB = 15 * Scan.ChunkLength;           // dB (t, n), then dC (t, n)
+    const int Decay = 4 * Scan.ChunkLength, Input = 5 * Scan.ChunkLength, Direct = 6 * Scan.ChunkLength, Y = 7 * Scan.ChunkLength;
+    const int PerVector = 8 * Scan.ChunkLength;
 
-    readonly int Carry => TokenB + 2 * Scan.ChunkLength * In.States;        // then, (k, n) each: Ā g, dA, dB, dC of a constant B, C; then (k) each: dD, dBias
+    // Then (t, TileStates) of what a step keeps, (t, TokenStates) of dB and dC; then (k, n) each: Ā g, dA, dB and dC of a constant B and C, ∂L/∂p; then (k): dD, dBias.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static long Kept(int vectors) => vectors * PerVector;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static long TokenB(int vectors) => Kept(vectors) + 3 * TileStates * Scan.ChunkLength;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    readonly long TokenC(int vectors) => TokenB(vectors) + TokenStates(In.States) * Scan.ChunkLength;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    readonly long Carry(int vectors) => TokenC(vectors) + TokenStates(In.States) * Scan.ChunkLength;
 
-    void Start(G team, int b, int d, int lanes, long home, int k, int vectors)
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    void Start(G team, in ScanItem item, int d, int lanes, long home, int k, int vectors)
     {
-        long stride = Stride(team);
-        long states = In.States, channels = In.Channels;
+        long stride = Stride(team), states = In.States, channels = In.Channels, group = vectors * states, carry = Carry(vectors);
         for (int n = 0; n < states; n++)
         {
-            long slot = Carry + k * states + n, group = vectors * states;
-            V last = HasDLastState != 0 ? V.Keep(V.Load(DLastState, (b * states + n) * channels + d), lanes) : V.Of(0);
-            V.Store(Scratch, home + slot * stride, last);
-            V.Store(Scratch, home + (slot + group) * stride, V.Of(0));
-            V.Store(Scratch, home + (slot + 2 * group) * stride, V.Of(0));
-            V.Store(Scratch, home + (slot + 3 * group) * stride, V.Of(0));
+            long slot = carry + k * states + n, row = (item.Row * states + n) * channels + d, ofBatch = (item.B * states + n) * channels + d;
+            V g = V.Of(0), dA = V.Of(0), dB = V.Of(0), dC = V.Of(0), dBefore = V.Of(0);
+            if (Resume != 0)
+            {
+                g = V.Load(DInitial, row);
+                dA = V.Load(DAParts, row);
+                if (!PB.Varies)
+                    dB = V.Load(DBParts, row);
+                if (!PC.Varies)
+                    dC = V.Load(DCParts, row);
+                if (L.LooksBack)
+                    dBefore = V.Load(DBefore, ofBatch);
+            }
+            else
+            {
+                if (HasDLastState != 0)
+                    g = V.Load(DLastState, row);
+                if (L.LooksBack && HasDLastBefore != 0)
+                    dBefore = V.Load(DLastBefore, ofBatch);
+            }
+            V.Store(Scratch, home + slot * stride, V.Keep(g, lanes));
+            V.Store(Scratch, home + (slot + group) * stride, V.Keep(dA, lanes));
+            V.Store(Scratch, home + (slot + 2 * group) * stride, V.Keep(dB, lanes));
+            V.Store(Scratch, home + (slot + 3 * group) * stride, V.Keep(dC, lanes));
+            V.Store(Scratch, home + (slot + 4 * group) * stride, V.Keep(dBefore, lanes));
         }
-        long scalars = Carry + 4 * vectors * states;
-        V.Store(Scratch, home + (scalars + k) * stride, V.Of(0));
-        V.Store(Scratch, home + (scalars + vectors + k) * stride, V.Of(0));
+        long scalars = carry + 5 * group;
+        V.Store(Scratch, home + (scalars + k) * stride, Resume != 0 ? V.Load(DDParts, item.Row * channels + d) : V.Of(0));
+        V.Store(Scratch, home + (scalars + vectors + k) * stride, Resume != 0 ? V.Load(DBiasParts, item.Row * channels + d) : V.Of(0));
     }
 
+    // What does not depend on n: delta, its slope, dy.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    void Clear(G team, long home)
+    void Prepare(G team, in ScanItem item, long t, int steps, int d, int lanes, long home, int k)
     {
-        long stride = Stride(team);
-        M s = Scratch;
-        long end = home + (TokenB + 2L * Scan.ChunkLength * In.States) * stride;
-        for (long at = home + TokenB * stride; at < end; at += stride)
-            V.Store(s, at, V.Of(0));
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    void Chunk(G team, int b, int g, long chunk, long chunks, int steps, int d, int lanes, long home, int k, int vectors)
-    {
-        long stride = Stride(team);
+        long stride = Stride(team), channels = In.Channels, first = (item.B * In.Length + t) * channels + d, here = home + k * PerVector * stride;
         M u = In.U, raw = In.Delta, z = In.Z, dOut = DOut, s = Scratch;
-        long channels = In.Channels, t = chunk * Scan.ChunkLength, first = (b * In.Length + t) * channels + d;
         V bias = In.HasDeltaBias != 0 ? V.Keep(V.Load(In.DeltaBias, d), lanes) : V.Of(0);
         V skip = In.HasD != 0 ? V.Keep(V.Load(In.D, d), lanes) : V.Of(0);
         int softplus = In.Softplus, gated = In.HasZ;
         for (int i = 0; i < steps; i++)
         {
-            long at = first + i * channels, slot = home + i * stride;
+            long at = first + i * channels, slot = here + i * stride;
             V x = V.Keep(V.Load(raw, at), lanes) + bias, ut = V.Keep(V.Load(u, at), lanes), dy = V.Keep(V.Load(dOut, at), lanes);
             V delta = x, sigma = V.Of(1);
             if (softplus != 0)
@@ -163,32 +208,210 @@ public struct SelectiveScanBackward<PB, PC, V, M, T, G> : ITeamKernel<V, G>
             V.Store(s, slot + Sigma * stride, sigma);
             V.Store(s, slot + Decay * stride, V.Of(0));
             V.Store(s, slot + Input * stride, V.Of(0));
+            if (L.LooksBack)
+                V.Store(s, slot + Direct * stride, V.Of(0));
             V.Store(s, slot + Y * stride, skip * ut);
         }
+    }
 
-        int n = 0;
-        for (; n + 2 <= In.States; n += 2)
-            Tile<Pair<One<V, M, T>, V, M, T>>(team, b, g, chunk, chunks, steps, d, lanes, home, k, vectors, n);
-        for (; n < In.States; n++)
-            Tile<One<V, M, T>>(team, b, g, chunk, chunks, steps, d, lanes, home, k, vectors, n);
+    // Whether dB and dC are summed across lanes after each few states, so that they gather in the little memory of an L1; or, on a
+    // device, once a chunk, so that its threads need not wait for each other more often.
+    static bool SumsEachTile { [MethodImpl(MethodImplOptions.AggressiveInlining)] get => V.Width > 1; }
 
-        long scalars = home + (Carry + 4L * vectors * In.States) * stride;
-        V dD = V.Load(s, scalars + k * stride), dBias = V.Load(s, scalars + (vectors + k) * stride), ln2 = V.Splat(Ln2);
+    // States n … n + S.Count − 1 of every channel of the block.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    void States<S>(G team, in ScanItem item, long chunk, int steps, long home, int vectors, int n) where S : struct, IStates<S, V, M, T>
+    {
+        if (SumsEachTile)
+            Clear(team, steps * S.Count, home, vectors);
+        for (int k = 0; k < vectors; k++)
+        {
+            int d = Channel(team, item, k), lanes = Lanes.In(item.EndChannel - d);
+            if (d >= item.EndChannel)
+                continue;
+            if (n == 0 && V.Width > 1)
+                Prefetch(item, chunk - 1, d);
+            if (V.Width > 1 && In.HasReset == 0)
+                Reverse<S, No>(team, item, chunk, steps, d, lanes, home, k, vectors, n, Recompute<S, No>(team, item, chunk, steps, d, lanes, home, k, vectors, n));
+            else
+                Reverse<S, Yes>(team, item, chunk, steps, d, lanes, home, k, vectors, n, Recompute<S, Yes>(team, item, chunk, steps, d, lanes, home, k, vectors, n));
+        }
+        if (SumsEachTile)
+            Sum(team, item, chunk, steps, home, vectors, n, S.Count);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    void Clear(G team, int values, long home, int vectors)
+    {
+        long stride = Stride(team);
+        M s = Scratch;
+        if (PB.Varies)
+            for (long i = 0, at = home + TokenB(vectors) * stride; i < values; i++, at += stride)
+                V.Store(s, at, V.Of(0));
+        if (PC.Varies)
+            for (long i = 0, at = home + TokenC(vectors) * stride; i < values; i++, at += stride)
+                V.Store(s, at, V.Of(0));
+    }
+
+    // dB and dC of `count` states from n on, summed across lanes and threads.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    void Sum(G team, in ScanItem item, long chunk, int steps, long home, int vectors, int n, int count)
+    {
+        long stride = Stride(team), piece = Math.Min(EndChunk * Scan.ChunkLength, In.Length) - FirstChunk * Scan.ChunkLength;
+        long row = (((long)item.Block * In.Batch + item.B) * piece + (chunk - FirstChunk) * Scan.ChunkLength) * In.Groups + item.G;
+        if (PB.Varies)
+            SumLanes(team, DBParts, row * In.States + n, steps, home + TokenB(vectors) * stride, count);
+        if (PC.Varies)
+            SumLanes(team, DCParts, row * In.States + n, steps, home + TokenC(vectors) * stride, count);
+    }
+
+    // The states of a chunk again, keeping what the walk back needs; returns the last of them.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    S Recompute<S, R>(G team, in ScanItem item, long chunk, int steps, int d, int lanes, long home, int k, int vectors, int n)
+        where S : struct, IStates<S, V, M, T>
+        where R : struct, IFlag
+    {
+        long stride = Stride(team), here = home + k * PerVector * stride;
+        M s = Scratch, u = In.U, B = In.B;
+        long channels = In.Channels, states = In.States, t = chunk * Scan.ChunkLength;
+        var channel = new Column(n * channels + d, channels);
+        S a = S.Load(In.A, channel, 0, lanes), before = Scan.Before<S, PB, V, M, T, I>(In, item, t, d, lanes, n);
+        S h = S.Load(In.Boundaries, new Column((item.B * In.Chunks + chunk) * states * channels + channel.Start, channels), lanes);
+        long token = item.B * In.Length + t, uAt = token * channels + d;
+        long bAt = PB.Varies ? (token * In.Groups + item.G) * states + n : channel.Start, bStride = PB.Varies ? 1 : channels, bRow = PB.Varies ? In.Groups * states : 0;
+        long kept = home + Kept(vectors) * stride, keptStep = S.Kept * stride;
         for (int i = 0; i < steps; i++)
         {
-            long at = first + i * channels, slot = home + i * stride;
+            if (R.On && In.StartsAt(item.B, t + i))
+            {
+                h = S.Zero();
+                before = S.Zero();
+            }
+            long at = here + i * stride;
+            S.Recompute<PB>(ref h, ref before, ref a, V.Load(s, at + Delta * stride), S.LooksBack ? V.Keep(V.Load(u, uAt + i * channels), lanes) : default, V.Load(s, at + DeltaU * stride),
+                0, B, new Column(bAt + i * bRow, bStride), s, new Column(kept + i * keptStep, stride));
+        }
+        return h;
+    }
+
+    // The walk back through a chunk whose states were recomputed.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    void Reverse<S, R>(G team, in ScanItem item, long chunk, int steps, int d, int lanes, long home, int k, int vectors, int n, S h)
+        where S : struct, IStates<S, V, M, T>
+        where R : struct, IFlag
+    {
+        long stride = Stride(team), here = home + k * PerVector * stride;
+        M s = Scratch, u = In.U, B = In.B, C = In.C;
+        long channels = In.Channels, states = In.States, rowStride = In.Groups * states, t = chunk * Scan.ChunkLength;
+        var channel = new Column(n * channels + d, channels);
+        S a = S.Load(In.A, channel, 0, lanes);
+        long token = item.B * In.Length + t, row = (token * In.Groups + item.G) * states + n, uAt = token * channels + d;
+        long bAt = PB.Varies ? row : channel.Start, bStride = PB.Varies ? 1 : channels, bRow = PB.Varies ? rowStride : 0;
+        long cAt = PC.Varies ? row : channel.Start, cStride = PC.Varies ? 1 : channels, cRow = PC.Varies ? rowStride : 0;
+        long kept = home + Kept(vectors) * stride, keptStep = S.Kept * stride;
+        long group = vectors * states * stride, carry = home + (Carry(vectors) + k * states + n) * stride;
+        long tokenRow = SumsEachTile ? S.Count : states, tokenStart = SumsEachTile ? 0 : n;
+        long dBAt = PB.Varies ? home + (TokenB(vectors) + tokenStart) * stride : carry + 2 * group, dBStep = PB.Varies ? tokenRow * stride : 0;
+        long dCAt = PC.Varies ? home + (TokenC(vectors) + tokenStart) * stride : carry + 3 * group, dCStep = PC.Varies ? tokenRow * stride : 0;
+        S gradient = S.Load(s, new Column(carry, stride), 0), dA = S.Load(s, new Column(carry + group, stride), 0);
+        S dBefore = S.LooksBack ? S.Load(s, new Column(carry + 4 * group, stride), 0) : default;
+        for (int i = steps - 1; i >= 0; i--)
+        {
+            long at = here + i * stride;
+            var sums = new StepSums<V>
+            {
+                Decay = V.Load(s, at + Decay * stride),
+                Input = V.Load(s, at + Input * stride),
+                Direct = S.LooksBack ? V.Load(s, at + Direct * stride) : default,
+                Y = V.Load(s, at + Y * stride),
+            };
+            S.Reverse<PB, PC>(ref gradient, ref dBefore, ref dA, ref h, ref a, ref sums,
+                V.Load(s, at + Delta * stride), S.LooksBack ? V.Keep(V.Load(u, uAt + i * channels), lanes) : default, V.Load(s, at + DeltaU * stride), V.Load(s, at + DY * stride),
+                0, B, new Column(bAt + i * bRow, bStride), C, new Column(cAt + i * cRow, cStride),
+                s, new Column(kept + i * keptStep, stride), new Column(dBAt + i * dBStep, stride), new Column(dCAt + i * dCStep, stride));
+            V.Store(s, at + Decay * stride, sums.Decay);
+            V.Store(s, at + Input * stride, sums.Input);
+            if (S.LooksBack)
+                V.Store(s, at + Direct * stride, sums.Direct);
+            V.Store(s, at + Y * stride, sums.Y);
+            if (R.On && In.StartsAt(item.B, t + i))
+            {
+                gradient = S.Zero();
+                dBefore = S.Zero();
+            }
+        }
+        S.Store(ref gradient, s, new Column(carry, stride), 0);
+        S.Store(ref dA, s, new Column(carry + group, stride), 0);
+        if (S.LooksBack)
+            S.Store(ref dBefore, s, new Column(carry + 4 * group, stride), 0);
+    }
+
+    // The chunk before, while this one is worked on; see SelectiveScanForwardBlocked.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    void Prefetch(in ScanItem item, long chunk, int d)
+    {
+        M u = In.U, raw = In.Delta, z = In.Z, dOut = DOut, dU = DU, dRaw = DDelta, dZ = DZ;
+        int gated = In.HasZ;
+        long at = (item.B * In.Length + chunk * Scan.ChunkLength) * In.Channels + d, end = at + Scan.ChunkLength * In.Channels;
+        if (chunk < 0)
+            return;
+        for (; at < end; at += In.Channels)
+        {
+            V.Prefetch(raw, at);
+            V.Prefetch(u, at);
+            V.Prefetch(dOut, at);
+            V.Prefetch(dU, at);
+            V.Prefetch(dRaw, at);
+            if (gated != 0)
+            {
+                V.Prefetch(z, at);
+                V.Prefetch(dZ, at);
+            }
+        }
+    }
+
+    // Adds the lanes of every thread of the team, a thread taking every Size-th sum, to (t, g, n) from `to` on.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    void SumLanes(G team, M parts, long to, int steps, long from, int count)
+    {
+        long stride = Stride(team), rowStride = (long)In.Groups * In.States;
+        M s = Scratch;
+        int size = team.Size;
+        from -= team.Rank * V.Width;
+        for (int v = team.Rank; v < steps * count; v += size)
+        {
+            V sum = V.Load(s, from + v * stride);
+            for (int thread = 1; thread < size; thread++)
+                sum += V.Load(s, from + v * stride + thread * V.Width);
+            parts[to + v / count * rowStride + v % count] = V.First(V.Sum(sum));
+        }
+    }
+
+    // What was summed over n becomes the gradients of u, delta and z.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    void Gather(G team, in ScanItem item, long t, int steps, int d, int lanes, long home, int k, int vectors)
+    {
+        long stride = Stride(team), channels = In.Channels, first = (item.B * In.Length + t) * channels + d, here = home + k * PerVector * stride;
+        M u = In.U, z = In.Z, dOut = DOut, s = Scratch, dU = DU, dRaw = DDelta, dZ = DZ;
+        int gated = In.HasZ;
+        long scalars = home + (Carry(vectors) + 5L * vectors * In.States) * stride;
+        V skip = In.HasD != 0 ? V.Keep(V.Load(In.D, d), lanes) : V.Of(0), decayScale = V.Splat(DecayScale);
+        V dD = V.Load(s, scalars + k * stride), dBias = V.Load(s, scalars + (vectors + k) * stride);
+        for (int i = 0; i < steps; i++)
+        {
+            long at = first + i * channels, slot = here + i * stride;
             V delta = V.Load(s, slot + Delta * stride), dy = V.Load(s, slot + DY * stride), input = V.Load(s, slot + Input * stride);
-            V ut = V.Keep(V.Load(u, at), lanes);
-            V.Store(DU, at, V.Fma(skip, dy, delta * input), lanes);
-            V dDelta = V.Fma(ln2, V.Load(s, slot + Decay * stride), ut * input) * V.Load(s, slot + Sigma * stride);
-            V.Store(DDelta, at, dDelta, lanes);
+            V ut = V.Keep(V.Load(u, at), lanes), direct = L.LooksBack ? V.Load(s, slot + Direct * stride) : ut * input;
+            V.Store(dU, at, V.Fma(skip, dy, L.LooksBack ? input : delta * input), lanes);
+            V dDelta = V.Fma(decayScale, V.Load(s, slot + Decay * stride), direct) * V.Load(s, slot + Sigma * stride);
+            V.Store(dRaw, at, dDelta, lanes);
             dBias += dDelta;
             dD = V.Fma(dy, ut, dD);
             if (gated != 0)
             {
                 V zt = V.Keep(V.Load(z, at), lanes), sz = Lanes.Sigmoid<V, M, T>(zt);
                 V dz = V.Load(dOut, at) * V.Load(s, slot + Y * stride) * sz * V.Fma(zt, V.Of(1) - sz, V.Of(1));
-                V.Store(DZ, at, dz, lanes);
+                V.Store(dZ, at, dz, lanes);
             }
         }
         V.Store(s, scalars + k * stride, dD);
@@ -196,79 +419,23 @@ public struct SelectiveScanBackward<PB, PC, V, M, T, G> : ITeamKernel<V, G>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    void Tile<S>(G team, int b, int g, long chunk, long chunks, int steps, int d, int lanes, long home, int k, int vectors, int n)
-        where S : struct, IStates<S, V, M, T>
+    void Finish(G team, in ScanItem item, int d, int lanes, long home, int k, int vectors)
     {
-        long stride = Stride(team);
-        M s = Scratch, B = In.B, C = In.C;
-        long channels = In.Channels, states = In.States, rowStride = In.Groups * states;
-        var channel = new Column(n * channels + d, channels);
-        S a = S.Load(In.A, channel, lanes);
-        S h = S.Load(In.Boundaries, new Column((b * chunks + chunk) * states * channels + channel.Start, channels), lanes);
-        long row = ((b * In.Length + chunk * Scan.ChunkLength) * In.Groups + g) * states + n;
-        long bAt = PB.Varies ? row : channel.Start, bStride = PB.Varies ? 1 : channels, bRow = PB.Varies ? rowStride : 0;
-        long cAt = PC.Varies ? row : channel.Start, cStride = PC.Varies ? 1 : channels, cRow = PC.Varies ? rowStride : 0;
-
-        long kept = home + Kept * stride, keptStep = 2 * S.Count * stride;
-        for (int i = 0; i < steps; i++)
-        {
-            long at = home + i * stride;
-            S.Recompute<PB>(ref h, a, V.Load(s, at + Delta * stride), V.Load(s, at + DeltaU * stride),
-                B, new Column(bAt + i * bRow, bStride), s, new Column(kept + i * keptStep, stride));
-        }
-
-        long group = vectors * states * stride, carry = home + (Carry + k * states + n) * stride;
-        long dBAt = PB.Varies ? home + (TokenB + n) * stride : carry + 2 * group, dBStep = PB.Varies ? states * stride : 0;
-        long dCAt = PC.Varies ? home + (TokenB + Scan.ChunkLength * states + n) * stride : carry + 3 * group, dCStep = PC.Varies ? states * stride : 0;
-        S gradient = S.Load(s, new Column(carry, stride), V.Width), dA = S.Load(s, new Column(carry + group, stride), V.Width);
-        for (int i = steps - 1; i >= 0; i--)
-        {
-            long at = home + i * stride;
-            var sums = new StepSums<V> { Decay = V.Load(s, at + Decay * stride), Input = V.Load(s, at + Input * stride), Y = V.Load(s, at + Y * stride) };
-            S.Reverse<PB, PC>(ref gradient, ref dA, a, ref sums, V.Load(s, at + Delta * stride), V.Load(s, at + DeltaU * stride), V.Load(s, at + DY * stride),
-                B, new Column(bAt + i * bRow, bStride), C, new Column(cAt + i * cRow, cStride),
-                s, new Column(kept + i * keptStep, stride), new Column(dBAt + i * dBStep, stride), new Column(dCAt + i * dCStep, stride));
-            V.Store(s, at + Decay * stride, sums.Decay);
-            V.Store(s, at + Input * stride, sums.Input);
-            V.Store(s, at + Y * stride, sums.Y);
-        }
-        S.Store(gradient, s, new Column(carry, stride), V.Width);
-        S.Store(dA, s, new Column(carry + group, stride), V.Width);
-    }
-
-    // Adds the lanes of every thread of the team, a thread taking every Size-th sum: parts (rows of g, n).
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    void SumLanes(G team, M parts, long row, int steps, long home, int slot)
-    {
-        long stride = Stride(team);
-        M s = Scratch;
-        int states = In.States, size = team.Size;
-        long from = home - team.Rank * V.Width + slot * stride;
-        for (int v = team.Rank; v < steps * states; v += size)
-        {
-            V sum = V.Load(s, from + v * stride);
-            for (int thread = 1; thread < size; thread++)
-                sum += V.Load(s, from + v * stride + thread * V.Width);
-            V.Store(parts, (row + (long)(v / states) * In.Groups) * states + v % states, V.Sum(sum), 1);
-        }
-    }
-
-    void Finish(G team, int b, int d, int lanes, long home, int k, int vectors)
-    {
-        long stride = Stride(team);
-        long states = In.States, channels = In.Channels, group = vectors * states;
+        long stride = Stride(team), states = In.States, channels = In.Channels, group = vectors * states, carry = Carry(vectors);
         for (int n = 0; n < states; n++)
         {
-            long slot = Carry + k * states + n, at = (b * states + n) * channels + d;
-            V.Store(DInitial, at, V.Load(Scratch, home + slot * stride), lanes);
-            V.Store(DAParts, at, V.Load(Scratch, home + (slot + group) * stride), lanes);
+            long slot = carry + k * states + n, row = (item.Row * states + n) * channels + d;
+            V.Store(DInitial, row, V.Load(Scratch, home + slot * stride), lanes);
+            V.Store(DAParts, row, V.Load(Scratch, home + (slot + group) * stride), lanes);
             if (!PB.Varies)
-                V.Store(DBParts, at, V.Load(Scratch, home + (slot + 2 * group) * stride), lanes);
+                V.Store(DBParts, row, V.Load(Scratch, home + (slot + 2 * group) * stride), lanes);
             if (!PC.Varies)
-                V.Store(DCParts, at, V.Load(Scratch, home + (slot + 3 * group) * stride), lanes);
+                V.Store(DCParts, row, V.Load(Scratch, home + (slot + 3 * group) * stride), lanes);
+            if (L.LooksBack)
+                V.Store(DBefore, (item.B * states + n) * channels + d, V.Load(Scratch, home + (slot + 4 * group) * stride), lanes);
         }
-        long scalars = Carry + 4 * group;
-        V.Store(DDParts, b * channels + d, V.Load(Scratch, home + (scalars + k) * stride), lanes);
-        V.Store(DBiasParts, b * channels + d, V.Load(Scratch, home + (scalars + vectors + k) * stride), lanes);
+        long scalars = carry + 5 * group;
+        V.Store(DDParts, item.Row * channels + d, V.Load(Scratch, home + (scalars + k) * stride), lanes);
+        V.Store(DBiasParts, item.Row * channels + d, V.Load(Scratch, home + (scalars + vectors + k) * stride), lanes);
     }
 }

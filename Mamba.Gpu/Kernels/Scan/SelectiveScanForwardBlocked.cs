@@ -4,116 +4,183 @@ namespace Mamba.Gpu;
 
 /// <summary>
 /// The same scan shaped for a core with few registers and a fast L1: a worker takes a block of channels through a chunk of
-/// time, softplus first, then the states four at a time with the sums of y in scratch, then the gate. Rows are read in whole
+/// time, softplus first, then the states a few at a time with the sums of y in scratch, then the gate. Rows are read in whole
 /// cache lines, softplus and gate are paid once for all n, and what is touched between stays in L1.
 /// </summary>
-public struct SelectiveScanForwardBlocked<PB, PC, V, M, T> : IKernel
+/// <typeparam name="L">One state.</typeparam>
+public struct SelectiveScanForwardBlocked<L, PB, PC, V, M, T, I> : IKernel
+    where L : struct, IStates<L, V, M, T>
     where PB : struct, IProjection<V, M>
     where PC : struct, IProjection<V, M>
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
+    where I : struct, IMemory<int>
 {
-    public ScanArguments<M> In;
-    public M Y;             // (b, l, d)
-    public M LastState;     // (b, n, d); holds the states between chunks as well
-    public M Scratch;       // (workers, 3, ChunkLength, lanes): delta, delta·u, y
+    public ScanArguments<M, I> In;
+    public M Y;                 // (b, l, d)
+    public M LastState;         // (b, segments, n, d); holds the states between chunks as well
+    public M LastBefore;        // (b, n, d)
+    public M Scratch;           // (workers, channel groups of a block, 3, ChunkLength, lanes): delta, delta·u, y
 
     /// <summary>Elements of scratch a worker needs, for lanes of <paramref name="width"/>.</summary>
-    public static long ScratchPerWorker(int width) => 3L * Scan.ChunkLength * width;
+    public static long ScratchPerWorker(int blockChannels, int width) => 3L * Scan.ChunkLength * (blockChannels + width - 1) / width * width;
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Run(Worker worker)
     {
-        int perGroup = In.Channels / In.Groups, blocks = (perGroup + Scan.BlockChannels - 1) / Scan.BlockChannels;
-        long scratch = worker.Index * ScratchPerWorker(V.Width);
-        Share share = worker.Share((long)In.Batch * In.Groups * blocks);
-        for (long item = share.Start; item < share.End; item += share.Step)
+        long scratch = worker.Index * ScratchPerWorker(In.BlockChannels, V.Width);
+        Share share = worker.Share(In.Items);
+        for (long i = share.Start; i < share.End; i += share.Step)
         {
-            int b = (int)(item / (In.Groups * blocks)), g = (int)(item / blocks % In.Groups), block = (int)(item % blocks);
-            int start = g * perGroup + block * Scan.BlockChannels, end = Math.Min(start + Scan.BlockChannels, (g + 1) * perGroup);
-            Start(b, start, end);
-            for (long t = 0; t < In.Length; t += Scan.ChunkLength)
-                for (int d = start; d < end; d += V.Width)
-                    Chunk(b, g, t, (int)Math.Min(Scan.ChunkLength, In.Length - t), d, Lanes.In(end - d), scratch);
+            ScanItem item = In.Item(i);
+            Start(item);
+            for (long t = item.Start; t < item.End; t += Scan.ChunkLength)
+            {
+                int steps = (int)Math.Min(Scan.ChunkLength, item.End - t);
+                Prepare(item, t, steps, scratch);
+                long here = scratch;
+                for (int d = item.FirstChannel; d < item.EndChannel; d += V.Width, here += Group)
+                {
+                    Prefetch(item, t + Scan.ChunkLength, d);
+                    States(item, t, steps, d, Lanes.In(item.EndChannel - d), here);
+                }
+                Gate(item, t, steps, scratch);
+            }
         }
     }
 
-    void Start(int b, int start, int end)
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    void Start(in ScanItem item)
     {
         for (int n = 0; n < In.States; n++)
         {
-            for (int d = start; d < end; d += V.Width)
+            for (int d = item.FirstChannel; d < item.EndChannel; d += V.Width)
             {
-                long at = ((long)b * In.States + n) * In.Channels + d;
-                V.Store(LastState, at, In.HasInitial != 0 ? V.Load(In.Initial, at) : V.Of(0), Lanes.In(end - d));
+                long at = (item.Row * In.States + n) * In.Channels + d;
+                V.Store(LastState, at, In.HasInitial != 0 ? V.Load(In.Initial, at) : V.Of(0), Lanes.In(item.EndChannel - d));
+            }
+        }
+    }
+
+    // For each channel group
+    static long DeltaU { [MethodImpl(MethodImplOptions.AggressiveInlining)] get => Scan.ChunkLength * V.Width; }
+    static long Sum { [MethodImpl(MethodImplOptions.AggressiveInlining)] get => 2 * Scan.ChunkLength * V.Width; }
+    static long Group { [MethodImpl(MethodImplOptions.AggressiveInlining)] get => 3 * Scan.ChunkLength * V.Width; }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    void Prepare(in ScanItem item, long t, int steps, long scratch)
+    {
+        M u = In.U, raw = In.Delta, s = Scratch, skips = In.D, biases = In.DeltaBias;
+        int softplus = In.Softplus, hasSkip = In.HasD, hasBias = In.HasDeltaBias;
+        for (int i = 0; i < steps; i++)
+        {
+            long row = (item.B * In.Length + t + i) * In.Channels, slot = scratch + i * V.Width;
+            for (int d = item.FirstChannel; d < item.EndChannel; d += V.Width, slot += Group)
+            {
+                V x = V.Load(raw, row + d), ut = V.Load(u, row + d);
+                V delta = Scan.Step<V, M, T>(hasBias != 0 ? x + V.Load(biases, d) : x, softplus);
+                V.Store(s, slot, delta);
+                V.Store(s, slot + DeltaU, delta * ut);
+                V.Store(s, slot + Sum, hasSkip != 0 ? V.Load(skips, d) * ut : V.Of(0));
             }
         }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    void Chunk(int b, int g, long t, int steps, int d, int lanes, long scratch)
+    void Gate(in ScanItem item, long t, int steps, long scratch)
     {
-        M u = In.U, raw = In.Delta, s = Scratch, y = Y;
-        long channels = In.Channels, first = (b * In.Length + t) * channels + d;
-        long deltas = scratch, deltaUs = scratch + Scan.ChunkLength * V.Width, sums = deltaUs + Scan.ChunkLength * V.Width;
-        V bias = In.HasDeltaBias != 0 ? V.Load(In.DeltaBias, d) : V.Of(0);
-        V skip = In.HasD != 0 ? V.Load(In.D, d) : V.Of(0);
-        int softplus = In.Softplus;
+        M s = Scratch, z = In.Z, y = Y;
+        int gated = In.HasZ;
         for (int i = 0; i < steps; i++)
         {
-            V delta = Scan.Step<V, M, T>(V.Load(raw, first + i * channels) + bias, softplus), ut = V.Load(u, first + i * channels);
-            V.Store(s, deltas + i * V.Width, delta);
-            V.Store(s, deltaUs + i * V.Width, delta * ut);
-            V.Store(s, sums + i * V.Width, skip * ut);
+            long row = (item.B * In.Length + t + i) * In.Channels, slot = scratch + i * V.Width + Sum;
+            for (int d = item.FirstChannel; d < item.EndChannel; d += V.Width, slot += Group)
+            {
+                V sum = V.Load(s, slot);
+                if (gated != 0)
+                {
+                    V zt = V.Load(z, row + d);
+                    sum *= zt * Lanes.Sigmoid<V, M, T>(zt);
+                }
+                V.Store(y, row + d, sum, Lanes.In(item.EndChannel - d));
+            }
         }
+    }
 
+    // The next chunk of a channel group arrives while this one is worked on: rows are too far apart for the hardware to foresee.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    void Prefetch(in ScanItem item, long t, int d)
+    {
+        M u = In.U, raw = In.Delta, z = In.Z, y = Y;
+        int gated = In.HasZ;
+        long at = (item.B * In.Length + t) * In.Channels + d, end = at + Math.Min(Scan.ChunkLength, item.End - t) * In.Channels;
+        for (; at < end; at += In.Channels)
+        {
+            V.Prefetch(raw, at);
+            V.Prefetch(u, at);
+            V.Prefetch(y, at);
+            if (gated != 0)
+                V.Prefetch(z, at);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    void States(in ScanItem item, long t, int steps, int d, int lanes, long scratch)
+    {
         int n = 0;
-        for (; n + 4 <= In.States; n += 4)
-            Tile<Pair<Pair<One<V, M, T>, V, M, T>, V, M, T>>(b, g, t, steps, d, lanes, scratch, n);
-        for (; n < In.States; n++)
-            Tile<One<V, M, T>>(b, g, t, steps, d, lanes, scratch, n);
-
-        if (In.HasZ != 0)
+        if (L.Count == 1)
         {
-            M z = In.Z;
-            for (int i = 0; i < steps; i++)
-            {
-                V zt = V.Load(z, first + i * channels);
-                V.Store(y, first + i * channels, V.Load(s, sums + i * V.Width) * zt * Lanes.Sigmoid<V, M, T>(zt), lanes);
-            }
+            for (; n + 4 <= In.States; n += 4)
+                Tile<Pair<Pair<L, V, M, T>, V, M, T>>(item, t, steps, d, lanes, scratch, n);
         }
-        else
-        {
-            for (int i = 0; i < steps; i++)
-                V.Store(y, first + i * channels, V.Load(s, sums + i * V.Width), lanes);
-        }
+        for (; n + 2 * L.Count <= In.States; n += 2 * L.Count)
+            Tile<Pair<L, V, M, T>>(item, t, steps, d, lanes, scratch, n);
+        for (; n < In.States; n += L.Count)
+            Tile<L>(item, t, steps, d, lanes, scratch, n);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    void Tile<S>(int b, int g, long t, int steps, int d, int lanes, long scratch, int n) where S : struct, IStates<S, V, M, T>
+    void Tile<S>(in ScanItem item, long t, int steps, int d, int lanes, long scratch, int n) where S : struct, IStates<S, V, M, T>
     {
-        M s = Scratch, B = In.B, C = In.C;
-        long channels = In.Channels, states = In.States, rowStride = In.Groups * states;
-        long deltas = scratch, deltaUs = scratch + Scan.ChunkLength * V.Width, sums = deltaUs + Scan.ChunkLength * V.Width;
-        var channel = new Column(n * channels + d, channels);
-        var state = new Column(b * states * channels + channel.Start, channels);
-        S a = S.Load(In.A, channel, lanes), h = S.Load(LastState, state, lanes);
+        long channels = In.Channels, states = In.States, start = n * channels + d;
+        var state = new Column(item.Row * states * channels + start, channels);
+        S a = S.Load(In.A, new Column(start, channels), 0, lanes), h = S.Load(LastState, state, 0, lanes), before = Scan.Before<S, PB, V, M, T, I>(In, item, t, d, lanes, n);
         if (In.HasBoundaries != 0)
-        {
-            long chunks = (In.Length + Scan.ChunkLength - 1) / Scan.ChunkLength;
-            S.Store(h, In.Boundaries, new Column((b * chunks + t / Scan.ChunkLength) * states * channels + channel.Start, channels), lanes);
-        }
-        long row = ((b * In.Length + t) * In.Groups + g) * states + n;
-        long bAt = PB.Varies ? row : channel.Start, bStride = PB.Varies ? 1 : channels, bRow = PB.Varies ? rowStride : 0;
-        long cAt = PC.Varies ? row : channel.Start, cStride = PC.Varies ? 1 : channels, cRow = PC.Varies ? rowStride : 0;
+            S.Store(ref h, In.Boundaries, new Column((item.B * In.Chunks + t / Scan.ChunkLength) * states * channels + start, channels), 0, lanes);
+        if (In.HasReset != 0)
+            Walk<S, Yes>(item, t, steps, d, scratch, n, ref h, ref before, ref a);
+        else
+            Walk<S, No>(item, t, steps, d, scratch, n, ref h, ref before, ref a);
+        S.Store(ref h, LastState, state, 0, lanes);
+        if (S.LooksBack && t + steps == In.Length)
+            S.Store(ref before, LastBefore, new Column(item.B * states * channels + start, channels), 0, lanes);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    void Walk<S, R>(in ScanItem item, long t, int steps, int d, long scratch, int n, ref S hRef, ref S beforeRef, ref S aRef)
+        where S : struct, IStates<S, V, M, T>
+        where R : struct, IFlag
+    {
+        M s = Scratch, u = In.U, B = In.B, C = In.C;
+        long channels = In.Channels, states = In.States, rowStride = In.Groups * states, start = n * channels + d;
+        long token = item.B * In.Length + t, row = (token * In.Groups + item.G) * states + n, uAt = token * channels + d;
+        long bAt = PB.Varies ? row : start, bStride = PB.Varies ? 1 : channels, bRow = PB.Varies ? rowStride : 0;
+        long cAt = PC.Varies ? row : start, cStride = PC.Varies ? 1 : channels, cRow = PC.Varies ? rowStride : 0;
+        S h = hRef, before = beforeRef, a = aRef;
         for (int i = 0; i < steps; i++)
         {
-            long at = i * V.Width;
-            V sum = S.Step<PB, PC>(ref h, a, V.Load(s, sums + at), V.Load(s, deltas + at), V.Load(s, deltaUs + at),
-                B, new Column(bAt + i * bRow, bStride), C, new Column(cAt + i * cRow, cStride));
-            V.Store(s, sums + at, sum);
+            if (R.On && In.StartsAt(item.B, t + i))
+            {
+                h = S.Zero();
+                before = S.Zero();
+            }
+            long at = scratch + i * V.Width;
+            V sum = S.Step<PB, PC>(ref h, ref before, ref a, V.Load(s, at + Sum), V.Load(s, at), S.LooksBack ? V.Load(u, uAt + i * channels) : default, V.Load(s, at + DeltaU),
+                0, B, new Column(bAt + i * bRow, bStride), C, new Column(cAt + i * cRow, cStride));
+            V.Store(s, at + Sum, sum);
         }
-        S.Store(h, LastState, state, lanes);
+        hRef = h;
+        beforeRef = before;
     }
 }

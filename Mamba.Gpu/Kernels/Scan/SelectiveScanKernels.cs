@@ -2,7 +2,7 @@ using System.Numerics;
 
 namespace Mamba.Gpu;
 
-/// <summary>The inputs of one selective scan; shapes are checked by the op.</summary>
+/// <summary>The inputs of one selective scan; shapes are checked by the op. With complex states every n below counts real rows, two a state.</summary>
 /// <param name="U">(b, l, d)</param>
 /// <param name="Delta">(b, l, d), before bias and softplus</param>
 /// <param name="A">(d, n)</param>
@@ -15,6 +15,21 @@ namespace Mamba.Gpu;
 /// <param name="Softplus">whether delta goes through softplus</param>
 public sealed record ScanInputs(Tensor U, Tensor Delta, Tensor A, Tensor B, Tensor C, Tensor? D, Tensor? Z, Tensor? DeltaBias, Tensor? InitialState, bool Softplus)
 {
+    /// <summary>(b, l) int32, optional: not 0 where a sequence starts.</summary>
+    public Tensor? Reset { get; init; }
+
+    /// <summary>(b, n, d), optional: B u of the token before the first, for a discretization that looks back.</summary>
+    public Tensor? Before { get; init; }
+
+    /// <summary>How steps are made of the continuous system.</summary>
+    public Discretization Discretization { get; init; } = Discretization.ExponentialEuler;
+
+    /// <summary>Whether states are complex: real and imaginary parts alternate along n.</summary>
+    public bool IsComplex { get; init; }
+
+    /// <summary>Segments of time to cut each row into; as many as seem best when null.</summary>
+    public int? Segments { get; init; }
+
     public long Batch => U.Shape[0];
     public long Length => U.Shape[1];
     public long Channels => U.Shape[2];
@@ -30,44 +45,59 @@ public sealed record ScanInputs(Tensor U, Tensor Delta, Tensor A, Tensor B, Tens
 }
 
 /// <summary>Gradients of <see cref="ScanInputs"/>, each in its input's shape; those of absent inputs are scratch.</summary>
-public sealed record ScanGradients(Tensor DU, Tensor DDelta, Tensor DA, Tensor DB, Tensor DC, Tensor DD, Tensor? DZ, Tensor DDeltaBias, Tensor DInitial);
+public sealed record ScanGradients(Tensor DU, Tensor DDelta, Tensor DA, Tensor DB, Tensor DC, Tensor DD, Tensor? DZ, Tensor DDeltaBias, Tensor DInitial, Tensor? DBefore);
 
 /// <summary>Launchers of the selective scan.</summary>
 public static class SelectiveScanKernels
 {
-    /// <summary>y (b, l, d) and last state (b, n, d); with <paramref name="boundaries"/> (b, chunks, n, d) also what backward starts from.</summary>
-    public static void Forward(ScanInputs x, Tensor y, Tensor lastState, Tensor? boundaries)
+    /// <summary>
+    /// y (b, l, d) and last state (b, n, d); with <paramref name="boundaries"/> (b, chunks, n, d) also what backward starts from, with
+    /// <paramref name="lastBefore"/> (b, n, d) what a discretization that looks back must be given for the next piece.
+    /// </summary>
+    public static void Forward(ScanInputs x, Tensor y, Tensor lastState, Tensor? boundaries, Tensor? lastBefore = null)
     {
         if (x.U.Count == 0)
         {
-            if (x.InitialState is { } initial)
-                lastState.CopyFrom(initial);
-            else
-                lastState.Clear();
+            CopyOrClear(x.InitialState, lastState);
+            CopyOrClear(x.Before, lastBefore);
             return;
         }
         using var prepared = new Prepared(x);
-        x.U.Launch(new ForwardLaunch(x, prepared, y, lastState, boundaries));
+        x.Discretization.Choose(new ForwardUser(x, prepared, y, lastState, boundaries, lastBefore));
+
+        static void CopyOrClear(Tensor? from, Tensor? to)
+        {
+            if (from is not null)
+                to?.CopyFrom(from);
+            else
+                to?.Clear();
+        }
     }
 
-    /// <summary>Every gradient, from <paramref name="dOut"/> (b, l, d) and optionally <paramref name="dLastState"/> (b, n, d).</summary>
-    public static void Backward(ScanInputs x, Tensor boundaries, Tensor dOut, Tensor? dLastState, ScanGradients gradients)
+    /// <summary>Every gradient, from <paramref name="dOut"/> (b, l, d) and optionally those of the last state and the last input (b, n, d).</summary>
+    public static void Backward(ScanInputs x, Tensor boundaries, Tensor dOut, Tensor? dLastState, ScanGradients gradients, Tensor? dLastBefore = null)
     {
         using var prepared = new Prepared(x);
-        x.U.Launch(new BackwardLaunch(x, prepared, boundaries, dOut, dLastState, gradients));
+        x.Discretization.Choose(new BackwardUser(x, prepared, boundaries, dOut, dLastState, dLastBefore, gradients));
     }
 
-    /// <summary>A, and B and C where they are constant, as the kernels want them: (n, d), A times log2(e), with zeros behind.</summary>
-    sealed class Prepared : IDisposable
+    /// <summary>A, and B and C where they are constant, as the kernels want them: (n, d), with zeros behind.</summary>
+    sealed class Prepared : IDisposable, IDiscretizationUser
     {
         const int Tail = 64;        // lanes past the last channel read here
 
         public Prepared(ScanInputs x)
         {
-            A = Transposed(x.A, 1 / Math.Log(2));
+            x.Discretization.Choose(this);
+            A = Transposed(x.A, 1 / Unit);
             B = x.ConstantB ? Transposed(x.B, 1) : x.B;
             C = x.ConstantC ? Transposed(x.C, 1) : x.C;
         }
+
+        public void With<D>() where D : struct, IDiscretization => Unit = D.Base2 ? Math.Log(2) : 1;
+
+        /// <summary>A is given in this unit.</summary>
+        public double Unit { get; private set; }
 
         public Tensor A { get; }
         public Tensor B { get; }
@@ -90,8 +120,9 @@ public static class SelectiveScanKernels
         }
     }
 
-    static ScanArguments<M> Arguments<V, M, T, I, G>(ILauncher<V, M, T, I, G> on, ScanInputs x, Prepared prepared, Tensor? boundaries)
+    static ScanArguments<M, I> Arguments<V, M, T, I, G>(ILauncher<V, M, T, I, G> on, ScanInputs x, Prepared prepared, ScanPlan plan, int block, Tensor? initial, Tensor? boundaries)
         where M : struct
+        where I : struct, IMemory<int>
         where G : struct, ITeam<V> => new()
         {
             U = on.Memory(x.U),
@@ -102,35 +133,82 @@ public static class SelectiveScanKernels
             C = on.Memory(prepared.C),
             D = on.Memory(x.D),
             DeltaBias = on.Memory(x.DeltaBias),
-            Initial = on.Memory(x.InitialState),
+            Initial = on.Memory(initial),
+            Before = on.Memory(x.Before),
             Boundaries = on.Memory(boundaries),
+            Reset = on.Ints(x.Reset),
             Batch = (int)x.Batch,
             Channels = (int)x.Channels,
             States = (int)x.States,
             Groups = (int)x.Groups,
+            Segments = plan.Segments,
+            BlockChannels = block,
             Length = x.Length,
+            SegmentLength = plan.SegmentLength,
             HasZ = x.Z is null ? 0 : 1,
             HasD = x.D is null ? 0 : 1,
             HasDeltaBias = x.DeltaBias is null ? 0 : 1,
-            HasInitial = x.InitialState is null ? 0 : 1,
+            HasInitial = initial is null ? 0 : 1,
+            HasBefore = x.Before is null ? 0 : 1,
             HasBoundaries = boundaries is null ? 0 : 1,
+            HasReset = x.Reset is null ? 0 : 1,
             Softplus = x.Softplus ? 1 : 0,
         };
 
-    readonly record struct ForwardLaunch(ScanInputs X, Prepared Prepared, Tensor Y, Tensor LastState, Tensor? Boundaries) : ILaunch
+    // ---- from tensors to types: the discretization, then the device, then the kinds of state, B and C ------------------
+
+    /// <summary>A scan whose every type is known. L is one state.</summary>
+    interface IScanLaunch
+    {
+        ScanInputs X { get; }
+
+        void Run<L, PB, PC, V, M, T, I, G>(ILauncher<V, M, T, I, G> on)
+            where L : struct, IStates<L, V, M, T>
+            where PB : struct, IProjection<V, M>
+            where PC : struct, IProjection<V, M>
+            where V : unmanaged, ILane<V, M, T>
+            where M : struct, IMemory<T>
+            where T : unmanaged, INumberBase<T>
+            where I : struct, IMemory<int>
+            where G : struct, ITeam<V>;
+    }
+
+    readonly struct Typed<D, A>(A launch) : ILaunch
+        where D : struct, IDiscretization
+        where A : struct, IScanLaunch
     {
         void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on)
         {
-            switch (X.ConstantB, X.ConstantC)
-            {
-                case (false, false): Launch<PerToken<V, M, T>, PerToken<V, M, T>, V, M, T, I, G>(on); break;
-                case (false, true): Launch<PerToken<V, M, T>, PerChannel<V, M, T>, V, M, T, I, G>(on); break;
-                case (true, false): Launch<PerChannel<V, M, T>, PerToken<V, M, T>, V, M, T, I, G>(on); break;
-                case (true, true): Launch<PerChannel<V, M, T>, PerChannel<V, M, T>, V, M, T, I, G>(on); break;
-            }
+            if (launch.X.IsComplex)
+                Project<One<D, Complex<V, M, T>, V, M, T>, V, M, T, I, G>(on);
+            else
+                Project<One<D, V, V, M, T>, V, M, T, I, G>(on);
         }
 
-        void Launch<PB, PC, V, M, T, I, G>(ILauncher<V, M, T, I, G> on)
+        void Project<L, V, M, T, I, G>(ILauncher<V, M, T, I, G> on)
+            where L : struct, IStates<L, V, M, T>
+            where V : unmanaged, ILane<V, M, T>
+            where M : struct, IMemory<T>
+            where T : unmanaged, INumberBase<T>
+            where I : struct, IMemory<int>
+            where G : struct, ITeam<V>
+        {
+            switch (launch.X.ConstantB, launch.X.ConstantC)
+            {
+                case (false, false): launch.Run<L, PerToken<V, M, T>, PerToken<V, M, T>, V, M, T, I, G>(on); break;
+                case (false, true): launch.Run<L, PerToken<V, M, T>, PerChannel<V, M, T>, V, M, T, I, G>(on); break;
+                case (true, false): launch.Run<L, PerChannel<V, M, T>, PerToken<V, M, T>, V, M, T, I, G>(on); break;
+                case (true, true): launch.Run<L, PerChannel<V, M, T>, PerChannel<V, M, T>, V, M, T, I, G>(on); break;
+            }
+        }
+    }
+
+    readonly record struct ForwardUser(ScanInputs X, Prepared Prepared, Tensor Y, Tensor LastState, Tensor? Boundaries, Tensor? LastBefore) : IDiscretizationUser, IScanLaunch
+    {
+        public void With<D>() where D : struct, IDiscretization => X.U.Launch(new Typed<D, ForwardUser>(this));
+
+        public void Run<L, PB, PC, V, M, T, I, G>(ILauncher<V, M, T, I, G> on)
+            where L : struct, IStates<L, V, M, T>
             where PB : struct, IProjection<V, M>
             where PC : struct, IProjection<V, M>
             where V : unmanaged, ILane<V, M, T>
@@ -139,15 +217,20 @@ public static class SelectiveScanKernels
             where I : struct, IMemory<int>
             where G : struct, ITeam<V>
         {
-            ScanArguments<M> arguments = Arguments(on, X, Prepared, Boundaries);
+            ScanPlan plan = ScanPlan.For(X, host: V.Width > 1, X.Segments);
+            using Tensor? starts = plan.Segments > 1 ? SegmentStarts<L, PB, PC, V, M, T, I, G>(on, X, Prepared, plan, dOut: null, X.InitialState, LastState) : null;
+            using Tensor? ends = plan.Segments > 1 ? starts!.Like() : null;     // the last of them is LastState already
+            Tensor lastState = ends ?? LastState;
+            ScanArguments<M, I> arguments = Arguments(on, X, Prepared, plan, plan.ForwardBlock, starts ?? X.InitialState, Boundaries);
             if (V.Width > 1)
             {
-                using Tensor scratch = Tensor.Empty(on.Parallelism * SelectiveScanForwardBlocked<PB, PC, V, M, T>.ScratchPerWorker(V.Width), X.U.DType, X.U.Device);
-                on.Run(new SelectiveScanForwardBlocked<PB, PC, V, M, T>
+                using Tensor scratch = Tensor.Empty(on.Parallelism * SelectiveScanForwardBlocked<L, PB, PC, V, M, T, I>.ScratchPerWorker(plan.ForwardBlock, V.Width), X.U.DType, X.U.Device);
+                on.Run(new SelectiveScanForwardBlocked<L, PB, PC, V, M, T, I>
                 {
                     In = arguments,
                     Y = on.Memory(Y),
-                    LastState = on.Memory(LastState),
+                    LastState = on.Memory(lastState),
+                    LastBefore = on.Memory(LastBefore),
                     Scratch = on.Memory(scratch),
                 }, X.U.Count, X.States);
                 return;
@@ -155,16 +238,16 @@ public static class SelectiveScanKernels
             int n = 0, states = (int)X.States;
             while (n < states)
             {
-                int left = states - n;
-                n += left >= 16 ? Part<Pair<Pair<Pair<Pair<One<V, M, T>, V, M, T>, V, M, T>, V, M, T>, V, M, T>, PB, PC, V, M, T, I, G>(on, arguments, n)
-                    : left >= 8 ? Part<Pair<Pair<Pair<One<V, M, T>, V, M, T>, V, M, T>, V, M, T>, PB, PC, V, M, T, I, G>(on, arguments, n)
-                    : left >= 4 ? Part<Pair<Pair<One<V, M, T>, V, M, T>, V, M, T>, PB, PC, V, M, T, I, G>(on, arguments, n)
-                    : Part<One<V, M, T>, PB, PC, V, M, T, I, G>(on, arguments, n);
+                int left = (states - n) / L.Count;
+                n += left >= 16 ? Part<Pair<Pair<Pair<Pair<L, V, M, T>, V, M, T>, V, M, T>, V, M, T>, PB, PC, V, M, T, I, G>(on, arguments, n, lastState)
+                    : left >= 8 ? Part<Pair<Pair<Pair<L, V, M, T>, V, M, T>, V, M, T>, PB, PC, V, M, T, I, G>(on, arguments, n, lastState)
+                    : left >= 4 ? Part<Pair<Pair<L, V, M, T>, V, M, T>, PB, PC, V, M, T, I, G>(on, arguments, n, lastState)
+                    : Part<L, PB, PC, V, M, T, I, G>(on, arguments, n, lastState);
             }
         }
 
         // One launch for S.Count states from n on; says how many that were.
-        int Part<S, PB, PC, V, M, T, I, G>(ILauncher<V, M, T, I, G> on, ScanArguments<M> arguments, int n)
+        int Part<S, PB, PC, V, M, T, I, G>(ILauncher<V, M, T, I, G> on, ScanArguments<M, I> arguments, int n, Tensor lastState)
             where S : struct, IStates<S, V, M, T>
             where PB : struct, IProjection<V, M>
             where PC : struct, IProjection<V, M>
@@ -174,33 +257,73 @@ public static class SelectiveScanKernels
             where I : struct, IMemory<int>
             where G : struct, ITeam<V>
         {
-            on.Run(new SelectiveScanForward<S, PB, PC, V, M, T>
+            on.Run(new SelectiveScanForward<S, PB, PC, V, M, T, I>
             {
                 In = arguments,
                 Y = on.Memory(Y),
-                LastState = on.Memory(LastState),
+                LastState = on.Memory(lastState),
+                LastBefore = on.Memory(LastBefore),
                 FirstState = n,
                 First = n == 0 ? 1 : 0,
                 Last = n + S.Count == X.States ? 1 : 0,
-            }, X.Batch * X.Channels);
+            }, arguments.Items);
             return S.Count;
         }
     }
 
-    readonly record struct BackwardLaunch(ScanInputs X, Prepared Prepared, Tensor Boundaries, Tensor DOut, Tensor? DLastState, ScanGradients Gradients) : ILaunch
+    // The states (b, segments, n, d) before each segment, and in `rest` (b, n, d) what is left after all; with dOut in reverse.
+    static Tensor SegmentStarts<L, PB, PC, V, M, T, I, G>(ILauncher<V, M, T, I, G> on, ScanInputs x, Prepared prepared, ScanPlan plan, Tensor? dOut, Tensor? first, Tensor rest)
+        where L : struct, IStates<L, V, M, T>
+        where PB : struct, IProjection<V, M>
+        where PC : struct, IProjection<V, M>
+        where V : unmanaged, ILane<V, M, T>
+        where M : struct, IMemory<T>
+        where T : unmanaged
+        where I : struct, IMemory<int>
+        where G : struct, ITeam<V>
     {
-        void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on)
+        Tensor starts = x.U.Like((x.Batch, plan.Segments, x.States, x.Channels)).Unowned();
+        using Tensor own = starts.Like(), decay = starts.Like();
+        ScanArguments<M, I> arguments = Arguments(on, x, prepared, plan, plan.ForwardBlock, initial: null, boundaries: null);
+        for (int n = 0; n < x.States;)
+            n += (x.States - n) / L.Count >= 4 ? Part<Pair<Pair<L, V, M, T>, V, M, T>>(n) : Part<L>(n);
+        on.Run(new SelectiveScanCarry<L, V, M, T>
         {
-            switch (X.ConstantB, X.ConstantC)
-            {
-                case (false, false): Launch<PerToken<V, M, T>, PerToken<V, M, T>, V, M, T, I, G>(on); break;
-                case (false, true): Launch<PerToken<V, M, T>, PerChannel<V, M, T>, V, M, T, I, G>(on); break;
-                case (true, false): Launch<PerChannel<V, M, T>, PerToken<V, M, T>, V, M, T, I, G>(on); break;
-                case (true, true): Launch<PerChannel<V, M, T>, PerChannel<V, M, T>, V, M, T, I, G>(on); break;
-            }
-        }
+            First = on.Memory(first),
+            Own = on.Memory(own),
+            Decay = on.Memory(decay),
+            Start = on.Memory(starts),
+            Rest = on.Memory(rest),
+            HasFirst = first is null ? 0 : 1,
+            Reverse = dOut is null ? 0 : 1,
+            Segments = plan.Segments,
+            States = (int)x.States,
+            Batch = x.Batch,
+            Channels = x.Channels,
+        }, rest.Count, plan.Segments);
+        return starts;
 
-        void Launch<PB, PC, V, M, T, I, G>(ILauncher<V, M, T, I, G> on)
+        int Part<S>(int n) where S : struct, IStates<S, V, M, T>
+        {
+            on.Run(new SelectiveScanSegments<S, PB, PC, V, M, T, I>
+            {
+                In = arguments,
+                DOut = on.Memory(dOut),
+                Own = on.Memory(own),
+                Decay = on.Memory(decay),
+                FirstState = n,
+                Reverse = dOut is null ? 0 : 1,
+            }, V.Width > 1 ? x.U.Count : arguments.Items, S.Count);
+            return S.Count;
+        }
+    }
+
+    readonly record struct BackwardUser(ScanInputs X, Prepared Prepared, Tensor Boundaries, Tensor DOut, Tensor? DLastState, Tensor? DLastBefore, ScanGradients Gradients) : IDiscretizationUser, IScanLaunch
+    {
+        public void With<D>() where D : struct, IDiscretization => X.U.Launch(new Typed<D, BackwardUser>(this));
+
+        public void Run<L, PB, PC, V, M, T, I, G>(ILauncher<V, M, T, I, G> on)
+            where L : struct, IStates<L, V, M, T>
             where PB : struct, IProjection<V, M>
             where PC : struct, IProjection<V, M>
             where V : unmanaged, ILane<V, M, T>
@@ -209,48 +332,84 @@ public static class SelectiveScanKernels
             where I : struct, IMemory<int>
             where G : struct, ITeam<V>
         {
-            const int Block = SelectiveScanBackward<PB, PC, V, M, T, G>.BlockChannels;
-            long b = X.Batch, l = X.Length, d = X.Channels, n = X.States, g = X.Groups;
-            long blocks = (d / g + Block - 1) / Block;
-            int threads = on.TeamSize(Block), teams = (int)Math.Min(on.Parallelism, b * g * blocks);
-            using Tensor scratch = X.U.Like((teams, SelectiveScanBackward<PB, PC, V, M, T, G>.Slots((int)n, threads, V.Width), threads * V.Width));
-            using Tensor dA = X.U.Like((b, n, d)), dD = X.U.Like((b, d)), dBias = X.U.Like((b, d));
-            using Tensor? dB = X.ConstantB ? X.U.Like((b, n, d)) : blocks > 1 ? X.U.Like(new Shape(blocks, b, l, g, n)) : null;
-            using Tensor? dC = X.ConstantC ? X.U.Like((b, n, d)) : blocks > 1 ? X.U.Like(new Shape(blocks, b, l, g, n)) : null;
-            on.RunTeams(new SelectiveScanBackward<PB, PC, V, M, T, G>
+            ScanPlan plan = ScanPlan.For(X, host: V.Width > 1, X.Segments);
+            long b = X.Batch, l = X.Length, d = X.Channels, n = X.States, g = X.Groups, segments = plan.Segments;
+            long blocks = (d / g + plan.BackwardBlock - 1) / plan.BackwardBlock, rows = b * segments, items = rows * g * blocks;
+            using Tensor? starts = segments > 1 ? SegmentStarts<L, PB, PC, V, M, T, I, G>(on, X, Prepared, plan, DOut, DLastState, Gradients.DInitial) : null;
+            using Tensor? dStarts = segments > 1 ? starts!.Like() : null;       // the first of them is DInitial already
+            int threads = on.TeamSize(plan.BackwardBlock), teams = (int)Math.Min(on.Parallelism, items);
+            int vectors = SelectiveScanBackward<L, PB, PC, V, M, T, I, G>.Vectors(plan.BackwardBlock, threads, V.Width);
+            using Tensor scratch = X.U.Like((teams, SelectiveScanBackward<L, PB, PC, V, M, T, I, G>.Slots((int)n, vectors), threads * V.Width));
+            using Tensor dA = X.U.Like((rows, n, d)), dD = X.U.Like((rows, d)), dBias = X.U.Like((rows, d));
+            using Tensor? dB = X.ConstantB ? X.U.Like((rows, n, d)) : blocks > 1 ? X.U.Like(new Shape(blocks, b, plan.Piece, g, n)) : null;
+            using Tensor? dC = X.ConstantC ? X.U.Like((rows, n, d)) : blocks > 1 ? X.U.Like(new Shape(blocks, b, plan.Piece, g, n)) : null;
+            for (long end = l; end > 0;)
             {
-                In = Arguments(on, X, Prepared, Boundaries),
-                DOut = on.Memory(DOut),
-                DLastState = on.Memory(DLastState),
-                DU = on.Memory(Gradients.DU),
-                DDelta = on.Memory(Gradients.DDelta),
-                DZ = on.Memory(Gradients.DZ),
-                DInitial = on.Memory(Gradients.DInitial),
-                DAParts = on.Memory(dA),
-                DDParts = on.Memory(dD),
-                DBiasParts = on.Memory(dBias),
-                DBParts = on.Memory(dB ?? Gradients.DB),
-                DCParts = on.Memory(dC ?? Gradients.DC),
-                Scratch = on.Memory(scratch),
-                Ln2 = T.CreateTruncating(Math.Log(2)),
-                HasDLastState = DLastState is null ? 0 : 1,
-            }, b * g * blocks, Block, cost: l * n, most: teams);
+                // Pieces are counted from the start, so the first one walked, the last, may be shorter.
+                long start = (end - 1) / plan.Piece * plan.Piece;
+                on.RunTeams(new SelectiveScanBackward<L, PB, PC, V, M, T, I, G>
+                {
+                    In = Arguments(on, X, Prepared, plan, plan.BackwardBlock, initial: null, Boundaries),
+                    DOut = on.Memory(DOut),
+                    DLastState = on.Memory(starts ?? DLastState),
+                    DLastBefore = on.Memory(DLastBefore),
+                    DU = on.Memory(Gradients.DU),
+                    DDelta = on.Memory(Gradients.DDelta),
+                    DZ = on.Memory(Gradients.DZ),
+                    DInitial = on.Memory(dStarts ?? Gradients.DInitial),
+                    DBefore = on.Memory(Gradients.DBefore),
+                    DAParts = on.Memory(dA),
+                    DDParts = on.Memory(dD),
+                    DBiasParts = on.Memory(dBias),
+                    DBParts = on.Memory(dB ?? Gradients.DB),
+                    DCParts = on.Memory(dC ?? Gradients.DC),
+                    Scratch = on.Memory(scratch),
+                    DecayScale = T.CreateTruncating(Prepared.Unit),
+                    HasDLastState = (starts ?? DLastState) is null ? 0 : 1,
+                    HasDLastBefore = DLastBefore is null ? 0 : 1,
+                    FirstChunk = start / Scan.ChunkLength,
+                    EndChunk = (end + Scan.ChunkLength - 1) / Scan.ChunkLength,
+                    Resume = end < l ? 1 : 0,
+                }, items, plan.BackwardBlock, cost: (end - start) * n, most: teams);
+                if (!X.ConstantB && dB is not null)
+                    SumParts<V, M, T, I, G>(on, dB, Gradients.DB, start, end);
+                if (!X.ConstantC && dC is not null)
+                    SumParts<V, M, T, I, G>(on, dC, Gradients.DC, start, end);
+                end = start;
+            }
 
-            SumOverBatch(dA, Gradients.DA);
+            SumOverRows(dA, Gradients.DA);
             PartialKernels.Sum(dD, Gradients.DD);
             PartialKernels.Sum(dBias, Gradients.DDeltaBias);
             if (X.ConstantB)
-                SumOverBatch(dB!, Gradients.DB);
-            else if (dB is not null)
-                PartialKernels.Sum(dB, Gradients.DB);
+                SumOverRows(dB!, Gradients.DB);
             if (X.ConstantC)
-                SumOverBatch(dC!, Gradients.DC);
-            else if (dC is not null)
-                PartialKernels.Sum(dC, Gradients.DC);
+                SumOverRows(dC!, Gradients.DC);
         }
 
-        // parts (b, n, d) → sum (d, n)
-        static void SumOverBatch(Tensor parts, Tensor sum)
+        // parts (blocks, b, end − start, g, n) → steps start … end − 1 of sum (b, l, g, n)
+        void SumParts<V, M, T, I, G>(ILauncher<V, M, T, I, G> on, Tensor parts, Tensor sum, long start, long end)
+            where V : unmanaged, ILane<V, M, T>
+            where M : struct, IMemory<T>
+            where T : unmanaged
+            where I : struct, IMemory<int>
+            where G : struct, ITeam<V>
+        {
+            long width = X.Groups * X.States, piece = (end - start) * width;
+            on.Run(new SumScanParts<V, M, T>
+            {
+                Parts = on.Memory(parts),
+                Sum = on.Memory(sum),
+                Blocks = parts.Shape[0],
+                Batch = X.Batch,
+                PieceElements = piece,
+                RowElements = X.Length * width,
+                Offset = start * width,
+            }, X.Batch * piece, parts.Shape[0]);
+        }
+
+        // parts (rows, n, d) → sum (d, n)
+        static void SumOverRows(Tensor parts, Tensor sum)
         {
             long n = parts.Shape[1], d = parts.Shape[2];
             using Tensor summed = parts.Like((n, d));

@@ -1,0 +1,46 @@
+namespace Mamba.Gpu;
+
+/// <summary>
+/// How the work of a scan is cut. It depends on the problem and the kind of machine alone, never on how many threads there are,
+/// so the bits do not either.
+/// </summary>
+/// <param name="Segments">Segments of time each row is cut into; 1 where batch and channels are work enough.</param>
+/// <param name="SegmentLength">Steps of a segment, a whole number of chunks.</param>
+/// <param name="ForwardBlock">Channels of an item of work, forward.</param>
+/// <param name="BackwardBlock">Channels of an item of work, backward: larger blocks make fewer parts of dB and dC, smaller ones more items.</param>
+/// <param name="Piece">Steps whose parts of dB and dC are kept at a time.</param>
+public sealed record ScanPlan(int Segments, long SegmentLength, int ForwardBlock, int BackwardBlock, long Piece)
+{
+    const int LargestBlock = 128, SmallestBlock = 16;
+    const int HostItems = 8;                // enough for the shares of a few cores
+    const int HostRows = 4;                 // smallest blocks below which a host cuts time: it costs half as much work again
+    const long HostSegment = 1024;          // steps a segment must have to be worth it
+    const long DeviceThreads = 1 << 16, DeviceSegment = 256;
+
+    /// <summary>The cut for a host (or a device) and <paramref name="segments"/> segments, or as many as it thinks best.</summary>
+    public static ScanPlan For(ScanInputs x, bool host, int? segments = null)
+    {
+        long perGroup = x.Channels / x.Groups, rows = x.Batch * x.Groups;
+        long wanted = host
+            ? rows * Blocks(SmallestBlock) >= HostRows ? 1 : Math.Min(HostItems / (rows * Blocks(SmallestBlock)), x.Length / HostSegment)
+            : Math.Min(DeviceThreads / (x.Batch * x.Channels), x.Length / DeviceSegment);
+        long count = Math.Max(1, x.Discretization.LooksBack ? 1 : Math.Min(segments ?? wanted, x.Chunks));
+        long length = (x.Chunks + count - 1) / count * Scan.ChunkLength;
+        count = (x.Length + length - 1) / length;
+        if (!host)
+            return new ScanPlan((int)count, length, 1, LargestBlock, x.Length);
+        int forward = Block(LargestBlock / 2), backward = Block(LargestBlock);
+        long piece = count > 1 || Blocks(backward) == 1 || backward == LargestBlock ? x.Length
+            : Math.Min(x.Length, Math.Max(8, x.Chunks * backward / LargestBlock) * Scan.ChunkLength);
+        return new ScanPlan((int)count, length, forward, backward, piece);
+
+        long Blocks(int block) => (perGroup + block - 1) / block;
+
+        int Block(int block)
+        {
+            while (block > SmallestBlock && rows * count * Blocks(block) < HostItems)
+                block /= 2;
+            return block;
+        }
+    }
+}

@@ -1,0 +1,172 @@
+// The build makes Elementary128 and Elementary512 from this file by replacing 256 (see Mamba.Gpu.csproj).
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+
+namespace Mamba.Gpu;
+
+/// <summary>Functions of 256 bits of floats or doubles, accurate to an ulp or two.</summary>
+internal static class Elementary256
+{
+    const MethodImplOptions Inline = MethodImplOptions.AggressiveInlining;
+
+    [MethodImpl(Inline)]
+    public static Vector256<float> Keep(Vector256<float> v, int lanes) =>
+        Vector256.ConditionalSelect(Vector256.LessThan(Vector256<int>.Indices, Vector256.Create(lanes)).AsSingle(), v, Vector256<float>.Zero);
+
+    [MethodImpl(Inline)]
+    public static Vector256<double> Keep(Vector256<double> v, int lanes) =>
+        Vector256.ConditionalSelect(Vector256.LessThan(Vector256<long>.Indices, Vector256.Create((long)lanes)).AsDouble(), v, Vector256<double>.Zero);
+
+    // 2^a = 2^t · p(f), a = t + f, |f| ≤ ½. AVX-512 has instructions for both ends of it. Elsewhere adding 1.5·2^23 leaves t in
+    // the low bits of the sum, ready to be shifted into the exponent, and the clamps make the ends exact: t = -127 gives 0 and
+    // t = 128 infinity, because f is 0 there. MaxNative keeps a NaN that stands second.
+    [MethodImpl(Inline)]
+    public static Vector256<float> Exp2(Vector256<float> a)
+    {
+        if (!Scaling.Supports256)
+            return Exp2ByShift(a);
+        Vector256<float> f = Scaling.Fraction(a);
+        return Scaling.Scale(Exp2Fraction(f), a - f);
+    }
+
+    [MethodImpl(Inline)]
+    public static Vector256<double> Exp2(Vector256<double> a)
+    {
+        if (!Scaling.Supports256)
+            return Exp2ByShift(a);
+        Vector256<double> f = Scaling.Fraction(a);
+        return Scaling.Scale(ExpReduced(f * Vector256.Create(0.693147180559945309)), a - f);
+    }
+
+    [MethodImpl(Inline)]
+    static Vector256<float> Exp2ByShift(Vector256<float> a)
+    {
+        Vector256<float> magic = Vector256.Create(12582912f);
+        Vector256<float> y = Vector256.MinNative(Vector256.Create(128f), Vector256.MaxNative(Vector256.Create(-127f), a));
+        Vector256<float> t = y + magic;
+        return (Exp2Fraction(y - (t - magic)).AsInt32() + (t.AsInt32() << 23)).AsSingle();
+    }
+
+    [MethodImpl(Inline)]
+    static Vector256<double> Exp2ByShift(Vector256<double> a)
+    {
+        Vector256<double> magic = Vector256.Create(6755399441055744d);
+        Vector256<double> y = Vector256.MinNative(Vector256.Create(1024d), Vector256.MaxNative(Vector256.Create(-1023d), a));
+        Vector256<double> t = y + magic;
+        return (ExpReduced((y - (t - magic)) * Vector256.Create(0.693147180559945309)).AsInt64() + (t.AsInt64() << 52)).AsDouble();
+    }
+
+    // 2^f, |f| ≤ ½: the polynomial of the Cephes library's exp2f, 1.7e-7 relative
+    [MethodImpl(Inline)]
+    static Vector256<float> Exp2Fraction(Vector256<float> f)
+    {
+        Vector256<float> p = Vector256.Create(1.535336188319500e-4f);
+        p = Vector256.FusedMultiplyAdd(p, f, Vector256.Create(1.339887440266574e-3f));
+        p = Vector256.FusedMultiplyAdd(p, f, Vector256.Create(9.618437357674640e-3f));
+        p = Vector256.FusedMultiplyAdd(p, f, Vector256.Create(5.550332471162809e-2f));
+        p = Vector256.FusedMultiplyAdd(p, f, Vector256.Create(2.402264791363012e-1f));
+        p = Vector256.FusedMultiplyAdd(p, f, Vector256.Create(6.931472028550421e-1f));
+        return Vector256.FusedMultiplyAdd(p, f, Vector256.Create(1f));
+    }
+
+    // e^r, |r| ≤ ½ ln 2: Taylor to r^13, remainder below 1e-17
+    static Vector256<double> ExpReduced(Vector256<double> r)
+    {
+        Vector256<double> p = Vector256.Create(1.0 / 6227020800);
+        p = Vector256.FusedMultiplyAdd(p, r, Vector256.Create(1.0 / 479001600));
+        p = Vector256.FusedMultiplyAdd(p, r, Vector256.Create(1.0 / 39916800));
+        p = Vector256.FusedMultiplyAdd(p, r, Vector256.Create(1.0 / 3628800));
+        p = Vector256.FusedMultiplyAdd(p, r, Vector256.Create(1.0 / 362880));
+        p = Vector256.FusedMultiplyAdd(p, r, Vector256.Create(1.0 / 40320));
+        p = Vector256.FusedMultiplyAdd(p, r, Vector256.Create(1.0 / 5040));
+        p = Vector256.FusedMultiplyAdd(p, r, Vector256.Create(1.0 / 720));
+        p = Vector256.FusedMultiplyAdd(p, r, Vector256.Create(1.0 / 120));
+        p = Vector256.FusedMultiplyAdd(p, r, Vector256.Create(1.0 / 24));
+        p = Vector256.FusedMultiplyAdd(p, r, Vector256.Create(1.0 / 6));
+        p = Vector256.FusedMultiplyAdd(p, r, Vector256.Create(0.5));
+        p = Vector256.FusedMultiplyAdd(p, r, Vector256.Create(1.0));
+        return Vector256.FusedMultiplyAdd(p, r, Vector256.Create(1.0));
+    }
+
+    // e^a = 2^t · e^r, t = round(a / ln 2), r = a − t ln 2 with ln 2 in two parts. The clamps are where the result is 0 or infinite.
+    [MethodImpl(Inline)]
+    public static Vector256<float> Exp(Vector256<float> a)
+    {
+        if (!Scaling.Supports256)
+            return ExpByShift(a);
+        Vector256<float> y = Vector256.MinNative(Vector256.Create(90f), Vector256.MaxNative(Vector256.Create(-105f), a));
+        Vector256<float> s = Vector256.FusedMultiplyAdd(y, Vector256.Create(1.44269504f), Vector256.Create(12582912f)), t = s - Vector256.Create(12582912f);
+        return Scaling.Scale(ExpFraction(y, t), t);
+    }
+
+    static Vector256<float> ExpByShift(Vector256<float> a)
+    {
+        Vector256<float> y = Vector256.MinNative(Vector256.Create(88.72284f), Vector256.MaxNative(Vector256.Create(-88.02969f), a));
+        Vector256<float> s = Vector256.FusedMultiplyAdd(y, Vector256.Create(1.44269504f), Vector256.Create(12582912f)), t = s - Vector256.Create(12582912f);
+        Vector256<float> e = (ExpFraction(y, t).AsInt32() + (s.AsInt32() << 23)).AsSingle();
+        e = Vector256.ConditionalSelect(Vector256.LessThan(a, Vector256.Create(-87.33654f)), Vector256<float>.Zero, e);
+        return Vector256.ConditionalSelect(Vector256.GreaterThan(a, Vector256.Create(88.72283f)), Vector256.Create(float.PositiveInfinity), e);
+    }
+
+    // e^(y − t ln 2): the polynomial of the Cephes library's expf
+    [MethodImpl(Inline)]
+    static Vector256<float> ExpFraction(Vector256<float> y, Vector256<float> t)
+    {
+        Vector256<float> r = Vector256.FusedMultiplyAdd(t, Vector256.Create(-0.693359375f), y);
+        r = Vector256.FusedMultiplyAdd(t, Vector256.Create(2.12194440e-4f), r);
+        Vector256<float> p = Vector256.Create(1.9875691500e-4f);
+        p = Vector256.FusedMultiplyAdd(p, r, Vector256.Create(1.3981999507e-3f));
+        p = Vector256.FusedMultiplyAdd(p, r, Vector256.Create(8.3334519073e-3f));
+        p = Vector256.FusedMultiplyAdd(p, r, Vector256.Create(4.1665795894e-2f));
+        p = Vector256.FusedMultiplyAdd(p, r, Vector256.Create(1.6666665459e-1f));
+        p = Vector256.FusedMultiplyAdd(p, r, Vector256.Create(0.5f));
+        return Vector256.FusedMultiplyAdd(p * r, r, r) + Vector256.Create(1f);
+    }
+
+    public static Vector256<double> Exp(Vector256<double> a)
+    {
+        Vector256<double> magic = Vector256.Create(6755399441055744d);
+        Vector256<double> y = Vector256.MinNative(Vector256.Create(709.7827128933840), Vector256.MaxNative(Vector256.Create(-708.3964185322641), a));
+        Vector256<double> s = Vector256.FusedMultiplyAdd(y, Vector256.Create(1.44269504088896340736), magic), t = s - magic;
+        Vector256<double> r = Vector256.FusedMultiplyAdd(t, Vector256.Create(-6.93147180369123816490e-1), y);
+        r = Vector256.FusedMultiplyAdd(t, Vector256.Create(-1.90821492927058770002e-10), r);
+        Vector256<double> e = (ExpReduced(r).AsInt64() + (s.AsInt64() << 52)).AsDouble();
+        e = Vector256.ConditionalSelect(Vector256.LessThan(a, Vector256.Create(-708.3964185322641)), Vector256<double>.Zero, e);
+        return Vector256.ConditionalSelect(Vector256.GreaterThan(a, Vector256.Create(709.7827128933840)), Vector256.Create(double.PositiveInfinity), e);
+    }
+
+    // log(1 + e) = 2 atanh(s), s = e / (2 + e) ≤ ⅓, by its series in s²
+    [MethodImpl(Inline)]
+    public static Vector256<float> Log1p(Vector256<float> e)
+    {
+        Vector256<float> s = e / (Vector256.Create(2f) + e), q = s * s;
+        Vector256<float> p = Vector256.FusedMultiplyAdd(q, Vector256.Create(1f / 15), Vector256.Create(1f / 13));
+        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1f / 11));
+        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1f / 9));
+        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1f / 7));
+        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1f / 5));
+        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1f / 3));
+        return (s + s) * Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1f));
+    }
+
+    public static Vector256<double> Log1p(Vector256<double> e)
+    {
+        Vector256<double> s = e / (Vector256.Create(2d) + e), q = s * s;
+        Vector256<double> p = Vector256.FusedMultiplyAdd(q, Vector256.Create(1d / 33), Vector256.Create(1d / 31));
+        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d / 29));
+        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d / 27));
+        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d / 25));
+        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d / 23));
+        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d / 21));
+        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d / 19));
+        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d / 17));
+        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d / 15));
+        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d / 13));
+        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d / 11));
+        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d / 9));
+        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d / 7));
+        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d / 5));
+        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d / 3));
+        return (s + s) * Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d));
+    }
+}
