@@ -17,6 +17,7 @@ public static class CommandLine
             DevicesCommand.Create(),
             TrainCommand.Create(),
             EvalCommand.Create(),
+            CodegenCommand.Create(),
         };
         ParseResult parsed = root.Parse(args.Length == 0 ? ["--help"] : args, new ParserConfiguration { ResponseFileTokenReplacer = null });
         try

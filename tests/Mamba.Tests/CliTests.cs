@@ -69,6 +69,13 @@ public class CliTests
     [TestCase("eval run --max-eval-length 3", "64")]
     [TestCase("eval run --sequences 0", "--sequences")]
     [TestCase("devices --foo", "--foo")]
+    [TestCase("codegen --foo", "--foo")]
+    [TestCase("codegen Transformer", "Transformer")]
+    [TestCase("codegen FillKernel Transformer", "there are AdamWStep")]
+    [TestCase("codegen FillKernel --arch h100", "h100")]
+    [TestCase("codegen FillKernel --ptxas nowhere", "nowhere")]
+    [TestCase("codegen FillKernel --ptxas run/config.json", "config.json")]
+    [TestCase("codegen FillKernel --output run/log.jsonl", "log.jsonl")]
     public void Bad_input_is_one_line_and_exit_code_1_and_changes_nothing(string arguments, string mentions)
     {
         Dictionary<string, DateTime> before = Files();

@@ -1,148 +1,154 @@
-using System.Reflection;
 using ILGPU;
-using ILGPU.Algorithms;
-using ILGPU.Backends.EntryPoints;
-using ILGPU.Backends.PTX;
 using ILGPU.Runtime;
-using ILGPU.Runtime.Cuda;
 using Mamba.Gpu;
 using NUnit.Framework;
 
 namespace Mamba.Tests;
 
 /// <summary>
-/// Every kernel there is compiles for a GPU, without one: each struct of Mamba.Gpu that is an IKernel or an ITeamKernel is
-/// closed with the types a device has, by the names of its type parameters, and compiled to PTX. A new kernel needs no line here.
+/// Every kernel of <see cref="KernelCatalog"/> compiles for a GPU, without one; where ptxas is found, it also assembles them
+/// and no hot one spills. A new kernel needs no line here.
 /// </summary>
+[Parallelizable(ParallelScope.All)]
 public class CodeGenerationTests
 {
-    /// <summary>Kernels that may use local memory, each with its reason.</summary>
-    static readonly Dictionary<string, string> LocalMemoryAllowed = new(StringComparer.Ordinal);
+    static readonly Ptxas? Assembler = Ptxas.Find(null, "sm_80");
 
-    /// <summary>Kernels that never run on a device, each with its reason.</summary>
-    static readonly Dictionary<string, string> HostOnly = new(StringComparer.Ordinal)
-    {
-        ["HostMatMul"] = "SIMD over host pointers; DeviceMatMul is its counterpart.",
-    };
-
-    /// <summary>
-    /// Type parameters bound to one of these interfaces are closed with the structs given here: lists and trees of any depth.
-    /// One bound to another interface of Mamba.Gpu is closed with every struct that implements it.
-    /// </summary>
-    static readonly Dictionary<Type, Func<Types, Type[]>> Trees = new()
-    {
-        [typeof(ITaps<,,>)] = t => [Taps(t, 1), Taps(t, 4), Taps(t, 8)],
-        [typeof(IStates<,,,>)] = t => [States(t, 1), States(t, 16)],
-    };
-
-    /// <summary>What one element type stands for on a device.</summary>
-    public sealed record Types(Type V, Type M, Type T, Type I, Type G);
-
-    static readonly Types[] Elements =
-    [
-        new(typeof(Scalar32), typeof(DeviceMemory<float>), typeof(float), typeof(DeviceMemory<int>), typeof(GroupTeam<Scalar32, float>)),
-        new(typeof(Scalar64), typeof(DeviceMemory<double>), typeof(double), typeof(DeviceMemory<int>), typeof(GroupTeam<Scalar64, double>)),
-    ];
-
-    static Type Taps(Types t, int count) => count == 1
-        ? typeof(LastTap<,,>).MakeGenericType(t.V, t.M, t.T)
-        : typeof(Tap<,,,>).MakeGenericType(Taps(t, count - 1), t.V, t.M, t.T);
-
-    static Type States(Types t, int count) => count == 1
-        ? typeof(One<,,,,>).MakeGenericType(typeof(Schemes.ExponentialEuler), t.V, t.V, t.M, t.T)
-        : typeof(Pair<,,,>).MakeGenericType(States(t, count / 2), t.V, t.M, t.T);
-
-    static IEnumerable<Type> Structs => typeof(ComputeDevice).Assembly.GetTypes().Where(t => t.IsValueType);
-
-    static bool Implements(Type type, Type definition) => type.GetInterfaces().Any(i => i == definition || i.IsGenericType && i.GetGenericTypeDefinition() == definition);
-
-    static bool IsKernel(Type type) => Implements(type, typeof(IKernel)) || Implements(type, typeof(ITeamKernel<,>));
-
-    static IEnumerable<TestCaseData> Kernels()
-    {
-        foreach (Type definition in Structs.Where(t => IsKernel(t) && !HostOnly.ContainsKey(t.Name.Split('`')[0])).OrderBy(t => t.Name, StringComparer.Ordinal))
-            foreach (Types types in Elements)
-                foreach ((Type? closed, string? problem) in Close(definition, types))
-                    yield return new TestCaseData(closed, problem).SetArgDisplayNames(closed is null ? NameOf(definition) : NameOf(closed), types.T.Name);
-    }
-
-    // Every way to close a definition; or one problem.
-    static (Type? Closed, string? Problem)[] Close(Type definition, Types types)
-    {
-        if (!definition.IsGenericTypeDefinition)
-            return [(definition, null)];
-        IEnumerable<Type[]> ways = [[]];
-        foreach (Type parameter in definition.GetGenericArguments())
-        {
-            Type[] choices = Choices(parameter, types);
-            if (choices.Length == 0)
-                return [(null, $"{NameOf(definition)}: nothing stands for the type parameter {parameter.Name}; say what does in CodeGenerationTests.Trees.")];
-            ways = [.. ways.SelectMany(way => choices.Select(choice => (Type[])[.. way, choice]))];
-        }
-        return [.. ways.Select(way => ((Type?)definition.MakeGenericType(way), (string?)null))];
-    }
-
-    static Type[] Choices(Type parameter, Types types) => parameter.Name switch
-    {
-        "V" => [types.V],
-        "M" => [types.M],
-        "T" => [types.T],
-        "I" => [types.I],
-        "G" => [types.G],
-        _ => [.. parameter.GetGenericParameterConstraints().Where(c => c.IsInterface).Select(c => c.IsGenericType ? c.GetGenericTypeDefinition() : c).SelectMany(c =>
-            Trees.TryGetValue(c, out Func<Types, Type[]>? trees) ? trees(types)
-            : c.Assembly != typeof(ComputeDevice).Assembly ? []
-            : Structs.Where(s => Implements(s, c)).SelectMany(s => Close(s, types)).Where(s => s.Closed is not null).Select(s => s.Closed!))],
-    };
-
-    // UnaryForward<Silu>, CausalConv1dForward<8>
-    static string NameOf(Type type)
-    {
-        string name = type.Name.Split('`')[0];
-        if (!type.IsGenericType || type.IsGenericTypeDefinition)
-            return name;
-        string[] choices = [.. type.GetGenericTypeDefinition().GetGenericArguments().Zip(type.GetGenericArguments())
-            .Where(p => p.First.Name is not ("V" or "M" or "T" or "I" or "G"))
-            .Select(p => p.Second.GetProperty("Count", BindingFlags.Static | BindingFlags.Public) is { } count ? count.GetValue(null)!.ToString()! : NameOf(p.Second))];
-        return choices.Length == 0 ? name : $"{name}<{string.Join(", ", choices)}>";
-    }
+    static IEnumerable<TestCaseData> Kernels => KernelCatalog.Kernels.Select(kernel => new TestCaseData(kernel).SetArgDisplayNames(kernel.Name, kernel.DType.Name()));
 
     [TestCaseSource(nameof(Kernels))]
-    public void Every_kernel_compiles_for_a_GPU(Type? kernel, string? problem)
+    public void Every_kernel_compiles_for_a_GPU_and_keeps_what_it_computes_with_in_registers(DeviceKernel kernel)
     {
-        Assert.That(problem, Is.Null);
-        string ptx = CompilePtx(kernel!);
-        Assert.That(ptx, Does.Contain(".entry"));
-        if (!LocalMemoryAllowed.ContainsKey(kernel!.Name.Split('`')[0]))
-            Assert.That(ptx, Does.Not.Contain(".local "), "A kernel keeps what it computes with in registers.");
+        var report = KernelReport.Of(kernel, "sm_80", Assembler);
+        Assert.Multiple(() =>
+        {
+            Assert.That(report.Problem, Is.Null);
+            Assert.That(report.LocalMemory, Is.False);
+            Assert.That(report.Ptx, Does.Contain(".target sm_80").And.Contain(".entry"));
+            Assert.That(report.OpenCL, Does.Contain("kernel void"));
+        });
     }
 
     [Test]
-    public void There_are_kernels_of_both_kinds()
+    public void The_catalog_holds_every_kernel_there_is_in_both_dtypes()
     {
-        Assert.That(Structs.Count(t => Implements(t, typeof(IKernel))), Is.GreaterThan(5));
-        Assert.That(Structs.Count(t => Implements(t, typeof(ITeamKernel<,>))), Is.GreaterThan(5));
+        static bool IsKernel(Type type) => type.IsValueType && type.GetInterfaces().Any(i => i == typeof(IKernel) || i.IsGenericType && i.GetGenericTypeDefinition() == typeof(ITeamKernel<,>));
+        string[] expected = [.. typeof(ComputeDevice).Assembly.GetTypes().Where(IsKernel).Select(t => t.Name.Split('`')[0]), nameof(DeviceMatMul)];
+        Assert.Multiple(() =>
+        {
+            Assert.That(KernelCatalog.Problems, Is.Empty);
+            Assert.That(expected, Has.Length.GreaterThan(30));
+            foreach (DType dtype in (DType[])[DType.Float32, DType.Float64])
+                Assert.That(KernelCatalog.Kernels.Where(k => k.DType == dtype).Select(k => k.Family).Distinct(StringComparer.Ordinal),
+                    Is.EquivalentTo(expected.Except(KernelCatalog.HostOnly.Keys, StringComparer.Ordinal)));
+            Assert.That(KernelCatalog.HostOnly.Keys, Is.SubsetOf(expected), "One that left the code leaves the list.");
+            Assert.That(KernelCatalog.HostOnly.Values, Has.All.Not.Empty);
+        });
     }
 
     [Test]
-    public void The_matrix_product_compiles_for_a_GPU([Values] bool float64) =>
-        Assert.That(CompilePtx(EntryPointDescription.FromExplicitlyGroupedKernel(typeof(DeviceMatMul).GetMethod(nameof(DeviceMatMul.Run))!
-            .MakeGenericMethod(Elements[float64 ? 1 : 0].V, Elements[float64 ? 1 : 0].T))), Does.Contain(".entry").And.Not.Contain(".local "));
-
-    static string CompilePtx(Type kernel)
+    public void The_catalog_varies_one_choice_at_a_time()
     {
-        Type? team = Array.Find(kernel.GetInterfaces(), i => i.IsGenericType && i.GetGenericTypeDefinition() == typeof(ITeamKernel<,>));
-        if (team is null)
-            return CompilePtx(EntryPointDescription.FromImplicitlyGroupedKernel(typeof(KernelEntry).GetMethod(nameof(KernelEntry.Run))!.MakeGenericMethod(kernel)));
-        Types types = Array.Find(Elements, t => t.V == team.GetGenericArguments()[0])!;
-        return CompilePtx(EntryPointDescription.FromExplicitlyGroupedKernel(typeof(KernelEntry).GetMethod("RunTeam")!.MakeGenericMethod(kernel, types.V, types.T)));
+        Assert.That(KernelCatalog.Kernels.Select(k => k.ToString()), Is.Unique);
+        Assert.That(KernelCatalog.Kernels, Has.Count.InRange(100, 999));
+        string[] scans = [.. KernelCatalog.Kernels.Where(k => k is { Family: "SelectiveScanForward", DType: DType.Float32 }).Select(k => k.Name)];
+        Assert.Multiple(() =>
+        {
+            Assert.That(scans, Has.Some.Contains("16").And.Contains("PerToken, PerToken"), "the usual one");
+            Assert.That(scans, Has.Some.Contains("16").And.Contains("PerToken, PerChannel"));
+            Assert.That(scans, Has.Some.Contains("16").And.Contains("PerChannel, PerToken"));
+            Assert.That(scans, Has.None.Contains("16").And.Contains("PerChannel, PerChannel"));
+            Assert.That(scans, Has.Some.Contains("<1,").And.Contains("PerToken, PerToken"));
+            Assert.That(scans, Has.Some.Contains("<1,").And.Contains("PerChannel, PerChannel"), "the last choice of all");
+        });
     }
 
-    static string CompilePtx(EntryPointDescription entry)
+    [Test]
+    public void Every_word_for_hot_kernels_names_some() =>
+        Assert.That(KernelCatalog.Hot, Has.All.Matches<string>(word => KernelCatalog.Kernels.Any(k => k.IsHot && k.Family.Contains(word!, StringComparison.Ordinal))));
+
+    [Test]
+    public void The_same_kernel_is_the_same_text_every_time()
     {
-        // A failed compilation spoils its context for all that follow, so each kernel has its own.
-        using Context context = Context.Create(b => b.EnableAlgorithms().Optimize(OptimizationLevel.O2));
-        using var backend = new PTXBackend(context, CudaArchitecture.SM_80, new CudaInstructionSet(7, 8), null!);
-        return ((PTXCompiledKernel)backend.Compile(entry, new KernelSpecialization())).PTXAssembly;
+        DeviceKernel kernel = KernelCatalog.Kernels.First(k => k.Family == "SoftmaxForward");
+        KernelReport first = KernelReport.Of(kernel), second = KernelReport.Of(kernel);
+        Assert.That(second.Ptx, Is.EqualTo(first.Ptx));
+        Assert.That(second.OpenCL, Is.EqualTo(first.OpenCL));
+    }
+
+    [TestCase("sm_80", "sm_80")]
+    [TestCase("sm_75", "sm_75")]
+    [TestCase("sm_90", "sm_80")]
+    [TestCase("sm_90a", "sm_80")]
+    [TestCase("sm_120", "sm_80")]
+    public void A_GPU_newer_than_sm_80_gets_PTX_for_sm_80(string architecture, string target) =>
+        Assert.That(KernelCompiler.Target(architecture), Is.EqualTo(target));
+
+    [Test]
+    public void A_word_that_is_no_architecture_is_refused([Values("", "80", "sm_", "sm_8x", "sm_-80", "sm_35", "sm_99999999999", "compute_80")] string word) =>
+        Assert.That(() => KernelCompiler.Target(word), Throws.TypeOf<MambaException>().With.Message.Contains($"'{word}'"));
+
+    static void ThrowsAlways(Index1D index, ArrayView<int> view) => throw new NotSupportedException();
+
+    static void IndexesALocalArray(Index1D index, ArrayView<int> view)
+    {
+        int[] local = new int[16];
+        for (int i = 0; i < 16; i++)
+            local[i] = view[i];
+        view[index] = local[view[index] & 15];
+    }
+
+    static DeviceKernel Kernel(string name, string method) =>
+        new(name, DType.Float32, typeof(CodeGenerationTests).GetMethod(method, System.Reflection.BindingFlags.Static | System.Reflection.BindingFlags.NonPublic)!, grouped: false);
+
+    [Test]
+    public void What_does_not_compile_is_reported_in_one_line()
+    {
+        var report = KernelReport.Of(Kernel("Broken", nameof(ThrowsAlways)));
+        Assert.That(report.Problem, Does.StartWith("does not compile").And.Not.Contain("\n"));
+        Assert.That(report.Ptx, Is.Null);
+    }
+
+    [Test]
+    public void Local_memory_is_a_problem_of_hot_kernels()
+    {
+        KernelReport hot = KernelReport.Of(Kernel("SomeScan", nameof(IndexesALocalArray))), other = KernelReport.Of(Kernel("Some", nameof(IndexesALocalArray)));
+        Assert.Multiple(() =>
+        {
+            Assert.That(hot.LocalMemory, Is.True);
+            Assert.That(hot.Problem, Does.Contain("local memory"));
+            Assert.That(other.LocalMemory, Is.True);
+            Assert.That(other.Problem, Is.Null);
+        });
+    }
+
+    // What ptxas 11.8 printed for a kernel, and for one with a function it calls.
+    const string Verbose = """
+        ptxas info    : 0 bytes gmem
+        ptxas info    : Compiling entry function 'Kernel_RunTeam' for 'sm_80'
+        ptxas info    : Function properties for Kernel_RunTeam
+            0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads
+        ptxas info    : Used 92 registers, 1024 bytes smem, 680 bytes cmem[0], 8 bytes cmem[2]
+        """;
+
+    const string Spilling = """
+        ptxas info    : 0 bytes gmem, 24 bytes cmem[3]
+        ptxas info    : Compiling entry function 'Kernel_Run' for 'sm_80'
+        ptxas info    : Function properties for Kernel_Run
+            40 bytes stack frame, 36 bytes spill stores, 48 bytes spill loads
+        ptxas info    : Function properties for Inner
+            8 bytes stack frame, 4 bytes spill stores, 4 bytes spill loads
+        ptxas info    : Used 255 registers, 680 bytes cmem[0]
+        """;
+
+    [Test]
+    public void What_ptxas_says_is_read()
+    {
+        Assert.Multiple(() =>
+        {
+            Assert.That(Ptxas.ReadResources(Verbose), Is.EqualTo(new KernelResources(Registers: 92, SpillStores: 0, SpillLoads: 0, Stack: 0, Shared: 1024)));
+            Assert.That(Ptxas.ReadResources(Spilling), Is.EqualTo(new KernelResources(Registers: 255, SpillStores: 40, SpillLoads: 52, Stack: 48, Shared: 0)));
+            Assert.That(Ptxas.ReadResources("ptxas fatal   : Unresolved extern function 'f'"), Is.Null);
+        });
     }
 }

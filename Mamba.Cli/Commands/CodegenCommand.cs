@@ -1,0 +1,142 @@
+using System.CommandLine;
+using System.Text.Json;
+using Mamba.Gpu;
+
+namespace Mamba.Cli;
+
+/// <summary><c>mamba codegen</c>: compiles the kernels for GPUs, without one, and says what they take.</summary>
+internal static class CodegenCommand
+{
+    static readonly Argument<string[]> Names = new Argument<string[]>("name") { Description = "Only kernels with one of these in their name; all by default.", Arity = ArgumentArity.ZeroOrMore }.NoOption();
+    static readonly Option<string?> Arch = Option.Text("--arch", "sm_NN", "The GPU: sm_80 (A100, default), sm_86, sm_89, sm_90 (H100), …");
+    static readonly Option<string?> PtxasPath = Option.Text("--ptxas", "PATH", "ptxas, which tells registers and spills; by default $PTXAS, or what is on PATH or in a folder of the CUDA toolkit.");
+    static readonly Option<string?> Output = Option.Text("--output", "FOLDER", "Write the code there: NAME.DTYPE.ptx and NAME.DTYPE.cl.");
+    static readonly Option<bool> AsJson = Option.Flag("--json", "Print JSON, one kernel to a line.");
+
+    static readonly JsonSerializerOptions Json = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
+    public static Command Create()
+    {
+        var command = new Command("codegen", "Compile the kernels to PTX and OpenCL C, without a GPU; with ptxas also count registers and spills.") { Names, Arch, PtxasPath, Output, AsJson };
+        command.SetAction(Run);
+        return command;
+    }
+
+    static int Run(ParseResult parsed)
+    {
+        if (KernelCatalog.Problems.Count > 0)
+            throw new MambaException($"codegen: {string.Join("; ", KernelCatalog.Problems)}");
+        DeviceKernel[] kernels = Select(parsed.GetValue(Names)!);
+        string arch = parsed.GetValue(Arch) ?? "sm_80";
+        KernelCompiler.Target(arch);        // a word that names no architecture ends here
+        var ptxas = Ptxas.Find(parsed.GetValue(PtxasPath), arch);
+        if (parsed.GetValue(Output) is { } folder)
+            Directory.CreateDirectory(folder);
+        else
+            folder = null;
+
+        int problems = 0;
+        string? first = null;
+        using (IRows rows = parsed.GetValue(AsJson) ? new JsonRows() : new TableRows(kernels, arch, ptxas))
+        {
+            foreach (KernelReport report in kernels.AsParallel().AsOrdered().WithMergeOptions(ParallelMergeOptions.NotBuffered).Select(kernel => KernelReport.Of(kernel, arch, ptxas)))
+            {
+                rows.Add(report);
+                if (folder is not null)
+                    Write(folder, report);
+                if (report.Problem is not { } problem)
+                    continue;
+                problems++;
+                first ??= $"{report.Kernel}: {problem}";
+            }
+        }
+        return problems == 0 ? 0 : throw new MambaException($"codegen: {problems} of {kernels.Length} kernels have a problem; the first is {first}.");
+    }
+
+    static DeviceKernel[] Select(string[] names)
+    {
+        bool Has(DeviceKernel kernel, string name) => kernel.Name.Contains(name, StringComparison.OrdinalIgnoreCase);
+        if (names.FirstOrDefault(name => !KernelCatalog.Kernels.Any(kernel => Has(kernel, name))) is { } unknown)
+            throw new MambaException($"codegen: no kernel has '{unknown}' in its name; there are {string.Join(", ", KernelCatalog.Kernels.Select(kernel => kernel.Family).Distinct(StringComparer.Ordinal))}.");
+        return [.. KernelCatalog.Kernels.Where(kernel => names.Length == 0 || names.Any(name => Has(kernel, name)))];
+    }
+
+    static void Write(string folder, KernelReport report)
+    {
+        // SelectiveScanForward<16, PerToken> becomes SelectiveScanForward_16_PerToken
+        string name = report.Kernel.Name.Replace(", ", "_", StringComparison.Ordinal).Replace('<', '_').Replace(">", "", StringComparison.Ordinal);
+        string path = Path.Combine(folder, $"{name}.{report.Kernel.DType.Name()}");
+        if (report.Ptx is { } ptx)
+            File.WriteAllText(path + ".ptx", ptx);
+        if (report.OpenCL is { } openCL)
+            File.WriteAllText(path + ".cl", openCL);
+    }
+
+    interface IRows : IDisposable
+    {
+        void Add(KernelReport report);
+    }
+
+    /// <summary>A line for each kernel as soon as it is compiled.</summary>
+    sealed class TableRows : IRows
+    {
+        readonly int width;
+        readonly Ptxas? ptxas;
+
+        public TableRows(DeviceKernel[] kernels, string arch, Ptxas? ptxas)
+        {
+            width = Math.Max(6, kernels.Max(kernel => kernel.Name.Length));
+            this.ptxas = ptxas;
+            string target = KernelCompiler.Target(arch);
+            Console.WriteLine($"{kernels.Length} kernels for {arch}{(target == arch ? "" : $", from PTX for {target}")}{(ptxas is null ? "" : $", with ptxas {ptxas.Version}")}; sizes in bytes");
+            Line("kernel", "dtype", "PTX", "OpenCL", "local", "shared", "registers", "spill stores", "spill loads", "stack", "");
+        }
+
+        public void Add(KernelReport report)
+        {
+            KernelResources? resources = report.Resources;
+            string Known(int? value) => value is { } known ? known.ToString() : "–";
+            Line(report.Kernel.Name, report.Kernel.DType.Name(), Known(report.Ptx?.Length), Known(report.OpenCL?.Length),
+                report.Ptx is null ? "–" : report.LocalMemory ? "yes" : "no", Known(report.Ptx is null ? null : resources?.Shared ?? report.SharedBytes),
+                Known(resources?.Registers), Known(resources?.SpillStores), Known(resources?.SpillLoads), Known(resources?.Stack), report.Problem);
+        }
+
+        void Line(string kernel, string dtype, string ptx, string openCL, string local, string shared, string registers, string stores, string loads, string stack, string? problem) =>
+            Console.WriteLine($"{kernel.PadRight(width)}  {dtype,-7}{ptx,8}{openCL,8}{local,7}{shared,8}{registers,11}{stores,14}{loads,13}{stack,7}  {problem}".TrimEnd());
+
+        public void Dispose()
+        {
+            if (ptxas is null)
+                Console.WriteLine("Registers, spills and stack come from ptxas, which was not found; it needs no GPU and no installation: see docs/codegen.md.");
+        }
+    }
+
+    /// <summary>A JSON array.</summary>
+    sealed class JsonRows : IRows
+    {
+        bool any;
+
+        public void Add(KernelReport report)
+        {
+            Console.Write(any ? ",\n  " : "[\n  ");
+            any = true;
+            Console.Write(JsonSerializer.Serialize(new
+            {
+                Kernel = report.Kernel.Name,
+                Dtype = report.Kernel.DType.Name(),
+                Hot = report.Kernel.IsHot,
+                PtxBytes = report.Ptx?.Length,
+                OpenclBytes = report.OpenCL?.Length,
+                report.LocalMemory,
+                report.SharedBytes,
+                report.Resources?.Registers,
+                report.Resources?.SpillStores,
+                report.Resources?.SpillLoads,
+                report.Resources?.Stack,
+                report.Problem,
+            }, Json));
+        }
+
+        public void Dispose() => Console.WriteLine("\n]");
+    }
+}
