@@ -1,0 +1,171 @@
+using System.Numerics;
+
+namespace Mamba.Gpu;
+
+/// <summary>Launchers of the linear recurrence h_t = a_t h_{t−1} + x_t; a, x, h (b, l, m).</summary>
+public static class LinearRecurrenceKernels
+{
+    /// <summary>h from a, x and h_{−1} = initial (b, m), 0 if absent.</summary>
+    public static void Forward(LinearScan algorithm, Tensor a, Tensor x, Tensor? initial, Tensor h) =>
+        Run(algorithm, new Source(a, x, initial, Reverse: false, Shifted: false), h);
+
+    /// <summary>
+    /// dx_t = g_t = dh_t + a_{t+1} g_{t+1}, by the same algorithm in reverse; then, unless <paramref name="da"/> is null,
+    /// da_t = g_t h_{t−1} and, if there is an initial, dInitial = a_0 g_0.
+    /// </summary>
+    public static void Backward(LinearScan algorithm, Tensor a, Tensor? initial, Tensor h, Tensor dh, Tensor dx, Tensor? da, Tensor? dInitial)
+    {
+        Run(algorithm, new Source(a, dh, Initial: null, Reverse: true, Shifted: true), dx);
+        if (dx.Count == 0)
+            dInitial?.Clear();          // no step has seen it
+        else if (da is not null)
+            a.Launch(new GradientsLaunch(a, initial, h, dx, da, dInitial));
+    }
+
+    static void Run(LinearScan algorithm, Source steps, Tensor h)
+    {
+        if (h.Count == 0)
+            return;
+        switch (algorithm)
+        {
+            case LinearScan.Sequential: h.Launch(new SequentialLaunch(steps, h)); break;
+            case LinearScan.KoggeStone: KoggeStone(steps, h); break;
+            case LinearScan.Blelloch: Blelloch(steps, h); break;
+            default: throw new MambaException($"LinearRecurrence: algorithm is {algorithm}; expected one of {string.Join(", ", Enum.GetNames<LinearScan>())}.");
+        }
+    }
+
+    // ⌈log2 l⌉ passes, at least one, back and forth between two buffers so that the last one writes h.
+    static void KoggeStone(Source steps, Tensor h)
+    {
+        int passes = 1;
+        while (1L << passes < h.Shape[1])
+            passes++;
+        using Tensor? x = passes > 1 ? h.Like() : null, a0 = passes > 1 ? h.Like() : null, a1 = passes > 2 ? h.Like() : null;
+        for (int pass = 0; pass < passes; pass++)
+        {
+            Tensor? aOut = pass == passes - 1 ? null : pass % 2 == 0 ? a0 : a1;
+            Tensor xOut = (passes - 1 - pass) % 2 == 0 ? h : x!;
+            h.Launch(new KoggeStoneLaunch(steps, aOut, xOut, 1L << pass));
+            steps = steps.Between(aOut, xOut);
+        }
+    }
+
+    // The root has two halves of `top` steps, 2 top ≥ l. The x of the sums and the states before the nodes lie in h.
+    static void Blelloch(Source steps, Tensor h)
+    {
+        long top = 1;
+        while (2 * top < h.Shape[1])
+            top *= 2;
+        using Tensor? a = top > 1 ? h.Like() : null;
+        for (long distance = 1; distance < top; distance *= 2)
+            h.Launch(new UpSweepLaunch(distance == 1 ? steps : steps.Between(a, h), a!, h, distance));
+        for (long distance = top; distance > 1; distance /= 2)
+            h.Launch(new DownSweepLaunch(steps.Between(a, h) with { Initial = steps.Initial }, distance, Root: distance == top));
+        h.Launch(new LeavesLaunch(steps, h, Root: top == 1));
+    }
+
+    /// <summary>Where steps are read.</summary>
+    readonly record struct Source(Tensor? A, Tensor X, Tensor? Initial, bool Reverse, bool Shifted)
+    {
+        /// <summary>The same walk over what a pass has made of it: each coefficient lies where its x does, and the initial state is in there.</summary>
+        public Source Between(Tensor? a, Tensor x) => new(a, x, Initial: null, Reverse, Shifted: false);
+
+        public LinearSteps<V, M, T> On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on)
+            where V : unmanaged, ILane<V, M, T>
+            where M : struct, IMemory<T>
+            where T : unmanaged, INumberBase<T>
+            where G : struct, ITeam<V> => new()
+            {
+                A = on.Memory(A),
+                X = on.Memory(X),
+                Initial = on.Memory(Initial),
+                HasInitial = Initial is null ? 0 : 1,
+                Reverse = Reverse ? 1 : 0,
+                Shifted = Shifted ? 1 : 0,
+                Batch = X.Shape[0],
+                Length = X.Shape[1],
+                Channels = X.Shape[2],
+            };
+    }
+
+    // A row is cut into segments; an item is one of them.
+    static void RunRows<K, V, M, T, I, G>(ILauncher<V, M, T, I, G> on, K kernel, long rows, long channels)
+        where K : struct, IKernel
+        where V : unmanaged, ILane<V, M, T>
+        where M : struct, IMemory<T>
+        where T : unmanaged
+        where G : struct, ITeam<V>
+    {
+        long segment = Lanes.Segment(V.Width), segments = (channels + segment - 1) / segment;
+        on.Run(kernel, rows * segments, 2 * Math.Min(segment, channels));
+    }
+
+    readonly record struct SequentialLaunch(Source Steps, Tensor H) : ILaunch
+    {
+        void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on)
+        {
+            long block = LinearRecurrenceSequential<V, M, T>.Block(V.Width), blocks = (H.Shape[2] + block - 1) / block;
+            on.Run(new LinearRecurrenceSequential<V, M, T> { Steps = Steps.On(on), H = on.Memory(H) }, H.Shape[0] * blocks, H.Shape[1] * Math.Min(block, H.Shape[2]));
+        }
+    }
+
+    readonly record struct KoggeStoneLaunch(Source Steps, Tensor? AOut, Tensor XOut, long Distance) : ILaunch
+    {
+        void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => RunRows(on, new LinearRecurrenceKoggeStone<V, M, T>
+        {
+            Steps = Steps.On(on),
+            AOut = on.Memory(AOut),
+            XOut = on.Memory(XOut),
+            Distance = Distance,
+        }, XOut.Shape[0] * XOut.Shape[1], XOut.Shape[2]);
+    }
+
+    readonly record struct UpSweepLaunch(Source Steps, Tensor ASum, Tensor XSum, long Distance) : ILaunch
+    {
+        void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => RunRows(on, new LinearRecurrenceUpSweep<V, M, T>
+        {
+            Steps = Steps.On(on),
+            ASum = on.Memory(ASum),
+            XSum = on.Memory(XSum),
+            Distance = Distance,
+        }, XSum.Shape[0] * LinearRecurrenceUpSweep<V, M, T>.Nodes(XSum.Shape[1], Distance), XSum.Shape[2]);
+    }
+
+    readonly record struct DownSweepLaunch(Source Sums, long Distance, bool Root) : ILaunch
+    {
+        void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => RunRows(on, new LinearRecurrenceDownSweep<V, M, T>
+        {
+            Sums = Sums.On(on),
+            Root = Root ? 1 : 0,
+            Distance = Distance,
+        }, Sums.X.Shape[0] * LinearRecurrenceDownSweep<V, M, T>.Nodes(Sums.X.Shape[1], Distance), Sums.X.Shape[2]);
+    }
+
+    readonly record struct LeavesLaunch(Source Steps, Tensor H, bool Root) : ILaunch
+    {
+        void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => RunRows(on, new LinearRecurrenceLeaves<V, M, T>
+        {
+            Steps = Steps.On(on),
+            H = on.Memory(H),
+            Root = Root ? 1 : 0,
+        }, H.Shape[0] * ((H.Shape[1] + 1) / 2), H.Shape[2]);
+    }
+
+    readonly record struct GradientsLaunch(Tensor A, Tensor? Initial, Tensor H, Tensor G, Tensor DA, Tensor? DInitial) : ILaunch
+    {
+        void ILaunch.On<V, M, T, I, TG>(ILauncher<V, M, T, I, TG> on) => RunRows(on, new LinearRecurrenceGradients<V, M, T>
+        {
+            A = on.Memory(A),
+            Initial = on.Memory(Initial),
+            H = on.Memory(H),
+            G = on.Memory(G),
+            DA = on.Memory(DA),
+            DInitial = on.Memory(DInitial),
+            HasInitial = Initial is null ? 0 : 1,
+            Batch = A.Shape[0],
+            Length = A.Shape[1],
+            Channels = A.Shape[2],
+        }, A.Shape[0] * A.Shape[1], A.Shape[2]);
+    }
+}
