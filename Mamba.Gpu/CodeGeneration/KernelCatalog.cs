@@ -24,6 +24,7 @@ public static class KernelCatalog
     /// <summary>Kernels that never run on a device, each with its reason.</summary>
     public static IReadOnlyDictionary<string, string> HostOnly { get; } = new Dictionary<string, string>(StringComparer.Ordinal)
     {
+        ["SelectiveScanForwardBlocked"] = "The shape for a core; SelectiveScanForward is its counterpart.",
         ["HostMatMul"] = "SIMD over host pointers; DeviceMatMul is its counterpart.",
     };
 
@@ -114,6 +115,7 @@ public static class KernelCatalog
             case "T": return [elements.T];
             case "I": return [elements.I];
             case "G": return [elements.G];
+            case "N": return [elements.V, typeof(Complex<,,>).MakeGenericType(elements.V, elements.M, elements.T)];
         }
         Type[] roles = Roles(parameter);
         Type[] players = roles.Length == 0 ? [] : [.. Structs.Where(s => roles.All(role => Implements(s, role)))];
@@ -121,6 +123,8 @@ public static class KernelCatalog
         Type[] leaves = [.. players.Except(nests).SelectMany(s => Close(s, elements))];
         if (leaves.Length == 0)
             throw new MambaException($"nothing stands for its type parameter {parameter.Name}; KernelCatalog closes V, M, T, I, G, and what is bound to an interface that structs of Mamba.Gpu implement.");
+        if (parameter.Name == "L")          // one state: the kernel makes trees of it itself
+            return leaves;
         int[] depths = roles.Select(role => Depths.GetValueOrDefault(role)).FirstOrDefault(d => d is not null) ?? DepthsOfOthers;
         return [.. nests.SelectMany(nest => depths.Select(depth => Nest(nest, leaves[0], depth))).Concat(leaves).Distinct()];
 
@@ -132,15 +136,27 @@ public static class KernelCatalog
     static Type[] Roles(Type parameter) =>
         [.. parameter.GetGenericParameterConstraints().Where(c => c.IsInterface && c.Assembly == typeof(KernelCatalog).Assembly).Select(Definition)];
 
-    // UnaryForward<Silu>, CausalConv1dForward<8>
+    // UnaryForward<Silu>, CausalConv1dForward<8>, SelectiveScanForward<16, PerToken, PerToken>; states say how they are
+    // discretized, and whether they are complex, where that is not the usual: 1 ZeroOrderHold, 2 Complex
     static string NameOf(Type type)
     {
         if (!type.IsGenericType)
             return Plain(type);
         string[] choices = [.. type.GetGenericTypeDefinition().GetGenericArguments().Zip(type.GetGenericArguments())
             .Where(p => p.First.Name is not ("V" or "M" or "T" or "I" or "G"))
-            .Select(p => p.Second.GetProperty("Count", BindingFlags.Static | BindingFlags.Public) is { } count ? count.GetValue(null)!.ToString()! : NameOf(p.Second))];
+            .Select(p => p.Second.GetProperty("Count", BindingFlags.Static | BindingFlags.Public) is { } count ? count.GetValue(null) + Unusual(p.Second) : NameOf(p.Second))];
         return choices.Length == 0 ? Plain(type) : $"{Plain(type)}<{string.Join(", ", choices)}>";
+    }
+
+    static string Unusual(Type states)
+    {
+        Type one = states;
+        while (Definition(one) == typeof(Pair<,,,>))
+            one = one.GetGenericArguments()[0];
+        if (Definition(one) != typeof(One<,,,,>))
+            return "";
+        Type[] arguments = one.GetGenericArguments();
+        return (arguments[0] == typeof(Schemes.ExponentialEuler) ? "" : " " + arguments[0].Name) + (Definition(arguments[1]) == typeof(Complex<,,>) ? " Complex" : "");
     }
 
     static string Plain(Type type) => type.Name.Split('`')[0];

@@ -178,14 +178,14 @@ public class LinearRecurrenceTests
     public void A_step_after_another_is_their_composition_applied_to_a_state() =>
         Gen.Select(Gen.Int[-9, 9], Gen.Int[-9, 9], Gen.Int[-9, 9], Gen.Int[-9, 9], Gen.Int[-9, 9]).Sample((a1, x1, a2, x2, h) =>
         {
-            var (first, second, state) = (Step((a1, x1)), Step((a2, x2)), Lane256<double>.Splat(h));
+            var (first, second, state) = (Step((a1, x1)), Step((a2, x2)), Double256.Splat(h));
             Assert.That(Values(first.Then(second)), Is.EqualTo(((double)a2 * a1, (double)a2 * x1 + x2)));
-            return Lane256<double>.First(first.Then(second).From(state)) == Lane256<double>.First(second.From(first.From(state)));
+            return Double256.First(first.Then(second).From(state)) == Double256.First(second.From(first.From(state)));
         }, iter: 1000);
 
-    static LinearStep<Lane256<double>, HostMemory<double>, double> Step((double A, double X) step) => new(Lane256<double>.Splat(step.A), Lane256<double>.Splat(step.X));
+    static LinearStep<Double256, HostMemory<double>, double> Step((double A, double X) step) => new(Double256.Splat(step.A), Double256.Splat(step.X));
 
-    static (double A, double X) Values(LinearStep<Lane256<double>, HostMemory<double>, double> step) => (Lane256<double>.First(step.A), Lane256<double>.First(step.X));
+    static (double A, double X) Values(LinearStep<Double256, HostMemory<double>, double> step) => (Double256.First(step.A), Double256.First(step.X));
 
     [Test]
     public void The_number_of_threads_changes_no_bit([ValueSource(nameof(Algorithms))] LinearScan algorithm, [Values(DType.Float32, DType.Float64)] DType dtype,
