@@ -73,7 +73,7 @@ public static partial class Ops
     public static Tensor Clamp(Tensor x, double low, double high) => Minimum(Maximum(x, low), high);
 
     // y = f(x), dx = dy · f′(x): one pass forward, one pass backward
-    static Tensor Apply<F>(string op, Tensor x, double parameter = 0) where F : struct, IUnary
+    internal static Tensor Apply<F>(string op, Tensor x, double parameter = 0) where F : struct, IUnary
     {
         ExpectFloat(op, x);
         Tensor y = x.Like();

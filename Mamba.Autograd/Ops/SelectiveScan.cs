@@ -1,11 +1,13 @@
-using Mamba.Gpu;
-
 namespace Mamba;
 
 /// <summary>What a selective scan returns.</summary>
 /// <param name="Y">(b, l, d)</param>
-/// <param name="LastState">(b, d, n): h after the last token.</param>
-public readonly record struct ScanResult(Tensor Y, Tensor LastState);
+/// <param name="LastState">(b, d, n), or (b, d, n, 2) for complex A: h after the last token.</param>
+public readonly record struct ScanResult(Tensor Y, Tensor LastState)
+{
+    /// <summary>B u of the last token, in the shape of the state, for a discretization that looks back: the next piece's previousInput. Null otherwise.</summary>
+    public Tensor? LastInput { get; init; }
+}
 
 public static partial class Ops
 {
@@ -15,113 +17,58 @@ public static partial class Ops
     /// delta = softplus(delta + deltaBias)
     /// h_t = exp(delta_t A) h_{t−1} + delta_t B_t u_t,   y_t = (C_t·h_t + D u_t) · silu(z_t)
     /// </code>
-    /// Nothing of size (b, l, d, n) is stored: backward recomputes the states from those at chunk boundaries.
-    /// Mamba (arXiv 2312.00752), Algorithm 2 and §3.3.2, with the exponential-Euler discretization of the released code.
+    /// Nothing of size (b, l, d, n) is stored: backward recomputes the states from those at chunk boundaries. Every input gets a
+    /// gradient, the initial state too, and the last state can be given one, so pieces of a sequence can be chained with gradients.
+    /// Mamba (arXiv 2312.00752), Algorithm 2 and §3.3.2, with the exponential-Euler discretization of the released code unless
+    /// another is chosen. docs/selective-scan.md derives it.
     /// </summary>
     /// <param name="u">(b, l, d): the input.</param>
     /// <param name="delta">(b, l, d): step sizes, before bias and softplus.</param>
-    /// <param name="A">(d, n): negative decay rates.</param>
-    /// <param name="B">(b, l, n); (b, l, g, n) for g groups of d/g neighbouring channels; or (d, n), constant over time. n from 1 to 256.</param>
+    /// <param name="A">(d, n): negative decay rates; n from 1 to 256. Or (d, n, 2): complex, real and imaginary parts, as S4D-Lin has
+    /// them; B, C and the states then end in 2 as well and y is 2 Re(C·h), the other half of each conjugate pair included.</param>
+    /// <param name="B">(b, l, n); (b, l, g, n) for g groups of d/g neighbouring channels; or (d, n), constant over time.</param>
     /// <param name="C">As B.</param>
     /// <param name="D">(d): the skip; none when null.</param>
     /// <param name="z">(b, l, d): the gate; none when null.</param>
     /// <param name="deltaBias">(d): added to delta before softplus.</param>
     /// <param name="deltaSoftplus">Whether delta goes through softplus.</param>
     /// <param name="initialState">(b, d, n): h before the first token; zero when null.</param>
+    /// <param name="reset">(b, l) int32: not 0 where a token starts a new sequence, which sees nothing before it. Packing.Resets makes one.</param>
+    /// <param name="discretization">Exponential-Euler when null.</param>
+    /// <param name="algorithm">How to compute it; <see cref="ScanAlgorithm.Chunked"/>, the fused kernel, when null.</param>
+    /// <param name="previousInput">(b, d, n): for a discretization that looks back, <see cref="ScanResult.LastInput"/> of the piece before.</param>
     /// <exception cref="MambaException">A shape does not fit; the message says which.</exception>
     public static ScanResult SelectiveScan(Tensor u, Tensor delta, Tensor A, Tensor B, Tensor C, Tensor? D = null, Tensor? z = null,
-        Tensor? deltaBias = null, bool deltaSoftplus = true, Tensor? initialState = null)
+        Tensor? deltaBias = null, bool deltaSoftplus = true, Tensor? initialState = null, Tensor? reset = null,
+        Discretization? discretization = null, ScanAlgorithm? algorithm = null, Tensor? previousInput = null)
     {
-        Tensor? initial = initialState is null ? null : SwapLast(initialState, "SelectiveScan: initialState");
-        (Tensor y, Tensor last) = SelectiveScanChannelsLast(u, delta, A, B, C, D, z, deltaBias, deltaSoftplus, initial);
-        return new ScanResult(y, SwapLast(last, "SelectiveScan: last state"));
+        var problem = new ScanProblem(u, delta, A, B, C, D, z, deltaBias, deltaSoftplus, initialState, reset, discretization ?? Discretization.ExponentialEuler, previousInput);
+        problem.Check();
+        return (algorithm ?? ScanAlgorithm.Chunked).Run(problem);
     }
 
-    /// <summary>The scan with its states as the kernels hold them, (b, n, d).</summary>
+    /// <summary>
+    /// The hidden attention matrix (b, d, l, l): y_i = Σ_j M_ij u_j + D u_i for an initial state of zero and no gate. M_ij = C_i·(Π_{k=j+1..i} Ā_k) B̄_j,
+    /// 0 for j &gt; i. Ali et al. 2024 (arXiv 2403.01590), eq. 11. Differentiable; for lengths of some hundreds, its size being quadratic.
+    /// Arguments as those of <see cref="SelectiveScan"/>.
+    /// </summary>
+    public static Tensor HiddenAttention(Tensor delta, Tensor A, Tensor B, Tensor C, Tensor? deltaBias = null, bool deltaSoftplus = true,
+        Tensor? reset = null, Discretization? discretization = null)
+    {
+        var problem = new ScanProblem(delta, delta, A, B, C, null, null, deltaBias, deltaSoftplus, null, reset, discretization ?? Discretization.ExponentialEuler, null);
+        problem.Check();
+        return Permute(AttentionScan.Matrix(problem, new Coefficients(problem)).Rows, 0, 3, 1, 2);
+    }
+
+    /// <summary>The fused scan with its states as the kernels hold them, (b, n, d): what a model keeps between tokens.</summary>
     internal static (Tensor Y, Tensor LastState) SelectiveScanChannelsLast(Tensor u, Tensor delta, Tensor A, Tensor B, Tensor C, Tensor? D, Tensor? z,
-        Tensor? deltaBias, bool deltaSoftplus, Tensor? initialState)
+        Tensor? deltaBias, bool deltaSoftplus, Tensor? initialState, Tensor? reset = null)
     {
-        var x = new ScanInputs(u, delta, A, B, C, D, z, deltaBias, initialState, deltaSoftplus);
-        CheckScan(x);
-        Tensor?[] inputs = [u, delta, A, B, C, D, z, deltaBias, initialState];
-        bool recorded = Tape.Recording is not null && Array.Exists(inputs, t => t is { RequiresGrad: true });
-        Tensor y = u.Like(), last = u.Like((x.Batch, x.States, x.Channels));
-        Tensor? boundaries = recorded ? u.Like((x.Batch, x.Chunks, x.States, x.Channels)) : null;
-        SelectiveScanKernels.Forward(x, y, last, boundaries);
-        Tape.Record("SelectiveScan", [y, last], inputs, dys =>
-        {
-            Tensor dY = dys[0] ?? Tensor.Zeros(y.Shape, y.DType, y.Device);
-            var d = new ScanGradients(u.Like(), u.Like(), A.Like(), B.Like(), C.Like(), u.Like(x.Channels), z?.Like(), u.Like(x.Channels), last.Like(), null);
-            SelectiveScanKernels.Backward(x, boundaries!, dY, dys[1], d);
-            return [d.DU, d.DDelta, d.DA, d.DB, d.DC, D is null ? null : d.DD, d.DZ, deltaBias is null ? null : d.DDeltaBias, initialState is null ? null : d.DInitial];
-        });
+        var problem = new ScanProblem(u, delta, A, B, C, D, z, deltaBias, deltaSoftplus, null, reset, Discretization.ExponentialEuler, null);
+        problem.Check();
+        if (initialState is not null)
+            Shape.Expect("SelectiveScan", initialState, (problem.Batch, problem.States, problem.Channels), $"n comes from A {A.Shape}, the rest from u {u.Shape}");
+        (Tensor y, Tensor last, _) = ((ChunkedScan)ScanAlgorithm.Chunked).ChannelsLast(problem, initialState, null);
         return (y, last);
-    }
-
-    static void CheckScan(ScanInputs x)
-    {
-        const string Op = "SelectiveScan";
-        if (x.U.Shape.Rank != 3)
-            throw new MambaException($"{Op}: u has shape {x.U.Shape}; expected (b, l, d).");
-        if (x.A.Shape.Rank != 2)
-            throw new MambaException($"{Op}: A has shape {x.A.Shape}; expected (d, n).");
-        long b = x.Batch, l = x.Length, d = x.Channels, n = x.States;
-        Expect("A", x.A, (d, n), $"d comes from u {x.U.Shape}");
-        if (n is < 1 or > 256)
-            throw new MambaException($"{Op}: A has shape {x.A.Shape}; n must be 1 to 256.");
-        Expect("delta", x.Delta, x.U.Shape, $"as u {x.U.Shape}");
-        Projection("B", x.B);
-        Projection("C", x.C);
-        if (x.B.Shape.Rank == 4 && x.C.Shape.Rank == 4 && x.B.Shape[2] != x.C.Shape[2])
-            throw new MambaException($"{Op}: B has {x.B.Shape[2]} groups and C has {x.C.Shape[2]}; expected the same.");
-        if ((x.B.Shape.Rank == 4 && x.C.Shape.Rank == 3 && x.B.Shape[2] != 1) || (x.C.Shape.Rank == 4 && x.B.Shape.Rank == 3 && x.C.Shape[2] != 1))
-            throw new MambaException($"{Op}: B has shape {x.B.Shape} and C {x.C.Shape}; with groups, both are (b, l, g, n).");
-        Expect("D", x.D, d, $"d comes from u {x.U.Shape}");
-        Expect("z", x.Z, x.U.Shape, $"as u {x.U.Shape}");
-        Expect("deltaBias", x.DeltaBias, d, $"d comes from u {x.U.Shape}");
-        Expect("initialState", x.InitialState, (b, n, d), $"n comes from A {x.A.Shape}, the rest from u {x.U.Shape}");
-
-        void Projection(string name, Tensor p)
-        {
-            if (p.Shape.Rank == 2)
-                Expect(name, p, (d, n), $"as A {x.A.Shape}: constant over time");
-            else if (p.Shape.Rank == 4 && p.Shape[2] > 0 && d % p.Shape[2] == 0)
-                Expect(name, p, (b, l, p.Shape[2], n), $"n comes from A {x.A.Shape}");
-            else if (p.Shape.Rank == 4)
-                throw new MambaException($"{Op}: {name} has shape {p.Shape}; its {p.Shape[2]} groups must divide d={d}.");
-            else if (p.Shape != (b, l, n))
-                throw new MambaException($"{Op}: {name} has shape {p.Shape}; expected (b={b}, l={l}, n={n}). n comes from A {x.A.Shape}.");
-            Same(name, p);
-        }
-
-        void Expect(string name, Tensor? tensor, Shape shape, string because)
-        {
-            if (tensor is null)
-                return;
-            Shape.Expect(Op, tensor, shape, because, name);
-            Same(name, tensor);
-        }
-
-        void Same(string name, Tensor tensor)
-        {
-            if (tensor.DType != x.U.DType || tensor.Device != x.U.Device)
-                throw new MambaException($"{Op}: {name} is {tensor.DType.Name()} on {tensor.Device}; expected {x.U.DType.Name()} on {x.U.Device}, as u.");
-        }
-    }
-
-    // (b, p, q) → (b, q, p)
-    static Tensor SwapLast(Tensor x, string name)
-    {
-        if (x.Shape.Rank != 3)
-            throw new MambaException($"{name} has shape {x.Shape}; expected (b, d, n).");
-        long b = x.Shape[0], p = x.Shape[1], q = x.Shape[2];
-        Tensor y = x.Like((b, q, p));
-        TransposeKernels.Transpose(x, y, b, p, q);
-        return Tape.Record("SwapLast", y, [x], dy =>
-        {
-            Tensor dx = x.Like();
-            TransposeKernels.Transpose(dy, dx, b, q, p);
-            return [dx];
-        });
     }
 }

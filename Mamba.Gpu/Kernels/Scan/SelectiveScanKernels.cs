@@ -81,6 +81,26 @@ public static class SelectiveScanKernels
         x.Discretization.Choose(new BackwardUser(x, prepared, boundaries, dOut, dLastState, dLastBefore, gradients));
     }
 
+    /// <summary>
+    /// Bytes a forward and a backward pass hold at most beside inputs, outputs and gradients, e the size of an element:
+    /// <code>
+    /// e (b ⌈l/32⌉ n d                       states at chunk boundaries: u times n/32
+    ///  + 2 blocks b piece n g               parts of dB and dC, if a group has more than one block: u times 2 n/128
+    ///  + workers · scratch + n d (b + 2))   small
+    /// </code>
+    /// </summary>
+    public static long WorkingBytes(ScanInputs x, bool host, int parallelism, int width)
+    {
+        ScanPlan plan = ScanPlan.For(x, host, x.Segments);
+        long b = x.Batch, d = x.Channels, n = x.States, g = x.Groups, rows = b * plan.Segments, blocks = (d / g + plan.BackwardBlock - 1) / plan.BackwardBlock;
+        long boundaries = b * x.Chunks * n * d, starts = plan.Segments > 1 ? 2 * rows * n * d : 0;
+        long parts = (x.ConstantB ? rows * n * d : blocks > 1 ? blocks * b * plan.Piece * g * n : 0) + (x.ConstantC ? rows * n * d : blocks > 1 ? blocks * b * plan.Piece * g * n : 0);
+        int vectors = (plan.BackwardBlock + width - 1) / width;
+        long scratch = Math.Min(parallelism, rows * g * blocks) * SelectiveScanBackward<One<Schemes.ExponentialEuler, Float256, Float256, HostMemory<float>, float>, PerToken<Float256, HostMemory<float>, float>,
+            PerToken<Float256, HostMemory<float>, float>, Float256, HostMemory<float>, float, HostMemory<int>, HostTeam<Float256, float>>.Slots((int)n, vectors) * width;
+        return x.U.DType.Size() * (boundaries + starts + parts + scratch + (rows + 1) * n * d + 2 * rows * d);
+    }
+
     /// <summary>A, and B and C where they are constant, as the kernels want them: (n, d), with zeros behind.</summary>
     sealed class Prepared : IDisposable, IDiscretizationUser
     {

@@ -1,0 +1,109 @@
+using System.Numerics;
+
+namespace Mamba.Tests;
+
+/// <summary>
+/// The selective scan by plain loops over float64 complex numbers, with every discretization's formula written out: what the
+/// kernels are compared with.
+/// </summary>
+public sealed record PlainScan(int B, int L, int D, int N)
+{
+    public string Discretization { get; init; } = "exponential-euler";
+    public int G { get; init; }
+    public bool Complex { get; init; }
+    public bool Skip { get; init; } = true;
+    public bool Gate { get; init; } = true;
+    public bool Bias { get; init; } = true;
+    public bool Softplus { get; init; } = true;
+    public bool Initial { get; init; } = true;
+    public bool ConstantB { get; init; }
+    public bool ConstantC { get; init; }
+    public int[] Resets { get; init; } = [];        // tokens that start a sequence, the same in every row but the first, which starts one later
+    public double Step { get; init; } = 1;          // delta is multiplied by it; without softplus only
+
+    public override string ToString() =>
+        $"{Discretization} b {B} l {L} d {D} n {N}" + (G > 0 ? $" g {G}" : "") + (Complex ? " complex" : "") + (Skip ? "" : " no D") + (Gate ? "" : " no z") + (Bias ? "" : " no bias")
+        + (Softplus ? "" : " no softplus") + (Initial ? "" : " from zero") + (ConstantB ? " constant B" : "") + (ConstantC ? " constant C" : "") + (Resets.Length > 0 ? $" resets {string.Join(' ', Resets)}" : "");
+
+    bool LooksBack => Discretization == "exponential-trapezoidal";
+    Shape Pairs(Shape shape) => Complex ? shape.Append(2) : shape;
+
+    /// <summary>u, delta, A, B, C, D, z, deltaBias, initial state, previous input.</summary>
+    public Tensor[] Inputs(DType dtype, Device device)
+    {
+        Tensor R(Shape shape, int seed, double low = -1, double high = 1) => TestData.Random(shape, dtype, device, seed, low, high);
+        Shape Projection(bool constant) => Pairs(constant ? (D, N) : G > 0 ? (B, L, G, N) : (B, L, N));
+        Tensor A = R(Pairs((D, N)), 3, -2, -0.1);
+        return [R((B, L, D), 1), Softplus ? R((B, L, D), 2, -3, 1) : R((B, L, D), 2, 0.01 * Step, 0.7 * Step), A, R(Projection(ConstantB), 4), R(Projection(ConstantC), 5),
+            R(D, 6), R((B, L, D), 7), R(D, 8, -0.5, 0.5), R(Pairs((B, D, N)), 9), R(Pairs((B, D, N)), 10)];
+    }
+
+    bool StartsAt(int b, int t) => Resets.Contains(b == 0 ? t - 1 : t);
+
+    public Tensor? ResetMask(Device device) => Resets.Length == 0 ? null
+        : Tensor.From([.. Enumerable.Range(0, B * L).Select(i => StartsAt(i / L, i % L) ? 1 : 0)], (B, L), device);
+
+    /// <summary>y, last state, and the last input where the discretization looks back.</summary>
+    public Tensor[] Apply(Tensor[] x, ScanAlgorithm? algorithm = null)
+    {
+        ScanResult r = Ops.SelectiveScan(x[0], x[1], x[2], x[3], x[4], Skip ? x[5] : null, Gate ? x[6] : null, Bias ? x[7] : null, Softplus, Initial ? x[8] : null, ResetMask(x[0].Device),
+            Mamba.Discretization.Named(Discretization), algorithm, LooksBack && Initial ? x[9] : null);
+        return r.LastInput is null ? [r.Y, r.LastState] : [r.Y, r.LastState, r.LastInput];
+    }
+
+    /// <summary>The same by loops.</summary>
+    public double[][] Expected(Tensor[] inputs)
+    {
+        double[][] x = [.. inputs.Select(t => t.ToDoubles())];
+        Complex At(int input, long i) => Complex ? new Complex(x[input][2 * i], x[input][2 * i + 1]) : x[input][i];
+        double[] y = new double[B * L * D];
+        List<double> last = [], lastInput = [];
+        int groups = Math.Max(1, G);
+        for (int b = 0; b < B; b++)
+        {
+            for (int d = 0; d < D; d++)
+            {
+                Complex[] h = [.. Enumerable.Range(0, N).Select(n => Initial ? At(8, (b * D + d) * N + n) : 0)];
+                Complex[] before = [.. Enumerable.Range(0, N).Select(n => LooksBack && Initial ? At(9, (b * D + d) * N + n) : 0)];
+                for (int t = 0; t < L; t++)
+                {
+                    if (StartsAt(b, t))
+                        (h, before) = (new Complex[N], new Complex[N]);
+                    int at = (b * L + t) * D + d;
+                    double delta = x[1][at] + (Bias ? x[7][d] : 0), sum = Skip ? x[5][d] * x[0][at] : 0;
+                    if (Softplus)
+                        delta = Math.Log(1 + Math.Exp(delta));
+                    for (int n = 0; n < N; n++)
+                    {
+                        int token = ((b * L + t) * groups + d / (D / groups)) * N + n, channel = d * N + n;
+                        (Complex alpha, Complex gamma, Complex beta) = Coefficients(delta * At(2, channel));
+                        Complex input = At(3, ConstantB ? channel : token) * x[0][at];
+                        h[n] = alpha * h[n] + delta * (gamma * input + beta * before[n]);
+                        before[n] = input;
+                        Complex output = At(4, ConstantC ? channel : token) * h[n];
+                        sum += Complex ? 2 * output.Real : output.Real;
+                    }
+                    y[at] = sum * (Gate ? x[6][at] / (1 + Math.Exp(-x[6][at])) : 1);
+                }
+                last.AddRange(h.SelectMany(v => Complex ? (double[])[v.Real, v.Imaginary] : [v.Real]));
+                lastInput.AddRange(before.SelectMany(v => Complex ? (double[])[v.Real, v.Imaginary] : [v.Real]));
+            }
+        }
+        return LooksBack ? [y, [.. last], [.. lastInput]] : [y, [.. last]];
+    }
+
+    (Complex Alpha, Complex Gamma, Complex Beta) Coefficients(Complex z)
+    {
+        Complex e = System.Numerics.Complex.Exp(z);
+        return Discretization switch
+        {
+            "exponential-euler" => (e, 1, 0),
+            "zoh" => (e, System.Numerics.Complex.Abs(z) < 1e-2 ? 1 + z / 2 * (1 + z / 3 * (1 + z / 4 * (1 + z / 5 * (1 + z / 6 * (1 + z / 7))))) : (e - 1) / z, 0),
+            "euler" => (1 + z, 1, 0),
+            "backward-euler" => (1 / (1 - z), 1 / (1 - z), 0),
+            "bilinear" => ((1 + z / 2) / (1 - z / 2), 1 / (1 - z / 2), 0),
+            "exponential-trapezoidal" => (e, 0.5, 0.5 * e),
+            _ => throw new ArgumentOutOfRangeException(nameof(z), Discretization),
+        };
+    }
+}
