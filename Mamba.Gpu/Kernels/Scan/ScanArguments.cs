@@ -100,7 +100,7 @@ public static class Scan
         long row = item.B * x.Length + t - 1;
         if (t > 0)
             return S.Input<PB>(V.Keep(V.Load(x.U, row * x.Channels + d), lanes), 0, x.B, PB.Varies ? new Column((row * x.Groups + item.G) * x.States + n, 1) : column);
-        return x.HasBefore != 0 ? S.Load(x.Before, new Column((long)item.B * x.States * x.Channels + column.Start, x.Channels), lanes) : S.Zero();
+        return x.HasBefore != 0 ? S.Load(x.Before, new Column((long)item.B * x.States * x.Channels + column.Start, x.Channels), 0, lanes) : S.Zero();
     }
 }
 

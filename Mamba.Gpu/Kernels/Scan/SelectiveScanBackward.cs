@@ -276,7 +276,7 @@ public struct SelectiveScanBackward<L, PB, PC, V, M, T, I, G> : ITeamKernel<V, G
         long channels = In.Channels, states = In.States, t = chunk * Scan.ChunkLength;
         var channel = new Column(n * channels + d, channels);
         S a = S.Load(In.A, channel, 0, lanes), before = Scan.Before<S, PB, V, M, T, I>(In, item, t, d, lanes, n);
-        S h = S.Load(In.Boundaries, new Column((item.B * In.Chunks + chunk) * states * channels + channel.Start, channels), lanes);
+        S h = S.Load(In.Boundaries, new Column((item.B * In.Chunks + chunk) * states * channels + channel.Start, channels), 0, lanes);
         long token = item.B * In.Length + t, uAt = token * channels + d;
         long bAt = PB.Varies ? (token * In.Groups + item.G) * states + n : channel.Start, bStride = PB.Varies ? 1 : channels, bRow = PB.Varies ? In.Groups * states : 0;
         long kept = home + Kept(vectors) * stride, keptStep = S.Kept * stride;
@@ -313,8 +313,8 @@ public struct SelectiveScanBackward<L, PB, PC, V, M, T, I, G> : ITeamKernel<V, G
         long tokenRow = SumsEachTile ? S.Count : states, tokenStart = SumsEachTile ? 0 : n;
         long dBAt = PB.Varies ? home + (TokenB(vectors) + tokenStart) * stride : carry + 2 * group, dBStep = PB.Varies ? tokenRow * stride : 0;
         long dCAt = PC.Varies ? home + (TokenC(vectors) + tokenStart) * stride : carry + 3 * group, dCStep = PC.Varies ? tokenRow * stride : 0;
-        S gradient = S.Load(s, new Column(carry, stride), 0), dA = S.Load(s, new Column(carry + group, stride), 0);
-        S dBefore = S.LooksBack ? S.Load(s, new Column(carry + 4 * group, stride), 0) : default;
+        S gradient = S.LoadWhole(s, new Column(carry, stride), 0), dA = S.LoadWhole(s, new Column(carry + group, stride), 0);
+        S dBefore = S.LooksBack ? S.LoadWhole(s, new Column(carry + 4 * group, stride), 0) : default;
         for (int i = steps - 1; i >= 0; i--)
         {
             long at = here + i * stride;
@@ -340,10 +340,10 @@ public struct SelectiveScanBackward<L, PB, PC, V, M, T, I, G> : ITeamKernel<V, G
                 dBefore = S.Zero();
             }
         }
-        S.Store(ref gradient, s, new Column(carry, stride), 0);
-        S.Store(ref dA, s, new Column(carry + group, stride), 0);
+        S.StoreWhole(ref gradient, s, new Column(carry, stride), 0);
+        S.StoreWhole(ref dA, s, new Column(carry + group, stride), 0);
         if (S.LooksBack)
-            S.Store(ref dBefore, s, new Column(carry + 4 * group, stride), 0);
+            S.StoreWhole(ref dBefore, s, new Column(carry + 4 * group, stride), 0);
     }
 
     // The chunk before, while this one is worked on; see SelectiveScanForwardBlocked.

@@ -72,8 +72,10 @@ public interface IStates<S, V, M, T>
     /// <summary>1 for every state: a decay over no steps.</summary>
     static abstract S Identity();
     static abstract S Load(M p, Column at, int n, int lanes);
-    static abstract S Load(M p, Column at, int n);
-    static abstract void Store(ref S s, M p, Column at, int n);
+
+    /// <summary>Load and Store of every lane.</summary>
+    static abstract S LoadWhole(M p, Column at, int n);
+    static abstract void StoreWhole(ref S s, M p, Column at, int n);
     static abstract void Store(ref S s, M p, Column at, int n, int lanes);
 
     /// <summary>decay · s + next: one segment's end, given its start.</summary>
@@ -128,8 +130,8 @@ public struct One<D, N, V, M, T> : IStates<One<D, N, V, M, T>, V, M, T>
     [MethodImpl(Inline)] public static One<D, N, V, M, T> Zero() => new() { x = N.Of(0) };
     [MethodImpl(Inline)] public static One<D, N, V, M, T> Identity() => new() { x = N.Of(1) };
     [MethodImpl(Inline)] public static One<D, N, V, M, T> Load(M p, Column at, int n, int lanes) => new() { x = N.Load(p, at.Start + n * at.Stride, at.Stride, lanes) };
-    [MethodImpl(Inline)] public static One<D, N, V, M, T> Load(M p, Column at, int n) => new() { x = N.Load(p, at.Start + n * at.Stride, at.Stride) };
-    [MethodImpl(Inline)] public static void Store(ref One<D, N, V, M, T> s, M p, Column at, int n) => N.Store(s.x, p, at.Start + n * at.Stride, at.Stride);
+    [MethodImpl(Inline)] public static One<D, N, V, M, T> LoadWhole(M p, Column at, int n) => new() { x = N.Load(p, at.Start + n * at.Stride, at.Stride) };
+    [MethodImpl(Inline)] public static void StoreWhole(ref One<D, N, V, M, T> s, M p, Column at, int n) => N.Store(s.x, p, at.Start + n * at.Stride, at.Stride);
     [MethodImpl(Inline)] public static void Store(ref One<D, N, V, M, T> s, M p, Column at, int n, int lanes) => N.Store(s.x, p, at.Start + n * at.Stride, at.Stride, lanes);
 
     [MethodImpl(Inline)]
@@ -264,13 +266,13 @@ public struct Pair<S, V, M, T> : IStates<Pair<S, V, M, T>, V, M, T>
     [MethodImpl(Inline)] public static Pair<S, V, M, T> Identity() => new() { lo = S.Identity(), hi = S.Identity() };
     [MethodImpl(Inline)] public static Pair<S, V, M, T> Load(M p, Column at, int n, int lanes) => new() { lo = S.Load(p, at, n, lanes), hi = S.Load(p, at, n + S.Count, lanes) };
 
-    [MethodImpl(Inline)] public static Pair<S, V, M, T> Load(M p, Column at, int n) => new() { lo = S.Load(p, at, n), hi = S.Load(p, at, n + S.Count) };
+    [MethodImpl(Inline)] public static Pair<S, V, M, T> LoadWhole(M p, Column at, int n) => new() { lo = S.LoadWhole(p, at, n), hi = S.LoadWhole(p, at, n + S.Count) };
 
     [MethodImpl(Inline)]
-    public static void Store(ref Pair<S, V, M, T> s, M p, Column at, int n)
+    public static void StoreWhole(ref Pair<S, V, M, T> s, M p, Column at, int n)
     {
-        S.Store(ref s.lo, p, at, n);
-        S.Store(ref s.hi, p, at, n + S.Count);
+        S.StoreWhole(ref s.lo, p, at, n);
+        S.StoreWhole(ref s.hi, p, at, n + S.Count);
     }
 
     [MethodImpl(Inline)]
