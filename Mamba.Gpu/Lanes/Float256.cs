@@ -52,6 +52,9 @@ public unsafe struct Float256 : ILane<Float256, HostMemory<float>, float>
     [MethodImpl(Inline)] public static Float256 Keep(Float256 v, int lanes) => lanes >= Vector256<float>.Count ? v : new() { x = Elementary256.Keep(v.x, lanes) };
     [MethodImpl(Inline)] public static Float256 Sum(Float256 v) => new() { x = Vector256.Create(Vector256.Sum(v.x)) };
 
+    [MethodImpl(Inline)]
+    public static void StoreSums(Float256 a, Float256 b, Float256 c, Float256 d, HostMemory<float> p, long i) => LaneSums.Store(a.x, b.x, c.x, d.x, p.Pointer + i);
+
     public static Float256 Largest(Float256 v)
     {
         float largest = v.x.ToScalar();

@@ -52,6 +52,9 @@ public interface ILane<V, M, T> : INumber<V, V, M, T>
     /// <summary>The sum over lanes, in a fixed order, in every lane.</summary>
     static abstract V Sum(V v);
 
+    /// <summary>The sums over the lanes of a, b, c and d, in a fixed order, to elements i to i + 3 of p.</summary>
+    static abstract void StoreSums(V a, V b, V c, V d, M p, long i);
+
     /// <summary>The largest lane, in every lane.</summary>
     static abstract V Largest(V v);
 

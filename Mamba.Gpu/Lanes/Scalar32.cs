@@ -23,6 +23,15 @@ public struct Scalar32 : ILane<Scalar32, DeviceMemory<float>, float>
     public static int ToInt(Scalar32 v) => (int)v.x;
     public static Scalar32 Keep(Scalar32 v, int lanes) => v;
     public static Scalar32 Sum(Scalar32 v) => v;
+
+    public static void StoreSums(Scalar32 a, Scalar32 b, Scalar32 c, Scalar32 d, DeviceMemory<float> p, long i)
+    {
+        p.View[i] = a.x;
+        p.View[i + 1] = b.x;
+        p.View[i + 2] = c.x;
+        p.View[i + 3] = d.x;
+    }
+
     public static Scalar32 Largest(Scalar32 v) => v;
     public static Scalar32 operator +(Scalar32 a, Scalar32 b) => new(a.x + b.x);
     public static Scalar32 operator -(Scalar32 a, Scalar32 b) => new(a.x - b.x);

@@ -29,6 +29,15 @@ public struct Scalar64 : ILane<Scalar64, DeviceMemory<double>, double>
     public static int ToInt(Scalar64 v) => (int)v.x;
     public static Scalar64 Keep(Scalar64 v, int lanes) => v;
     public static Scalar64 Sum(Scalar64 v) => v;
+
+    public static void StoreSums(Scalar64 a, Scalar64 b, Scalar64 c, Scalar64 d, DeviceMemory<double> p, long i)
+    {
+        p.View[i] = a.x;
+        p.View[i + 1] = b.x;
+        p.View[i + 2] = c.x;
+        p.View[i + 3] = d.x;
+    }
+
     public static Scalar64 Largest(Scalar64 v) => v;
     public static Scalar64 operator +(Scalar64 a, Scalar64 b) => new(a.x + b.x);
     public static Scalar64 operator -(Scalar64 a, Scalar64 b) => new(a.x - b.x);

@@ -222,4 +222,38 @@ public class LaneTests
         Assert.That(sums.ToDoubles(), Is.EqualTo(Enumerable.Repeat(expected, size[0]).Concat(Enumerable.Repeat(-1.0, 256 - size[0]))), "in every lane of the team, and nowhere else");
         Assert.That(most.ToDoubles()[..size[0]], Has.All.EqualTo(rounded.Max()));
     }
+
+    public struct FourSums<V, M, T> : IKernel where V : unmanaged, ILane<V, M, T> where M : struct, IMemory<T> where T : unmanaged
+    {
+        public M X, Sums;
+
+        public void Run(Worker worker)
+        {
+            if (worker.Index == 0)
+                V.StoreSums(V.Load(X, 0), V.Load(X, V.Width), V.Load(X, 2 * V.Width), V.Load(X, 3 * V.Width), Sums, 1);
+        }
+    }
+
+    readonly record struct FourSumsLaunch(Tensor X, Tensor Sums, int[] Width) : ILaunch
+    {
+        void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on)
+        {
+            Width[0] = V.Width;
+            on.Run(new FourSums<V, M, T> { X = on.Memory(X), Sums = on.Memory(Sums) }, 1);
+        }
+    }
+
+    [Test]
+    public void Four_vectors_are_summed_at_once([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device, [Values(DType.Float32, DType.Float64)] DType dtype)
+    {
+        using var scope = new TensorScope();
+        double[] values = TestData.Uniform(64, 1);
+        int[] width = new int[1];
+        Tensor x = Tensor.From(values, 64, dtype, TestDevices.Open(device)), sums = Ops.Fill(x.Like(6), -7);
+        x.Launch(new FourSumsLaunch(x, sums, width));
+        double[] got = sums.ToDoubles();
+        for (int i = 0; i < 4; i++)
+            Assert.That(got[i + 1], Is.EqualTo(values.Skip(i * width[0]).Take(width[0]).Sum()).Within(dtype == DType.Float32 ? 1e-6 : 1e-14));
+        Assert.That((got[0], got[5]), Is.EqualTo((-7, -7)), "nothing beside");
+    }
 }

@@ -366,20 +366,32 @@ public struct SelectiveScanBackward<L, PB, PC, V, M, T, I, G> : ITeamKernel<V, G
         }
     }
 
-    // Adds the lanes of every thread of the team, a thread taking every Size-th sum, to (t, g, n) from `to` on.
+    // Adds the lanes of every thread of the team, to (t, g, n) from `to` on. A thread of many takes every Size-th sum.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     void SumLanes(G team, M parts, long to, int steps, long from, int count)
     {
         long stride = Stride(team), rowStride = (long)In.Groups * In.States;
         M s = Scratch;
+        if (V.Width > 1)
+        {
+            for (int t = 0; t < steps; t++, to += rowStride)
+            {
+                int n = 0;
+                for (; n + 4 <= count; n += 4, from += 4 * V.Width)
+                    V.StoreSums(V.Load(s, from), V.Load(s, from + V.Width), V.Load(s, from + 2 * V.Width), V.Load(s, from + 3 * V.Width), parts, to + n);
+                for (; n < count; n++, from += V.Width)
+                    parts[to + n] = V.First(V.Sum(V.Load(s, from)));
+            }
+            return;
+        }
         int size = team.Size;
-        from -= team.Rank * V.Width;
+        from -= team.Rank;
         for (int v = team.Rank; v < steps * count; v += size)
         {
             V sum = V.Load(s, from + v * stride);
             for (int thread = 1; thread < size; thread++)
-                sum += V.Load(s, from + v * stride + thread * V.Width);
-            parts[to + v / count * rowStride + v % count] = V.First(V.Sum(sum));
+                sum += V.Load(s, from + v * stride + thread);
+            parts[to + v / count * rowStride + v % count] = V.First(sum);
         }
     }
 

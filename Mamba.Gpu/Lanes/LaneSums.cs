@@ -1,0 +1,61 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
+
+namespace Mamba.Gpu;
+
+/// <summary>The sums over the lanes of four vectors at once: a transposition half done, at a third of the instructions of four sums.</summary>
+internal static unsafe class LaneSums
+{
+    const MethodImplOptions Inline = MethodImplOptions.AggressiveInlining;
+
+    [MethodImpl(Inline)]
+    public static void Store(Vector512<float> a, Vector512<float> b, Vector512<float> c, Vector512<float> d, float* to)
+    {
+        if (!Avx512F.IsSupported)
+        {
+            Store(a.GetLower() + a.GetUpper(), b.GetLower() + b.GetUpper(), c.GetLower() + c.GetUpper(), d.GetLower() + d.GetUpper(), to);
+            return;
+        }
+        Vector512<double> ab = (Avx512F.UnpackLow(a, b) + Avx512F.UnpackHigh(a, b)).AsDouble(), cd = (Avx512F.UnpackLow(c, d) + Avx512F.UnpackHigh(c, d)).AsDouble();
+        Vector512<float> abcd = Avx512F.UnpackLow(ab, cd).AsSingle() + Avx512F.UnpackHigh(ab, cd).AsSingle();
+        Vector256<float> half = abcd.GetLower() + abcd.GetUpper();
+        (half.GetLower() + half.GetUpper()).Store(to);
+    }
+
+    [MethodImpl(Inline)]
+    public static void Store(Vector256<float> a, Vector256<float> b, Vector256<float> c, Vector256<float> d, float* to) =>
+        Store(a.GetLower() + a.GetUpper(), b.GetLower() + b.GetUpper(), c.GetLower() + c.GetUpper(), d.GetLower() + d.GetUpper(), to);
+
+    [MethodImpl(Inline)]
+    public static void Store(Vector128<float> a, Vector128<float> b, Vector128<float> c, Vector128<float> d, float* to)
+    {
+        if (!Sse2.IsSupported)
+        {
+            Vector128.Create(Vector128.Sum(a), Vector128.Sum(b), Vector128.Sum(c), Vector128.Sum(d)).Store(to);
+            return;
+        }
+        Vector128<double> ab = (Sse.UnpackLow(a, b) + Sse.UnpackHigh(a, b)).AsDouble(), cd = (Sse.UnpackLow(c, d) + Sse.UnpackHigh(c, d)).AsDouble();
+        (Sse2.UnpackLow(ab, cd).AsSingle() + Sse2.UnpackHigh(ab, cd).AsSingle()).Store(to);
+    }
+
+    [MethodImpl(Inline)]
+    public static void Store(Vector512<double> a, Vector512<double> b, Vector512<double> c, Vector512<double> d, double* to) =>
+        Store(a.GetLower() + a.GetUpper(), b.GetLower() + b.GetUpper(), c.GetLower() + c.GetUpper(), d.GetLower() + d.GetUpper(), to);
+
+    [MethodImpl(Inline)]
+    public static void Store(Vector256<double> a, Vector256<double> b, Vector256<double> c, Vector256<double> d, double* to) =>
+        Store(a.GetLower() + a.GetUpper(), b.GetLower() + b.GetUpper(), c.GetLower() + c.GetUpper(), d.GetLower() + d.GetUpper(), to);
+
+    [MethodImpl(Inline)]
+    public static void Store(Vector128<double> a, Vector128<double> b, Vector128<double> c, Vector128<double> d, double* to)
+    {
+        if (!Sse2.IsSupported)
+        {
+            Vector256.Create(Vector128.Sum(a), Vector128.Sum(b), Vector128.Sum(c), Vector128.Sum(d)).Store(to);
+            return;
+        }
+        (Sse2.UnpackLow(a, b) + Sse2.UnpackHigh(a, b)).Store(to);
+        (Sse2.UnpackLow(c, d) + Sse2.UnpackHigh(c, d)).Store(to + 2);
+    }
+}
