@@ -109,7 +109,7 @@ public sealed unsafe class HostDevice : ComputeDevice
     static void MultiplyEntry<T, V>(void* kernel, int index, int count)
         where T : unmanaged, INumber<T>
         where V : unmanaged, IMatMulVector<V, T> =>
-        Unsafe.AsRef<HostMatMul<T, V>>(kernel).Run(new Worker(index, count, strided: false));
+        Unsafe.AsRef<HostMatMul<T, V>>(kernel).Run(new Worker(index, count, HostPool.Slot, strided: false));
 
     protected internal override DeviceBuffer Allocate(long bytes) => new HostBuffer(bytes);
 
@@ -186,17 +186,17 @@ internal sealed unsafe class HostLauncher<V, T>(HostPool pool) : ILauncher<V, Ho
     public void Run<K>(K kernel, long items, long cost = 1) where K : struct, IKernel =>
         pool.Run(&Entry<K>, Unsafe.AsPointer(ref kernel), Workers(items * cost));
 
-    public void RunTeams<K>(K kernel, long rows, long width, long cost = 1, int most = int.MaxValue) where K : struct, ITeamKernel<V, HostTeam<V, T>> =>
-        pool.Run(&TeamEntry<K>, Unsafe.AsPointer(ref kernel), Math.Min(most, Workers(rows * width * cost)));
+    public void RunTeams<K>(K kernel, long rows, long width, long cost = 1, int slots = int.MaxValue) where K : struct, ITeamKernel<V, HostTeam<V, T>> =>
+        pool.Run(&TeamEntry<K>, Unsafe.AsPointer(ref kernel), Workers(rows * width * cost));
 
-    public int Parallelism => pool.Shares;
+    public int Slots(long items) => pool.Size;
     public int TeamSize(long width) => 1;
 
     int Workers(long work) => work < WorthSharing ? 1 : pool.Shares;
 
     static void Entry<K>(void* kernel, int index, int count) where K : struct, IKernel =>
-        Unsafe.AsRef<K>(kernel).Run(new Worker(index, count, strided: false));
+        Unsafe.AsRef<K>(kernel).Run(new Worker(index, count, HostPool.Slot, strided: false));
 
     static void TeamEntry<K>(void* kernel, int index, int count) where K : struct, ITeamKernel<V, HostTeam<V, T>> =>
-        Unsafe.AsRef<K>(kernel).Run(new HostTeam<V, T>(index, count));
+        Unsafe.AsRef<K>(kernel).Run(new HostTeam<V, T>(index, count, HostPool.Slot));
 }

@@ -10,6 +10,8 @@ internal sealed unsafe class HostPool : IDisposable
     const int Spins = 300;                  // of 10 pauses each: some 50 µs, longer than the gap between two launches of a step
     const int SharesPerThread = 4;
 
+    [ThreadStatic] static int slot;
+
     readonly Thread[] threads;
     readonly SemaphoreSlim[] wake;
     readonly int[] asleep;                  // 1 while thread i sleeps, a cache line apart
@@ -44,7 +46,10 @@ internal sealed unsafe class HostPool : IDisposable
     /// <summary>Threads that work, the calling one among them.</summary>
     public int Size { get; }
 
-    /// <summary>Shares a large launch is best cut into; scratch of a share's own is needed this many times.</summary>
+    /// <summary>Which of its pool's threads the current one is, from 0 to <see cref="Size"/> − 1; the calling thread is the first.</summary>
+    public static int Slot => slot;
+
+    /// <summary>Shares a large launch is best cut into.</summary>
     public int Shares => Size == 1 ? 1 : Size * SharesPerThread;
 
     /// <summary>Runs entryPoint(arguments, i, count) once for every i below count, on all threads, and returns when all are done.</summary>
@@ -120,6 +125,7 @@ internal sealed unsafe class HostPool : IDisposable
 
     void Work(int index)
     {
+        slot = index + 1;
         ref int sleeping = ref asleep[index * 16];
         for (int spins = 0; !stopping;)
         {

@@ -29,8 +29,8 @@ public interface ILauncher<V, M, T, I, G>
     /// <summary>The elements of an int32 tensor.</summary>
     I Ints(Tensor? tensor);
 
-    /// <summary>How many workers or teams with scratch of their own are worth having at the same time: the cores of the host, a few hundred on a device.</summary>
-    int Parallelism { get; }
+    /// <summary>Places of scratch that a launch of <paramref name="items"/> teams (or workers on the host) needs: one for each core, or a few hundred on a device.</summary>
+    int Slots(long items);
 
     /// <summary>Threads <see cref="RunTeams"/> gives a team for rows of <paramref name="width"/> elements: 1 on the host.</summary>
     int TeamSize(long width);
@@ -46,6 +46,6 @@ public interface ILauncher<V, M, T, I, G>
     /// <param name="rows">Rows; a team may do several.</param>
     /// <param name="width">Elements of a row: a device gives a team that many threads, rounded up to a power of two, at most 256.</param>
     /// <param name="cost">About how many elements' worth of simple work one element is.</param>
-    /// <param name="most">Most teams, where each has scratch of its own.</param>
-    void RunTeams<K>(K kernel, long rows, long width, long cost = 1, int most = int.MaxValue) where K : struct, ITeamKernel<V, G>;
+    /// <param name="slots">Most teams at the same time, where each has scratch at its <see cref="ITeam{V}.Slot"/>.</param>
+    void RunTeams<K>(K kernel, long rows, long width, long cost = 1, int slots = int.MaxValue) where K : struct, ITeamKernel<V, G>;
 }

@@ -162,16 +162,16 @@ internal sealed class IlgpuDevice : ComputeDevice
             run(workers, workers, kernel);
         }
 
-        public void RunTeams<K>(K kernel, long rows, long width, long cost = 1, int most = int.MaxValue) where K : struct, ITeamKernel<V, GroupTeam<V, T>>
+        public void RunTeams<K>(K kernel, long rows, long width, long cost = 1, int slots = int.MaxValue) where K : struct, ITeamKernel<V, GroupTeam<V, T>>
         {
             if (rows == 0)
                 return;
             var run = (Action<KernelConfig, K>)device.kernels.GetOrAdd(typeof(K),
                 _ => device.accelerator.LoadStreamKernel<K>(KernelEntry.RunTeam<K, V, T>));
-            run(new KernelConfig((int)Math.Min(rows, Math.Min(most, MostTeams)), TeamSize(width)), kernel);
+            run(new KernelConfig((int)Math.Min(rows, Math.Min(slots, MostTeams)), TeamSize(width)), kernel);
         }
 
-        public int Parallelism => 512;
+        public int Slots(long items) => (int)Math.Min(items, 512);
 
         public int TeamSize(long width)
         {
@@ -187,7 +187,7 @@ internal sealed class IlgpuDevice : ComputeDevice
 internal static class KernelEntry
 {
     public static void Run<K>(Index1D index, int workers, K kernel) where K : struct, IKernel =>
-        kernel.Run(new Worker(index, workers, strided: true));
+        kernel.Run(new Worker(index, workers, index, strided: true));
 
     public static void RunTeam<K, V, T>(K kernel)
         where K : struct, ITeamKernel<V, GroupTeam<V, T>>

@@ -21,16 +21,18 @@ public interface ITeamKernel<V, G> where G : struct, ITeam<V>
 /// <summary>One of the workers a kernel runs on: a core of the host, a thread of a device.</summary>
 /// <param name="index">Which one, from 0.</param>
 /// <param name="count">How many there are.</param>
+/// <param name="slot">Where its scratch is: no two workers that run at the same time have the same.</param>
 /// <param name="strided">
 /// True on a device, where neighbouring threads take neighbouring items so that loads coalesce; false on the host, where a
 /// core takes one run of items so that cache lines are not shared.
 /// </param>
-public readonly struct Worker(int index, int count, bool strided)
+public readonly struct Worker(int index, int count, int slot, bool strided)
 {
     readonly bool strided = strided;
 
     public int Index { get; } = index;
     public int Count { get; } = count;
+    public int Slot { get; } = slot;
 
     /// <summary>This worker's part of <paramref name="items"/> items, taken <paramref name="width"/> at a time.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -60,6 +62,9 @@ public interface ITeam<V>
 
     /// <summary>How many teams.</summary>
     int Count { get; }
+
+    /// <summary>Where its scratch is: no two teams that run at the same time have the same.</summary>
+    int Slot { get; }
 
     /// <summary>Which thread of its team.</summary>
     int Rank { get; }

@@ -4,12 +4,13 @@ using ILGPU;
 namespace Mamba.Gpu;
 
 /// <summary>A team of one core: its lanes are its members.</summary>
-public readonly struct HostTeam<V, T>(int index, int count) : ITeam<V>
+public readonly struct HostTeam<V, T>(int index, int count, int slot) : ITeam<V>
     where V : unmanaged, ILane<V, HostMemory<T>, T>
     where T : unmanaged
 {
     public int Index { get; } = index;
     public int Count { get; } = count;
+    public int Slot { get; } = slot;
     public int Rank { [MethodImpl(MethodImplOptions.AggressiveInlining)] get => 0; }
     public int Size { [MethodImpl(MethodImplOptions.AggressiveInlining)] get => 1; }
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public V Sum(V x) => V.Sum(x);
@@ -30,6 +31,7 @@ public readonly struct GroupTeam<V, T>(ArrayView<V> shared) : ITeam<V>
 
     public int Index => Grid.IdxX;
     public int Count => Grid.DimX;
+    public int Slot => Grid.IdxX;
     public int Rank => Group.IdxX;
     public int Size => Group.DimX;
     public void Barrier() => Group.Barrier();

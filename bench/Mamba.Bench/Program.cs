@@ -3,7 +3,7 @@ using Mamba;
 using Mamba.Bench;
 
 // dotnet run -c Release --project bench/Mamba.Bench -- all
-var what = new Argument<string>("what") { Description = "ceilings, matmul, scan, recurrence, train, all, or micro (BenchmarkDotNet)" }.AcceptOnlyFromAmong("ceilings", "matmul", "scan", "recurrence", "train", "all", "micro");
+var what = new Argument<string>("what") { Description = "ceilings, matmul, scan, algorithms, recurrence, train, all, or micro (BenchmarkDotNet)" }.AcceptOnlyFromAmong("ceilings", "matmul", "scan", "algorithms", "recurrence", "train", "all", "micro");
 var deviceOption = new Option<string>("--device") { Description = "cpu, cuda:0, opencl:0", DefaultValueFactory = _ => "cpu" };
 var command = new RootCommand("Benchmarks of Mamba.NET: every row beside the ceiling that bounds it, measured in the same run.") { what, deviceOption };
 command.SetAction(result =>
@@ -24,6 +24,8 @@ command.SetAction(result =>
             MatMulBench.Run(device, ceilings);
         if (chosen is "scan" or "all")
             ScanBench.Run(device, ceilings);
+        if (chosen is "algorithms" or "all")
+            AlgorithmsBench.Run(device);
         if (chosen is "recurrence" or "all")
             RecurrenceBench.Run(device, ceilings);
         if (chosen is "train" or "all")

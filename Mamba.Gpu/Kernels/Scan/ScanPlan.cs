@@ -11,7 +11,7 @@ namespace Mamba.Gpu;
 /// <param name="Piece">Steps whose parts of dB and dC are kept at a time.</param>
 public sealed record ScanPlan(int Segments, long SegmentLength, int ForwardBlock, int BackwardBlock, long Piece)
 {
-    const int LargestBlock = 128, SmallestBlock = 16;
+    const int LargestBlock = 256, SmallestBlock = 16, DeviceBlock = 128;
     const int HostItems = 8;                // enough for the shares of a few cores
     const int HostRows = 4;                 // smallest blocks below which a host cuts time: it costs half as much work again
     const long HostSegment = 1024;          // steps a segment must have to be worth it
@@ -28,8 +28,8 @@ public sealed record ScanPlan(int Segments, long SegmentLength, int ForwardBlock
         long length = (x.Chunks + count - 1) / count * Scan.ChunkLength;
         count = (x.Length + length - 1) / length;
         if (!host)
-            return new ScanPlan((int)count, length, 1, LargestBlock, x.Length);
-        int forward = Block(LargestBlock / 2), backward = Block(LargestBlock);
+            return new ScanPlan((int)count, length, 1, DeviceBlock, x.Length);
+        int forward = Block(LargestBlock / 4), backward = Block(LargestBlock);
         long piece = count > 1 || Blocks(backward) == 1 || backward == LargestBlock ? x.Length
             : Math.Min(x.Length, Math.Max(8, x.Chunks * backward / LargestBlock) * Scan.ChunkLength);
         return new ScanPlan((int)count, length, forward, backward, piece);

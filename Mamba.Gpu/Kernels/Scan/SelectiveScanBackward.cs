@@ -62,7 +62,7 @@ public struct SelectiveScanBackward<L, PB, PC, V, M, T, I, G> : ITeamKernel<V, G
     public void Run(G team)
     {
         int vectors = Vectors(In.BlockChannels, team.Size, V.Width);
-        long home = team.Index * Slots(In.States, vectors) * Stride(team) + team.Rank * V.Width;
+        long home = team.Slot * Slots(In.States, vectors) * Stride(team) + team.Rank * V.Width;
         for (long i = team.Index; i < In.Items; i += team.Count)
         {
             ScanItem item = In.Item(i);

@@ -29,7 +29,7 @@ public struct SelectiveScanForwardBlocked<L, PB, PC, V, M, T, I> : IKernel
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Run(Worker worker)
     {
-        long scratch = worker.Index * ScratchPerWorker(In.BlockChannels, V.Width);
+        long scratch = worker.Slot * ScratchPerWorker(In.BlockChannels, V.Width);
         Share share = worker.Share(In.Items);
         for (long i = share.Start; i < share.End; i += share.Step)
         {

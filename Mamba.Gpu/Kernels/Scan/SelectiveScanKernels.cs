@@ -85,18 +85,18 @@ public static class SelectiveScanKernels
     /// Bytes a forward and a backward pass hold at most beside inputs, outputs and gradients, e the size of an element:
     /// <code>
     /// e (b ⌈l/32⌉ n d                       states at chunk boundaries: u times n/32
-    ///  + 2 blocks b piece n g               parts of dB and dC, if a group has more than one block: u times 2 n/128
-    ///  + workers · scratch + n d (b + 2))   small
+    ///  + 2 blocks b piece n g               parts of dB and dC, if a group has more than one block: u times 2 n / block
+    ///  + threads · scratch + n d (b + 2))   small
     /// </code>
     /// </summary>
-    public static long WorkingBytes(ScanInputs x, bool host, int parallelism, int width)
+    public static long WorkingBytes(ScanInputs x, bool host, int slots, int width)
     {
         ScanPlan plan = ScanPlan.For(x, host, x.Segments);
         long b = x.Batch, d = x.Channels, n = x.States, g = x.Groups, rows = b * plan.Segments, blocks = (d / g + plan.BackwardBlock - 1) / plan.BackwardBlock;
         long boundaries = b * x.Chunks * n * d, starts = plan.Segments > 1 ? 2 * rows * n * d : 0;
         long parts = (x.ConstantB ? rows * n * d : blocks > 1 ? blocks * b * plan.Piece * g * n : 0) + (x.ConstantC ? rows * n * d : blocks > 1 ? blocks * b * plan.Piece * g * n : 0);
         int vectors = (plan.BackwardBlock + width - 1) / width;
-        long scratch = Math.Min(parallelism, rows * g * blocks) * SelectiveScanBackward<One<Schemes.ExponentialEuler, Float256, Float256, HostMemory<float>, float>, PerToken<Float256, HostMemory<float>, float>,
+        long scratch = slots * SelectiveScanBackward<One<Schemes.ExponentialEuler, Float256, Float256, HostMemory<float>, float>, PerToken<Float256, HostMemory<float>, float>,
             PerToken<Float256, HostMemory<float>, float>, Float256, HostMemory<float>, float, HostMemory<int>, HostTeam<Float256, float>>.Slots((int)n, vectors) * width;
         return x.U.DType.Size() * (boundaries + starts + parts + scratch + (rows + 1) * n * d + 2 * rows * d);
     }
@@ -244,7 +244,7 @@ public static class SelectiveScanKernels
             ScanArguments<M, I> arguments = Arguments(on, X, Prepared, plan, plan.ForwardBlock, starts ?? X.InitialState, Boundaries);
             if (V.Width > 1)
             {
-                using Tensor scratch = Tensor.Empty(on.Parallelism * SelectiveScanForwardBlocked<L, PB, PC, V, M, T, I>.ScratchPerWorker(plan.ForwardBlock, V.Width), X.U.DType, X.U.Device);
+                using Tensor scratch = Tensor.Empty(on.Slots(arguments.Items) * SelectiveScanForwardBlocked<L, PB, PC, V, M, T, I>.ScratchPerWorker(plan.ForwardBlock, V.Width), X.U.DType, X.U.Device);
                 on.Run(new SelectiveScanForwardBlocked<L, PB, PC, V, M, T, I>
                 {
                     In = arguments,
@@ -357,7 +357,7 @@ public static class SelectiveScanKernels
             long blocks = (d / g + plan.BackwardBlock - 1) / plan.BackwardBlock, rows = b * segments, items = rows * g * blocks;
             using Tensor? starts = segments > 1 ? SegmentStarts<L, PB, PC, V, M, T, I, G>(on, X, Prepared, plan, DOut, DLastState, Gradients.DInitial) : null;
             using Tensor? dStarts = segments > 1 ? starts!.Like() : null;       // the first of them is DInitial already
-            int threads = on.TeamSize(plan.BackwardBlock), teams = (int)Math.Min(on.Parallelism, items);
+            int threads = on.TeamSize(plan.BackwardBlock), teams = on.Slots(items);
             int vectors = SelectiveScanBackward<L, PB, PC, V, M, T, I, G>.Vectors(plan.BackwardBlock, threads, V.Width);
             using Tensor scratch = X.U.Like((teams, SelectiveScanBackward<L, PB, PC, V, M, T, I, G>.Slots((int)n, vectors), threads * V.Width));
             using Tensor dA = X.U.Like((rows, n, d)), dD = X.U.Like((rows, d)), dBias = X.U.Like((rows, d));
@@ -390,7 +390,7 @@ public static class SelectiveScanKernels
                     FirstChunk = start / Scan.ChunkLength,
                     EndChunk = (end + Scan.ChunkLength - 1) / Scan.ChunkLength,
                     Resume = end < l ? 1 : 0,
-                }, items, plan.BackwardBlock, cost: (end - start) * n, most: teams);
+                }, items, plan.BackwardBlock, cost: (end - start) * n, slots: teams);
                 if (!X.ConstantB && dB is not null)
                     SumParts<V, M, T, I, G>(on, dB, Gradients.DB, start, end);
                 if (!X.ConstantC && dC is not null)
