@@ -4,6 +4,7 @@ namespace Mamba.Gpu;
 
 // pre[b,t,c] = bias[c] + Σ_j weight[c,j] · x[b, t−(k−1)+j, c],  y = silu(pre) or pre. Inputs before t = 0 come from the
 // state, the k inputs before this piece, or are 0. The weight comes transposed, (k, d), so that lanes are channels.
+// Where a sequence starts, at a reset, all inputs before it count as 0 from there on, those of the state too.
 //
 // The work is cut into blocks of time and of channels. A worker takes the channels of a block a lane at a time, and walks
 // a few steps of time with the last k inputs in registers: each input is loaded once, and memory is read row by row. On a
@@ -33,14 +34,38 @@ public struct ConvGrid
     };
 }
 
-/// <summary>y from x. x, y (b, l, d); weight (k, d); bias (d); state (b, k, d).</summary>
-public struct CausalConv1dForward<W, V, M, T> : IKernel
+/// <summary>Where sequences start within a row: a choice made when a kernel is compiled.</summary>
+public interface IResets
+{
+    /// <summary>Whether token <paramref name="i"/> of reset (b, l) starts one.</summary>
+    static abstract bool At<I>(I reset, long i) where I : struct, IMemory<int>;
+}
+
+/// <summary>A row is one sequence.</summary>
+public struct NoResets : IResets
+{
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool At<I>(I reset, long i) where I : struct, IMemory<int> => false;
+}
+
+/// <summary>A row is several sequences, one after another.</summary>
+public struct Resets : IResets
+{
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool At<I>(I reset, long i) where I : struct, IMemory<int> => reset[i] != 0;
+}
+
+/// <summary>y from x. x, y (b, l, d); weight (k, d); bias (d); state (b, k, d); reset (b, l).</summary>
+public struct CausalConv1dForward<W, R, V, M, T, I> : IKernel
     where W : struct, ITaps<W, V, M>
+    where R : struct, IResets
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
+    where I : struct, IMemory<int>
 {
     public M X, Weight, Bias, State, Y;
+    public I Reset;
     public int HasBias, HasState, Silu;
     public ConvGrid Grid;
 
@@ -48,6 +73,7 @@ public struct CausalConv1dForward<W, V, M, T> : IKernel
     public void Run(Worker worker)
     {
         M x = X, y = Y;
+        I reset = Reset;
         long d = Grid.D, l = Grid.L, walk = Grid.Walk, timeBlocks = Grid.TimeBlocks, channelBlocks = Grid.ChannelBlocks;
         int silu = Silu;
         Share share = worker.Share(Grid.Items);
@@ -67,13 +93,23 @@ public struct CausalConv1dForward<W, V, M, T> : IKernel
                     W weight = W.Load(Weight, c, d), window = default;
                     V bias = HasBias != 0 ? V.Load(Bias, c) : V.Of(0);
                     for (long t = t0 - W.Count + 1; t < t0; t++)
+                    {
                         if (t >= 0)
+                        {
+                            if (R.At(reset, b * l + t))
+                                window = default;
                             W.Append(ref window, V.Load(x, (b * l + t) * d + c));
+                        }
                         else if (HasState != 0)
+                        {
                             W.Append(ref window, V.Load(State, (b * W.Count + W.Count + t) * d + c));
+                        }
+                    }
                     long o = (b * l + t0) * d + c;
                     for (long t = t0; t < t1; t++, o += d)
                     {
+                        if (R.At(reset, b * l + t))
+                            window = default;
                         W.Append(ref window, V.Load(x, o));
                         V pre = W.Dot(weight, window, bias);
                         V.Store(y, o, silu != 0 ? pre * Lanes.Sigmoid<V, M, T>(pre) : pre, lanes);
@@ -86,16 +122,20 @@ public struct CausalConv1dForward<W, V, M, T> : IKernel
 
 /// <summary>
 /// dx, and each block's sums of dweight and dbias. x, dy, dx (b, l, d); weight (k, d); bias (d); state, dState (b, k, d);
-/// partial (b · time blocks, k + 1, d), dbias last. With dpre = dy·silu′(pre):
+/// reset (b, l); partial (b · time blocks, k + 1, d), dbias last. With dpre = dy·silu′(pre):
 /// dx[s] = Σ_j weight[j]·dpre[s + (k−1) − j], so a walk goes k − 1 steps past its end, into dpre its neighbour sums up.
+/// dpre from the first reset after s on is not in the sum.
 /// </summary>
-public struct CausalConv1dBackward<W, V, M, T> : IKernel
+public struct CausalConv1dBackward<W, R, V, M, T, I> : IKernel
     where W : struct, ITaps<W, V, M>
+    where R : struct, IResets
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
+    where I : struct, IMemory<int>
 {
     public M X, Weight, Bias, State, DY, DX, DState, Partial;
+    public I Reset;
     public int HasBias, HasState, Silu;
     public ConvGrid Grid;
 
@@ -103,6 +143,7 @@ public struct CausalConv1dBackward<W, V, M, T> : IKernel
     public void Run(Worker worker)
     {
         M x = X, dy = DY, dx = DX, partial = Partial;
+        I reset = Reset;
         long d = Grid.D, l = Grid.L, walk = Grid.Walk, timeBlocks = Grid.TimeBlocks, channelBlocks = Grid.ChannelBlocks;
         int silu = Silu;
         Share share = worker.Share(Grid.Items);
@@ -128,16 +169,37 @@ public struct CausalConv1dBackward<W, V, M, T> : IKernel
                         dBias = V.Load(partial, sums + W.Count * d);
                     }
                     for (long t = t0 - W.Count + 1; t < t0; t++)
+                    {
                         if (t >= 0)
+                        {
+                            if (R.At(reset, b * l + t))
+                                window = default;
                             W.Append(ref window, V.Load(x, (b * l + t) * d + c));
+                        }
                         else if (HasState != 0)
+                        {
                             W.Append(ref window, V.Load(State, (b * W.Count + W.Count + t) * d + c));
+                        }
+                    }
                     long past = t1 + W.Count - 1, o = (b * l + t0) * d + c;
+                    long first = t0 == 0 && HasState != 0 ? 1 - W.Count : t0;      // the first input whose gradient is not written yet
                     for (long t = t0; t < past; t++, o += d)
                     {
                         V g = V.Of(0);
                         if (t < l)
                         {
+                            if (R.At(reset, b * l + t))
+                            {
+                                for (long s = t - W.Count + 1; s < t; s++)          // no step from t on reads an input before t: those sums are done
+                                {
+                                    W.Prepend(ref dPre, V.Of(0));
+                                    if (s >= first && s < t1)
+                                        V.Store(s >= 0 ? dx : DState, (s >= 0 ? b * l + s : b * W.Count + W.Count + s) * d + c, W.Dot(weight, dPre, V.Of(0)), lanes);
+                                }
+                                first = t;
+                                window = default;
+                                dPre = default;
+                            }
                             W.Append(ref window, V.Load(x, o));
                             g = V.Load(dy, o);
                             if (silu != 0)
@@ -153,10 +215,13 @@ public struct CausalConv1dBackward<W, V, M, T> : IKernel
                         }
                         W.Prepend(ref dPre, g);
                         long s0 = t - W.Count + 1;          // the input whose last use was step t
-                        if (s0 >= t0)
-                            V.Store(dx, o - (W.Count - 1) * d, W.Dot(weight, dPre, V.Of(0)), lanes);
-                        else if (t0 == 0 && HasState != 0)          // s0 < 0: an input of the state
-                            V.Store(DState, (b * W.Count + W.Count + s0) * d + c, W.Dot(weight, dPre, V.Of(0)), lanes);
+                        if (s0 < first)
+                            continue;
+                        V sum = W.Dot(weight, dPre, V.Of(0));
+                        if (s0 >= 0)
+                            V.Store(dx, o - (W.Count - 1) * d, sum, lanes);
+                        else                                // an input of the state
+                            V.Store(DState, (b * W.Count + W.Count + s0) * d + c, sum, lanes);
                     }
                     W.Store(partial, sums, d, dWeight, lanes);
                     V.Store(partial, sums + W.Count * d, dBias, lanes);
@@ -195,14 +260,20 @@ public struct CausalConv1dOneStep<W, V, M, T> : IKernel
     }
 }
 
-/// <summary>The last k inputs of (previous ++ x), oldest first; zero where there are none. x (b, l, d); previous, state (b, k, d).</summary>
-public struct ConvStateAfter<V, M, T> : IKernel
+/// <summary>
+/// The last k inputs of (previous ++ x), oldest first; zero where there are none, and where they come before the last reset.
+/// x (b, l, d); previous, state (b, k, d); reset (b, l). Backward it is run the other way: what was a value of state is
+/// handed to where it came from, in x and previous, which are zero before.
+/// </summary>
+public struct ConvStateAfter<V, M, T, I> : IKernel
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
+    where I : struct, IMemory<int>
 {
     public M X, Previous, State;
-    public int HasPrevious;
+    public I Reset;
+    public int HasPrevious, HasReset, Backward;
     public long Batch, L, D, K;
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -213,12 +284,16 @@ public struct ConvStateAfter<V, M, T> : IKernel
         for (long item = share.Start; item < share.End; item += share.Step)
         {
             long c = item % groups * V.Width, row = item / groups, b = row / K, t = L - K + row % K;
-            V v = V.Of(0);
-            if (t >= 0)
-                v = V.Load(X, (b * L + t) * D + c);
-            else if (HasPrevious != 0)
-                v = V.Load(Previous, (b * K + K + t) * D + c);
-            V.Store(State, row * D + c, v, Lanes.In(D - c));
+            bool there = t >= 0 || HasPrevious != 0;
+            if (HasReset != 0)
+                for (long later = t < 0 ? 0 : t + 1; later < L; later++)
+                    there &= Reset[b * L + later] == 0;
+            M source = t >= 0 ? X : Previous;
+            long at = (t >= 0 ? b * L + t : b * K + K + t) * D + c, to = row * D + c;
+            if (Backward == 0)
+                V.Store(State, to, there ? V.Load(source, at) : V.Of(0), Lanes.In(D - c));
+            else if (there)
+                V.Store(source, at, V.Load(State, to), Lanes.In(D - c));
         }
     }
 }
