@@ -127,32 +127,41 @@ public class CausalConv1dTests
         [Ops.ConvState(x[0], (int)x[3].Shape[1], previous ? x[3] : null, Tensor.From(reset, (x[0].Shape[0], x[0].Shape[1]), x[0].Device))];
 
     [Test]
-    public void Taps_do_not_reach_across_a_reset([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device,
-        [ValueSource(nameof(Masks))] string mask, [ValueSource(nameof(Sizes))] (int B, int L, int D, int K) s, [Values] bool all)
+    public void Taps_do_not_reach_across_a_reset([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device, [ValueSource(nameof(Masks))] string mask)
     {
-        using var scope = new TensorScope();
         Device on = TestDevices.Open(device);
-        Input[] inputs = Inputs(s);
-        int[] reset = Mask(mask, s.B, s.L);
-        double[] y = Packed(reset, all, all, all)([.. inputs.Select(x => x.On(on))])[0].ToDoubles();
-        Assert.That(TestData.RelativeError(y, Plain(s, inputs, all, all, all, reset)), Is.LessThan(1e-12));
+        foreach ((int B, int L, int D, int K) s in Sizes)
+        {
+            using var scope = new TensorScope();
+            Input[] inputs = Inputs(s);
+            int[] reset = Mask(mask, s.B, s.L);
+            foreach (bool all in (bool[])[false, true])
+            {
+                double[] y = Packed(reset, all, all, all)([.. inputs.Select(x => x.On(on))])[0].ToDoubles();
+                Assert.That(TestData.RelativeError(y, Plain(s, inputs, all, all, all, reset)), Is.LessThan(1e-12), $"{s}, {all}");
+            }
+        }
     }
 
     [Test]
     public void Every_device_agrees_on_resets([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device, [Values(DType.Float32, DType.Float64)] DType dtype,
-        [Values("everywhere", "two in a row", "by chance")] string mask, [ValueSource(nameof(Sizes))] (int B, int L, int D, int K) s, [Values] bool all)
+        [Values("everywhere", "two in a row", "by chance")] string mask, [Values] bool all)
     {
-        Check(device, dtype, Packed(Mask(mask, s.B, s.L), silu: all, bias: all, state: all), Inputs(s));
-        Check(device, dtype, StateAfter(Mask(mask, s.B, s.L), all), Inputs(s));
+        foreach ((int B, int L, int D, int K) s in Sizes)
+        {
+            Check(device, dtype, Packed(Mask(mask, s.B, s.L), silu: all, bias: all, state: all), Inputs(s));
+            Check(device, dtype, StateAfter(Mask(mask, s.B, s.L), all), Inputs(s));
+        }
     }
 
     [Test]
-    public void Gradients_with_resets_are_those_of_differences([ValueSource(nameof(Masks))] string mask, [ValueSource(nameof(Sizes))] (int B, int L, int D, int K) s, [Values] bool all)
+    public void Gradients_with_resets_are_those_of_differences([ValueSource(nameof(Masks))] string mask, [Values] bool all)
     {
-        if (s.D > 100)
-            s.D = 40;
-        Assert.That(GradientError(Packed(Mask(mask, s.B, s.L), silu: all, bias: all, state: all), Inputs(s)), Is.LessThan(1e-8));
-        Assert.That(GradientError(StateAfter(Mask(mask, s.B, s.L), all), Inputs(s)), Is.LessThan(1e-8));
+        foreach ((int B, int L, int D, int K) s in Sizes.Select(s => s with { D = Math.Min(s.D, 19) }))
+        {
+            Assert.That(GradientError(Packed(Mask(mask, s.B, s.L), silu: all, bias: all, state: all), Inputs(s)), Is.LessThan(1e-8), $"{s}");
+            Assert.That(GradientError(StateAfter(Mask(mask, s.B, s.L), all), Inputs(s)), Is.LessThan(1e-8), $"{s}");
+        }
     }
 
     [Test]
