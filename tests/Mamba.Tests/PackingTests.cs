@@ -22,7 +22,7 @@ public class PackingTests
         var model = new MambaLM(config, device, seed: 1, dtype);
         int seed = 1;
         foreach (Parameter p in model.Parameters)
-            p.Value.WriteRounded(TestData.Uniform(p.Shape.Count, seed++, -0.5, 0.5));
+            p.Value.WriteRounded(TestData.Uniform(p.Shape.Count, seed++));
         return model;
     }
 

@@ -20,7 +20,7 @@ public class TruncatedBackpropagationTests
         var model = new MambaLM(Configs[config], device, seed: 1, DType.Float64);
         int seed = 1;
         foreach (Parameter p in model.Parameters)
-            p.Value.WriteRounded(TestData.Uniform(p.Shape.Count, seed++, -0.5, 0.5));
+            p.Value.WriteRounded(TestData.Uniform(p.Shape.Count, seed++));
         return model;
     }
 
