@@ -4,7 +4,8 @@ namespace Mamba.Gpu;
 
 // pre[b,t,c] = bias[c] + Σ_j weight[c,j] · x[b, t−(k−1)+j, c],  y = silu(pre) or pre. Inputs before t = 0 come from the
 // state, the k inputs before this piece, or are 0. The weight comes transposed, (k, d), so that lanes are channels.
-// Where a sequence starts, at a reset, all inputs before it count as 0 from there on, those of the state too.
+// Where a sequence starts, at a reset, all inputs before it count as 0 from there on, those of the state too: a walk ends
+// before the next reset, and one that starts at a reset has nothing in its registers.
 //
 // The work is cut into blocks of time and of channels. A worker takes the channels of a block a lane at a time, and walks
 // a few steps of time with the last k inputs in registers: each input is loaded once, and memory is read row by row. On a
@@ -21,6 +22,26 @@ public struct ConvGrid
     public readonly long ChannelBlocks => (D + ChannelBlock - 1) / ChannelBlock;
     public readonly long Items => Batch * TimeBlocks * ChannelBlocks;
 
+    /// <summary>The last token of <paramref name="from"/> … <paramref name="t"/> that starts a sequence, <paramref name="from"/> if none does.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly long LastReset<I>(I reset, long b, long from, long t) where I : struct, IMemory<int>
+    {
+        for (long at = t; at >= 0 && at > from; at--)
+            if (reset[b * L + at] != 0)
+                return at;
+        return from;
+    }
+
+    /// <summary>The first token after <paramref name="t"/> that starts a sequence, <paramref name="end"/> if none before that does.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly long NextReset<I>(I reset, long b, long t, long end) where I : struct, IMemory<int>
+    {
+        for (long at = t + 1; at < end; at++)
+            if (reset[b * L + at] != 0)
+                return at;
+        return end;
+    }
+
     /// <summary>Blocks for a device (<paramref name="width"/> 1) or the host.</summary>
     public static ConvGrid For(Shape x, long timeBlock, int width) => new()
     {
@@ -34,31 +55,9 @@ public struct ConvGrid
     };
 }
 
-/// <summary>Where sequences start within a row: a choice made when a kernel is compiled.</summary>
-public interface IResets
-{
-    /// <summary>Whether token <paramref name="i"/> of reset (b, l) starts one.</summary>
-    static abstract bool At<I>(I reset, long i) where I : struct, IMemory<int>;
-}
-
-/// <summary>A row is one sequence.</summary>
-public struct NoResets : IResets
-{
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static bool At<I>(I reset, long i) where I : struct, IMemory<int> => false;
-}
-
-/// <summary>A row is several sequences, one after another.</summary>
-public struct Resets : IResets
-{
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static bool At<I>(I reset, long i) where I : struct, IMemory<int> => reset[i] != 0;
-}
-
 /// <summary>y from x. x, y (b, l, d); weight (k, d); bias (d); state (b, k, d); reset (b, l).</summary>
-public struct CausalConv1dForward<W, R, V, M, T, I> : IKernel
+public struct CausalConv1dForward<W, V, M, T, I> : IKernel
     where W : struct, ITaps<W, V, M>
-    where R : struct, IResets
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
@@ -66,14 +65,13 @@ public struct CausalConv1dForward<W, R, V, M, T, I> : IKernel
 {
     public M X, Weight, Bias, State, Y;
     public I Reset;
-    public int HasBias, HasState, Silu;
+    public int HasBias, HasState, HasReset, Silu;
     public ConvGrid Grid;
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Run(Worker worker)
     {
         M x = X, y = Y;
-        I reset = Reset;
         long d = Grid.D, l = Grid.L, walk = Grid.Walk, timeBlocks = Grid.TimeBlocks, channelBlocks = Grid.ChannelBlocks;
         int silu = Silu;
         Share share = worker.Share(Grid.Items);
@@ -84,32 +82,28 @@ public struct CausalConv1dForward<W, R, V, M, T, I> : IKernel
             long start = block % timeBlocks * Grid.TimeBlock, end = start + Grid.TimeBlock;
             endChannel = endChannel < d ? endChannel : d;
             end = end < l ? end : l;
-            for (long t0 = start; t0 < end; t0 += walk)
+            for (long t0 = start, t1; t0 < end; t0 = t1)
             {
-                long t1 = t0 + walk < end ? t0 + walk : end;
+                long seen = t0 - W.Count + 1;                   // the first input that step t0 looks at
+                t1 = t0 + walk < end ? t0 + walk : end;
+                if (HasReset != 0)
+                {
+                    seen = Grid.LastReset(Reset, b, seen, t0);
+                    t1 = Grid.NextReset(Reset, b, t0, t1);
+                }
                 for (long c = firstChannel; c < endChannel; c += V.Width)
                 {
                     int lanes = Lanes.In(d - c);
                     W weight = W.Load(Weight, c, d), window = default;
                     V bias = HasBias != 0 ? V.Load(Bias, c) : V.Of(0);
-                    for (long t = t0 - W.Count + 1; t < t0; t++)
-                    {
+                    for (long t = seen; t < t0; t++)
                         if (t >= 0)
-                        {
-                            if (R.At(reset, b * l + t))
-                                window = default;
                             W.Append(ref window, V.Load(x, (b * l + t) * d + c));
-                        }
                         else if (HasState != 0)
-                        {
                             W.Append(ref window, V.Load(State, (b * W.Count + W.Count + t) * d + c));
-                        }
-                    }
                     long o = (b * l + t0) * d + c;
                     for (long t = t0; t < t1; t++, o += d)
                     {
-                        if (R.At(reset, b * l + t))
-                            window = default;
                         W.Append(ref window, V.Load(x, o));
                         V pre = W.Dot(weight, window, bias);
                         V.Store(y, o, silu != 0 ? pre * Lanes.Sigmoid<V, M, T>(pre) : pre, lanes);
@@ -123,12 +117,11 @@ public struct CausalConv1dForward<W, R, V, M, T, I> : IKernel
 /// <summary>
 /// dx, and each block's sums of dweight and dbias. x, dy, dx (b, l, d); weight (k, d); bias (d); state, dState (b, k, d);
 /// reset (b, l); partial (b · time blocks, k + 1, d), dbias last. With dpre = dy·silu′(pre):
-/// dx[s] = Σ_j weight[j]·dpre[s + (k−1) − j], so a walk goes k − 1 steps past its end, into dpre its neighbour sums up.
-/// dpre from the first reset after s on is not in the sum.
+/// dx[s] = Σ_j weight[j]·dpre[s + (k−1) − j], so a walk goes k − 1 steps past its end, into dpre its neighbour sums up; those
+/// from the next reset on are 0 to it.
 /// </summary>
-public struct CausalConv1dBackward<W, R, V, M, T, I> : IKernel
+public struct CausalConv1dBackward<W, V, M, T, I> : IKernel
     where W : struct, ITaps<W, V, M>
-    where R : struct, IResets
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
@@ -136,14 +129,13 @@ public struct CausalConv1dBackward<W, R, V, M, T, I> : IKernel
 {
     public M X, Weight, Bias, State, DY, DX, DState, Partial;
     public I Reset;
-    public int HasBias, HasState, Silu;
+    public int HasBias, HasState, HasReset, Silu;
     public ConvGrid Grid;
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Run(Worker worker)
     {
         M x = X, dy = DY, dx = DX, partial = Partial;
-        I reset = Reset;
         long d = Grid.D, l = Grid.L, walk = Grid.Walk, timeBlocks = Grid.TimeBlocks, channelBlocks = Grid.ChannelBlocks;
         int silu = Silu;
         Share share = worker.Share(Grid.Items);
@@ -154,9 +146,16 @@ public struct CausalConv1dBackward<W, R, V, M, T, I> : IKernel
             long start = block % timeBlocks * Grid.TimeBlock, end = start + Grid.TimeBlock;
             endChannel = endChannel < d ? endChannel : d;
             end = end < l ? end : l;
-            for (long t0 = start; t0 < end; t0 += walk)
+            for (long t0 = start, t1; t0 < end; t0 = t1)
             {
-                long t1 = t0 + walk < end ? t0 + walk : end;
+                long seen = t0 - W.Count + 1, stop = l;         // the first input that step t0 looks at, and the first step that has no part
+                t1 = t0 + walk < end ? t0 + walk : end;
+                if (HasReset != 0)
+                {
+                    seen = Grid.LastReset(Reset, b, seen, t0);
+                    stop = Grid.NextReset(Reset, b, t0, Math.Min(l, t1 + W.Count - 1));
+                    t1 = t1 < stop ? t1 : stop;
+                }
                 for (long c = firstChannel; c < endChannel; c += V.Width)
                 {
                     int lanes = Lanes.In(d - c);
@@ -168,38 +167,17 @@ public struct CausalConv1dBackward<W, R, V, M, T, I> : IKernel
                         dWeight = W.Load(partial, sums, d);
                         dBias = V.Load(partial, sums + W.Count * d);
                     }
-                    for (long t = t0 - W.Count + 1; t < t0; t++)
-                    {
+                    for (long t = seen; t < t0; t++)
                         if (t >= 0)
-                        {
-                            if (R.At(reset, b * l + t))
-                                window = default;
                             W.Append(ref window, V.Load(x, (b * l + t) * d + c));
-                        }
                         else if (HasState != 0)
-                        {
                             W.Append(ref window, V.Load(State, (b * W.Count + W.Count + t) * d + c));
-                        }
-                    }
                     long past = t1 + W.Count - 1, o = (b * l + t0) * d + c;
-                    long first = t0 == 0 && HasState != 0 ? 1 - W.Count : t0;      // the first input whose gradient is not written yet
                     for (long t = t0; t < past; t++, o += d)
                     {
                         V g = V.Of(0);
-                        if (t < l)
+                        if (t < stop)
                         {
-                            if (R.At(reset, b * l + t))
-                            {
-                                for (long s = t - W.Count + 1; s < t; s++)          // no step from t on reads an input before t: those sums are done
-                                {
-                                    W.Prepend(ref dPre, V.Of(0));
-                                    if (s >= first && s < t1)
-                                        V.Store(s >= 0 ? dx : DState, (s >= 0 ? b * l + s : b * W.Count + W.Count + s) * d + c, W.Dot(weight, dPre, V.Of(0)), lanes);
-                                }
-                                first = t;
-                                window = default;
-                                dPre = default;
-                            }
                             W.Append(ref window, V.Load(x, o));
                             g = V.Load(dy, o);
                             if (silu != 0)
@@ -215,13 +193,10 @@ public struct CausalConv1dBackward<W, R, V, M, T, I> : IKernel
                         }
                         W.Prepend(ref dPre, g);
                         long s0 = t - W.Count + 1;          // the input whose last use was step t
-                        if (s0 < first)
-                            continue;
-                        V sum = W.Dot(weight, dPre, V.Of(0));
-                        if (s0 >= 0)
-                            V.Store(dx, o - (W.Count - 1) * d, sum, lanes);
-                        else                                // an input of the state
-                            V.Store(DState, (b * W.Count + W.Count + s0) * d + c, sum, lanes);
+                        if (s0 >= t0)
+                            V.Store(dx, o - (W.Count - 1) * d, W.Dot(weight, dPre, V.Of(0)), lanes);
+                        else if (t0 == 0 && seen < 0 && HasState != 0)          // s0 < 0: an input of the state
+                            V.Store(DState, (b * W.Count + W.Count + s0) * d + c, W.Dot(weight, dPre, V.Of(0)), lanes);
                     }
                     W.Store(partial, sums, d, dWeight, lanes);
                     V.Store(partial, sums + W.Count * d, dBias, lanes);

@@ -93,18 +93,11 @@ public static class CausalConv1dKernels
 
     readonly record struct ForwardLaunch(Tensor X, Tensor Weight, Tensor? Bias, Tensor? State, Tensor? Reset, bool Silu, Tensor Y) : ILaunch
     {
-        void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on)
-        {
-            if (Reset is null)
-                On<LastTap<V, M, T>, NoResets, V, M, T, I, G>(Weight.Shape[0] - 1, on);
-            else
-                On<LastTap<V, M, T>, Resets, V, M, T, I, G>(Weight.Shape[0] - 1, on);
-        }
+        void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => On<LastTap<V, M, T>, V, M, T, I, G>(Weight.Shape[0] - 1, on);
 
         // Makes the list of taps one longer until it has as many as the weight.
-        void On<W, R, V, M, T, I, G>(long missing, ILauncher<V, M, T, I, G> on)
+        void On<W, V, M, T, I, G>(long missing, ILauncher<V, M, T, I, G> on)
             where W : struct, ITaps<W, V, M>
-            where R : struct, IResets
             where V : unmanaged, ILane<V, M, T>
             where M : struct, IMemory<T>
             where T : unmanaged, INumberBase<T>
@@ -113,11 +106,11 @@ public static class CausalConv1dKernels
         {
             if (missing > 0)
             {
-                On<Tap<W, V, M, T>, R, V, M, T, I, G>(missing - 1, on);
+                On<Tap<W, V, M, T>, V, M, T, I, G>(missing - 1, on);
                 return;
             }
             var grid = ConvGrid.For(X.Shape, TimeBlock, V.Width);
-            on.Run(new CausalConv1dForward<W, R, V, M, T, I>
+            on.Run(new CausalConv1dForward<W, V, M, T, I>
             {
                 X = on.Memory(X),
                 Weight = on.Memory(Weight),
@@ -127,6 +120,7 @@ public static class CausalConv1dKernels
                 Y = on.Memory(Y),
                 HasBias = Bias is null ? 0 : 1,
                 HasState = State is null ? 0 : 1,
+                HasReset = Reset is null ? 0 : 1,
                 Silu = Silu ? 1 : 0,
                 Grid = grid,
             }, grid.Items, X.Count / grid.Items);
@@ -135,17 +129,10 @@ public static class CausalConv1dKernels
 
     readonly record struct BackwardLaunch(Tensor X, Tensor Weight, Tensor? Bias, Tensor? State, Tensor? Reset, bool Silu, Tensor DY, Tensor DX, Tensor? DState, Tensor Partial, long Block) : ILaunch
     {
-        void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on)
-        {
-            if (Reset is null)
-                On<LastTap<V, M, T>, NoResets, V, M, T, I, G>(Weight.Shape[0] - 1, on);
-            else
-                On<LastTap<V, M, T>, Resets, V, M, T, I, G>(Weight.Shape[0] - 1, on);
-        }
+        void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => On<LastTap<V, M, T>, V, M, T, I, G>(Weight.Shape[0] - 1, on);
 
-        void On<W, R, V, M, T, I, G>(long missing, ILauncher<V, M, T, I, G> on)
+        void On<W, V, M, T, I, G>(long missing, ILauncher<V, M, T, I, G> on)
             where W : struct, ITaps<W, V, M>
-            where R : struct, IResets
             where V : unmanaged, ILane<V, M, T>
             where M : struct, IMemory<T>
             where T : unmanaged, INumberBase<T>
@@ -154,11 +141,11 @@ public static class CausalConv1dKernels
         {
             if (missing > 0)
             {
-                On<Tap<W, V, M, T>, R, V, M, T, I, G>(missing - 1, on);
+                On<Tap<W, V, M, T>, V, M, T, I, G>(missing - 1, on);
                 return;
             }
             var grid = ConvGrid.For(X.Shape, Block, V.Width);
-            on.Run(new CausalConv1dBackward<W, R, V, M, T, I>
+            on.Run(new CausalConv1dBackward<W, V, M, T, I>
             {
                 X = on.Memory(X),
                 Weight = on.Memory(Weight),
@@ -171,6 +158,7 @@ public static class CausalConv1dKernels
                 Partial = on.Memory(Partial),
                 HasBias = Bias is null ? 0 : 1,
                 HasState = State is null ? 0 : 1,
+                HasReset = Reset is null ? 0 : 1,
                 Silu = Silu ? 1 : 0,
                 Grid = grid,
             }, grid.Items, X.Count / grid.Items);
