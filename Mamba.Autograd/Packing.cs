@@ -4,9 +4,8 @@ namespace Mamba;
 /// Several sequences one behind another in one row, none seeing another: a batch of short ones without padding each to the
 /// longest. The row's reset mask says where a sequence starts; outputs and gradients are those of the sequences run apart.
 /// <code>
-/// //                                  a sequence of 3        and one of 4    padding
-/// Tensor tokens  = Tensor.From([ 5,    2,    7,         1,    1,    3,    9,    0], (1, 8), device);
-/// Tensor targets = Tensor.From([ 2,    7, -100,         1,    3,    9, -100, -100], (1, 8), device);
+/// Tensor tokens = Tensor.From([5, 2, 7, 1, 1, 3, 9, 0], (1, 8), device);                  // a sequence of 3, one of 4, padding
+/// Tensor targets = Tensor.From([2, 7, -100, 1, 3, 9, -100, -100], (1, 8), device);
 /// Tensor reset = Packing.Resets(device, length: 8, [3, 4]);
 /// Tensor loss = Ops.CrossEntropy(model.Forward(tokens, reset: reset), targets);
 /// </code>

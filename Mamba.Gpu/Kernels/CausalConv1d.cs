@@ -156,6 +156,7 @@ public struct CausalConv1dBackward<W, V, M, T, I> : IKernel
                     stop = Grid.NextReset(Reset, b, t0, Math.Min(l, t1 + W.Count - 1));
                     t1 = t1 < stop ? t1 : stop;
                 }
+                bool toState = t0 == 0 && seen < 0 && HasState != 0;
                 for (long c = firstChannel; c < endChannel; c += V.Width)
                 {
                     int lanes = Lanes.In(d - c);
@@ -195,7 +196,7 @@ public struct CausalConv1dBackward<W, V, M, T, I> : IKernel
                         long s0 = t - W.Count + 1;          // the input whose last use was step t
                         if (s0 >= t0)
                             V.Store(dx, o - (W.Count - 1) * d, W.Dot(weight, dPre, V.Of(0)), lanes);
-                        else if (t0 == 0 && seen < 0 && HasState != 0)          // s0 < 0: an input of the state
+                        else if (toState)                           // s0 < 0: an input of the state
                             V.Store(DState, (b * W.Count + W.Count + s0) * d + c, W.Dot(weight, dPre, V.Of(0)), lanes);
                     }
                     W.Store(partial, sums, d, dWeight, lanes);

@@ -80,9 +80,8 @@ public class PackingTests
         using Device device = Device.Open("cpu");
         using MambaLM model = Model(Configs["plain"], device);
         using var scope = new TensorScope();
-        //                                  a sequence of 3        and one of 4    padding
-        Tensor tokens  = Tensor.From([ 5,    2,    7,         1,    1,    3,    9,    0], (1, 8), device);
-        Tensor targets = Tensor.From([ 2,    7, -100,         1,    3,    9, -100, -100], (1, 8), device);
+        Tensor tokens = Tensor.From([5, 2, 7, 1, 1, 3, 9, 0], (1, 8), device);                  // a sequence of 3, one of 4, padding
+        Tensor targets = Tensor.From([2, 7, -100, 1, 3, 9, -100, -100], (1, 8), device);
         Tensor reset = Packing.Resets(device, length: 8, [3, 4]);
         Tensor loss = Ops.CrossEntropy(model.Forward(tokens, reset: reset), targets);
 
