@@ -93,10 +93,20 @@ public sealed class Tape : TensorScope
                     for (int j = 0; j < dxs.Length; j++)
                     {
                         if (node.Inputs[j] is not { RequiresGrad: true } input || dxs[j] is not { } dx)
+                        {
+                            dxs[j] = null;
                             continue;
+                        }
                         Shape.Expect(node.Name + " (gradient)", dx, input.Shape);
                         scratch.Keep(dx.Root);
-                        pending.Add(input, dx, scratch);
+                        pending.Hold(dx);       // they may be views of one tensor, which must outlive the first that is added up
+                    }
+                    for (int j = 0; j < dxs.Length; j++)
+                    {
+                        if (dxs[j] is not { } dx)
+                            continue;
+                        pending.Add(node.Inputs[j]!, dx, scratch);
+                        pending.Done(dx);
                     }
                 }
                 foreach (Tensor? dy in dys)
@@ -147,10 +157,13 @@ public sealed class Tape : TensorScope
             Use(gradient.Root, 1);
         }
 
+        /// <summary>Keeps a gradient until <see cref="Done"/>.</summary>
+        public void Hold(Tensor gradient) => Use(gradient.Root, 1);
+
         /// <summary>A gradient the caller owns: it is used but never freed here.</summary>
         public void AddSeed(Tensor of, Tensor gradient)
         {
-            Use(gradient.Root, 1);
+            Hold(gradient);
             Add(of, gradient);
         }
 

@@ -47,24 +47,22 @@ public sealed class MambaBlock
     internal IEnumerable<Parameter> Parameters =>
         new[] { ALog, D, InProj, InProjBias, ConvWeight, ConvBias, XProj, DtProj, DtBias, OutProj, OutProjBias }.OfType<Parameter>();
 
-    /// <summary>hidden (b, l, d_model) → (b, l, d_model); with a state, starts from it and leaves the state after the last token in it.</summary>
-    internal Tensor Forward(Tensor hidden, MambaState.Layer? state)
+    /// <summary>
+    /// hidden (b, l, d_model) → (b, l, d_model); with a state, starts from it and leaves the state after the last token in it.
+    /// reset (b, l) int32 is not 0 where a sequence starts.
+    /// </summary>
+    internal Tensor Forward(Tensor hidden, MambaState.Layer? state, Tensor? reset)
     {
-        int d = config.DInner, n = config.SsmCfg.DState, r = config.DtRank;
-        // The state is overwritten below; what the backward pass will read must stay.
-        Tensor? conv = Tape.Recording is null ? state?.Conv : state?.Conv.Clone(), ssm = Tape.Recording is null ? state?.Ssm : state?.Ssm.Clone();
+        int d = config.DInner, n = config.SsmCfg.DState, r = config.DtRank, k = config.SsmCfg.DConv;
+        (Tensor? conv, Tensor? ssm) = state is null ? default : state.Before();
         Tensor[] xz = Ops.LinearSplit(hidden, InProj, InProjBias, d, d);                                    // 2 × (b, l, d)
         (Tensor x, Tensor z) = (xz[0], xz[1]);
-        Tensor u = Ops.CausalConv1d(x, Ops.Reshape(ConvWeight, (d, config.SsmCfg.DConv)), ConvBias, silu: true, conv);       // (b, l, d)
+        Tensor u = Ops.CausalConv1d(x, Ops.Reshape(ConvWeight, (d, k)), ConvBias, silu: true, conv, reset);                  // (b, l, d)
         Tensor[] dtBC = Ops.LinearSplit(u, XProj, null, r, n, n);                                           // (b, l, r), (b, l, n), (b, l, n)
         Tensor delta = Ops.Linear(dtBC[0], DtProj);                                                         // (b, l, d)
         Tensor A = -Ops.Exp(ALog);                                                                          // (d, n)
-        (Tensor y, Tensor last) = Ops.SelectiveScanChannelsLast(u, delta, A, dtBC[1], dtBC[2], D, z, DtBias, deltaSoftplus: true, ssm);
-        if (state is not null)
-        {
-            state.Conv.CopyFrom(Ops.ConvState(x, config.SsmCfg.DConv, conv));
-            state.Ssm.CopyFrom(last);
-        }
+        (Tensor y, Tensor last) = Ops.SelectiveScanChannelsLast(u, delta, A, dtBC[1], dtBC[2], D, z, DtBias, deltaSoftplus: true, ssm, reset);
+        state?.MoveOn(Ops.ConvState(x, k, conv, reset), last);
         return Ops.Linear(y, OutProj, OutProjBias);
     }
 

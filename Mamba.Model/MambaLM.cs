@@ -47,26 +47,29 @@ public sealed class MambaLM : IDisposable
     /// <param name="state">Starts from it and leaves the state after the last token in it; null starts from nothing.</param>
     /// <param name="lastOnly">Computes only the last position's logits: (b, v).</param>
     /// <param name="observe">Called with the residual stream (b, l, d_model) after each layer.</param>
-    public Tensor Forward(Tensor tokens, MambaState? state = null, bool lastOnly = false, Action<int, Tensor>? observe = null)
+    /// <param name="reset">(b, l) int32: not 0 where a token starts a new sequence, which sees nothing before it, the state included. <see cref="Packing.Resets"/> makes one.</param>
+    public Tensor Forward(Tensor tokens, MambaState? state = null, bool lastOnly = false, Action<int, Tensor>? observe = null, Tensor? reset = null)
     {
         if (tokens.DType != DType.Int32 || tokens.Shape.Rank != 2)
             throw new MambaException($"MambaLM: tokens are {tokens.DType.Name()} {tokens.Shape}; expected int32 (b, l).");
         if (state is not null && state.Batch != tokens.Shape[0])
             throw new MambaException($"MambaLM: the state is for {state.Batch} sequences; the tokens {tokens.Shape} are {tokens.Shape[0]}.");
+        if (reset is not null && (reset.DType != DType.Int32 || reset.Shape != tokens.Shape || reset.Device != tokens.Device))
+            throw new MambaException($"MambaLM: reset is {reset}; expected {tokens}, as the tokens.");
         long length = tokens.Shape[1];
         if (lastOnly && length == 0)
             throw new MambaException("MambaLM: there is no last position in 0 tokens.");
+        state?.Begin();
         Tensor hidden = Ops.Embedding(tokens, embedding);                                   // (b, l, d_model)
         Tensor? residual = null;
         for (int i = 0; i < layers.Length; i++)
         {
             (MambaBlock block, Parameter weight, Parameter? bias) = layers[i];
             (Tensor normed, residual) = AddNorm(hidden, residual, weight, bias);
-            hidden = block.Forward(normed, state?.Layers[i]);
+            hidden = block.Forward(normed, state?.Layers[i], reset);
             observe?.Invoke(i, residual + hidden);
         }
-        if (state is not null)
-            state.Position += length;
+        state?.End(length);
         if (lastOnly)
         {
             hidden = Last(hidden);

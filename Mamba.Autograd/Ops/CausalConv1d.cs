@@ -12,27 +12,33 @@ public static partial class Ops
     /// <param name="weight">As in the official checkpoint, without its axis of extent 1.</param>
     /// <param name="bias">Added before the activation.</param>
     /// <param name="silu">Whether silu follows.</param>
-    /// <param name="state">(b, k, d): the k inputs before x, oldest first, as <see cref="ConvState(Tensor, Tensor)"/> gives them; zeros if absent. The oldest is not looked at.</param>
-    public static Tensor CausalConv1d(Tensor x, Tensor weight, Tensor? bias = null, bool silu = true, Tensor? state = null)
+    /// <param name="state">(b, k, d): the k inputs before x, oldest first, as <see cref="ConvState(Tensor, Tensor, Tensor)"/> gives them; zeros if absent. The oldest is not looked at.</param>
+    /// <param name="reset">(b, l) int32: not 0 where a token starts a new sequence, which sees no input before it. <see cref="Packing.Resets"/> makes one.</param>
+    public static Tensor CausalConv1d(Tensor x, Tensor weight, Tensor? bias = null, bool silu = true, Tensor? state = null, Tensor? reset = null)
     {
         Arguments.Axes("CausalConv1d", x, "b, l, d");
         ExpectConv("CausalConv1d", x, weight, bias, state);
+        ExpectReset("CausalConv1d", x, reset);
         Tensor y = x.Like();
-        CausalConv1dKernels.Forward(x, weight, bias, state, silu, y);
+        CausalConv1dKernels.Forward(x, weight, bias, state, reset, silu, y);
         return Tape.Record("CausalConv1d", y, [x, weight, bias, state], dy =>
         {
             Tensor dx = x.Like(), dWeight = weight.Like(), dBias = weight.Like(weight.Shape[0]);
             Tensor? dState = state?.Like();
-            CausalConv1dKernels.Backward(x, weight, bias, state, silu, dy, dx, dWeight, dBias, dState);
+            CausalConv1dKernels.Backward(x, weight, bias, state, reset, silu, dy, dx, dWeight, dBias, dState);
             return [dx, dWeight, bias is null ? null : dBias, dState];
         });
     }
 
     /// <summary>
     /// x (b, l, d) → (b, width, d): the last <paramref name="width"/> inputs of <paramref name="previous"/> followed by x,
-    /// oldest first, zeros where there are none: the state with which the next piece of the sequence goes on. Not differentiable.
+    /// oldest first, zeros where there are none: the state with which the next piece of the sequence goes on.
     /// </summary>
-    public static Tensor ConvState(Tensor x, int width, Tensor? previous = null)
+    /// <param name="x">The inputs of <see cref="CausalConv1d"/>.</param>
+    /// <param name="width">k</param>
+    /// <param name="previous">(b, width, d): the state before x; zeros if absent.</param>
+    /// <param name="reset">(b, l) int32, as that of <see cref="CausalConv1d"/>: inputs from before the last reset become zeros.</param>
+    public static Tensor ConvState(Tensor x, int width, Tensor? previous = null, Tensor? reset = null)
     {
         Arguments.Axes("ConvState", x, "b, l, d");
         if (width is < 1 or > CausalConv1dKernels.MostTaps)
@@ -41,16 +47,23 @@ public static partial class Ops
         if (previous is not null)
             Shape.Expect("ConvState", previous, state.Shape, $"It comes from x {x.Shape} and width {width}");
         Arguments.Alike("ConvState", x, previous);
-        CausalConv1dKernels.StateAfter(x, previous, state);
-        return state;
+        ExpectReset("ConvState", x, reset);
+        CausalConv1dKernels.StateAfter(x, previous, reset, state);
+        return Tape.Record("ConvState", state, [x, previous], dState =>
+        {
+            Tensor dx = x.Like();
+            Tensor? dPrevious = previous?.Like();
+            CausalConv1dKernels.StateAfterBackward(reset, dState, dx, dPrevious);
+            return [dx, dPrevious];
+        });
     }
 
-    /// <inheritdoc cref="ConvState(Tensor, int, Tensor?)"/>
+    /// <inheritdoc cref="ConvState(Tensor, int, Tensor?, Tensor?)"/>
     /// <remarks>The width is that of <paramref name="previous"/> (b, width, d).</remarks>
-    public static Tensor ConvState(Tensor x, Tensor previous)
+    public static Tensor ConvState(Tensor x, Tensor previous, Tensor? reset = null)
     {
         Arguments.Axes("ConvState", previous, "b, width, d");
-        return ConvState(x, (int)previous.Shape[1], previous);
+        return ConvState(x, (int)previous.Shape[1], previous, reset);
     }
 
     /// <summary>
@@ -78,5 +91,13 @@ public static partial class Ops
         Arguments.Alike(op, x, weight);
         Arguments.Alike(op, x, bias);
         Arguments.Alike(op, x, state);
+    }
+
+    static void ExpectReset(string op, Tensor x, Tensor? reset)
+    {
+        if (reset is null)
+            return;
+        Arguments.Ints(op, reset, x.Device);
+        Shape.Expect(op, reset, (x.Shape[0], x.Shape[1]), $"b and l come from x {x.Shape}");
     }
 }

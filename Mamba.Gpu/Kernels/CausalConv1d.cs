@@ -4,6 +4,8 @@ namespace Mamba.Gpu;
 
 // pre[b,t,c] = bias[c] + Σ_j weight[c,j] · x[b, t−(k−1)+j, c],  y = silu(pre) or pre. Inputs before t = 0 come from the
 // state, the k inputs before this piece, or are 0. The weight comes transposed, (k, d), so that lanes are channels.
+// Where a sequence starts, at a reset, all inputs before it count as 0 from there on, those of the state too: a walk ends
+// before the next reset, and one that starts at a reset has nothing in its registers.
 //
 // The work is cut into blocks of time and of channels. A worker takes the channels of a block a lane at a time, and walks
 // a few steps of time with the last k inputs in registers: each input is loaded once, and memory is read row by row. On a
@@ -20,6 +22,26 @@ public struct ConvGrid
     public readonly long ChannelBlocks => (D + ChannelBlock - 1) / ChannelBlock;
     public readonly long Items => Batch * TimeBlocks * ChannelBlocks;
 
+    /// <summary>The last token of <paramref name="from"/> … <paramref name="t"/> that starts a sequence, <paramref name="from"/> if none does.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly long LastReset<I>(I reset, long b, long from, long t) where I : struct, IMemory<int>
+    {
+        for (long at = t; at >= 0 && at > from; at--)
+            if (reset[b * L + at] != 0)
+                return at;
+        return from;
+    }
+
+    /// <summary>The first token after <paramref name="t"/> that starts a sequence, <paramref name="end"/> if none before that does.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly long NextReset<I>(I reset, long b, long t, long end) where I : struct, IMemory<int>
+    {
+        for (long at = t + 1; at < end; at++)
+            if (reset[b * L + at] != 0)
+                return at;
+        return end;
+    }
+
     /// <summary>Blocks for a device (<paramref name="width"/> 1) or the host.</summary>
     public static ConvGrid For(Shape x, long timeBlock, int width) => new()
     {
@@ -33,15 +55,17 @@ public struct ConvGrid
     };
 }
 
-/// <summary>y from x. x, y (b, l, d); weight (k, d); bias (d); state (b, k, d).</summary>
-public struct CausalConv1dForward<W, V, M, T> : IKernel
+/// <summary>y from x. x, y (b, l, d); weight (k, d); bias (d); state (b, k, d); reset (b, l).</summary>
+public struct CausalConv1dForward<W, V, M, T, I> : IKernel
     where W : struct, ITaps<W, V, M>
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
+    where I : struct, IMemory<int>
 {
     public M X, Weight, Bias, State, Y;
-    public int HasBias, HasState, Silu;
+    public I Reset;
+    public int HasBias, HasState, HasReset, Silu;
     public ConvGrid Grid;
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -58,15 +82,21 @@ public struct CausalConv1dForward<W, V, M, T> : IKernel
             long start = block % timeBlocks * Grid.TimeBlock, end = start + Grid.TimeBlock;
             endChannel = endChannel < d ? endChannel : d;
             end = end < l ? end : l;
-            for (long t0 = start; t0 < end; t0 += walk)
+            for (long t0 = start, t1; t0 < end; t0 = t1)
             {
-                long t1 = t0 + walk < end ? t0 + walk : end;
+                long seen = t0 - W.Count + 1;                   // the first input that step t0 looks at
+                t1 = t0 + walk < end ? t0 + walk : end;
+                if (HasReset != 0)
+                {
+                    seen = Grid.LastReset(Reset, b, seen, t0);
+                    t1 = Grid.NextReset(Reset, b, t0, t1);
+                }
                 for (long c = firstChannel; c < endChannel; c += V.Width)
                 {
                     int lanes = Lanes.In(d - c);
                     W weight = W.Load(Weight, c, d), window = default;
                     V bias = HasBias != 0 ? V.Load(Bias, c) : V.Of(0);
-                    for (long t = t0 - W.Count + 1; t < t0; t++)
+                    for (long t = seen; t < t0; t++)
                         if (t >= 0)
                             W.Append(ref window, V.Load(x, (b * l + t) * d + c));
                         else if (HasState != 0)
@@ -86,17 +116,20 @@ public struct CausalConv1dForward<W, V, M, T> : IKernel
 
 /// <summary>
 /// dx, and each block's sums of dweight and dbias. x, dy, dx (b, l, d); weight (k, d); bias (d); state, dState (b, k, d);
-/// partial (b · time blocks, k + 1, d), dbias last. With dpre = dy·silu′(pre):
-/// dx[s] = Σ_j weight[j]·dpre[s + (k−1) − j], so a walk goes k − 1 steps past its end, into dpre its neighbour sums up.
+/// reset (b, l); partial (b · time blocks, k + 1, d), dbias last. With dpre = dy·silu′(pre):
+/// dx[s] = Σ_j weight[j]·dpre[s + (k−1) − j], so a walk goes k − 1 steps past its end, into dpre its neighbour sums up; those
+/// from the next reset on are 0 to it.
 /// </summary>
-public struct CausalConv1dBackward<W, V, M, T> : IKernel
+public struct CausalConv1dBackward<W, V, M, T, I> : IKernel
     where W : struct, ITaps<W, V, M>
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
+    where I : struct, IMemory<int>
 {
     public M X, Weight, Bias, State, DY, DX, DState, Partial;
-    public int HasBias, HasState, Silu;
+    public I Reset;
+    public int HasBias, HasState, HasReset, Silu;
     public ConvGrid Grid;
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -113,9 +146,17 @@ public struct CausalConv1dBackward<W, V, M, T> : IKernel
             long start = block % timeBlocks * Grid.TimeBlock, end = start + Grid.TimeBlock;
             endChannel = endChannel < d ? endChannel : d;
             end = end < l ? end : l;
-            for (long t0 = start; t0 < end; t0 += walk)
+            for (long t0 = start, t1; t0 < end; t0 = t1)
             {
-                long t1 = t0 + walk < end ? t0 + walk : end;
+                long seen = t0 - W.Count + 1, stop = l;         // the first input that step t0 looks at, and the first step that has no part
+                t1 = t0 + walk < end ? t0 + walk : end;
+                if (HasReset != 0)
+                {
+                    seen = Grid.LastReset(Reset, b, seen, t0);
+                    stop = Grid.NextReset(Reset, b, t0, Math.Min(l, t1 + W.Count - 1));
+                    t1 = t1 < stop ? t1 : stop;
+                }
+                bool toState = t0 == 0 && seen < 0 && HasState != 0;
                 for (long c = firstChannel; c < endChannel; c += V.Width)
                 {
                     int lanes = Lanes.In(d - c);
@@ -127,7 +168,7 @@ public struct CausalConv1dBackward<W, V, M, T> : IKernel
                         dWeight = W.Load(partial, sums, d);
                         dBias = V.Load(partial, sums + W.Count * d);
                     }
-                    for (long t = t0 - W.Count + 1; t < t0; t++)
+                    for (long t = seen; t < t0; t++)
                         if (t >= 0)
                             W.Append(ref window, V.Load(x, (b * l + t) * d + c));
                         else if (HasState != 0)
@@ -136,7 +177,7 @@ public struct CausalConv1dBackward<W, V, M, T> : IKernel
                     for (long t = t0; t < past; t++, o += d)
                     {
                         V g = V.Of(0);
-                        if (t < l)
+                        if (t < stop)
                         {
                             W.Append(ref window, V.Load(x, o));
                             g = V.Load(dy, o);
@@ -155,7 +196,7 @@ public struct CausalConv1dBackward<W, V, M, T> : IKernel
                         long s0 = t - W.Count + 1;          // the input whose last use was step t
                         if (s0 >= t0)
                             V.Store(dx, o - (W.Count - 1) * d, W.Dot(weight, dPre, V.Of(0)), lanes);
-                        else if (t0 == 0 && HasState != 0)          // s0 < 0: an input of the state
+                        else if (toState)                           // s0 < 0: an input of the state
                             V.Store(DState, (b * W.Count + W.Count + s0) * d + c, W.Dot(weight, dPre, V.Of(0)), lanes);
                     }
                     W.Store(partial, sums, d, dWeight, lanes);
@@ -195,14 +236,20 @@ public struct CausalConv1dOneStep<W, V, M, T> : IKernel
     }
 }
 
-/// <summary>The last k inputs of (previous ++ x), oldest first; zero where there are none. x (b, l, d); previous, state (b, k, d).</summary>
-public struct ConvStateAfter<V, M, T> : IKernel
+/// <summary>
+/// The last k inputs of (previous ++ x), oldest first; zero where there are none, and where they come before the last reset.
+/// x (b, l, d); previous, state (b, k, d); reset (b, l). Backward it is run the other way: what was a value of state is
+/// handed to where it came from, in x and previous, which are zero before.
+/// </summary>
+public struct ConvStateAfter<V, M, T, I> : IKernel
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
+    where I : struct, IMemory<int>
 {
     public M X, Previous, State;
-    public int HasPrevious;
+    public I Reset;
+    public int HasPrevious, HasReset, Backward;
     public long Batch, L, D, K;
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -213,12 +260,16 @@ public struct ConvStateAfter<V, M, T> : IKernel
         for (long item = share.Start; item < share.End; item += share.Step)
         {
             long c = item % groups * V.Width, row = item / groups, b = row / K, t = L - K + row % K;
-            V v = V.Of(0);
-            if (t >= 0)
-                v = V.Load(X, (b * L + t) * D + c);
-            else if (HasPrevious != 0)
-                v = V.Load(Previous, (b * K + K + t) * D + c);
-            V.Store(State, row * D + c, v, Lanes.In(D - c));
+            bool there = t >= 0 || HasPrevious != 0;
+            if (HasReset != 0)
+                for (long later = t < 0 ? 0 : t + 1; later < L; later++)
+                    there &= Reset[b * L + later] == 0;
+            M source = t >= 0 ? X : Previous;
+            long at = (t >= 0 ? b * L + t : b * K + K + t) * D + c, to = row * D + c;
+            if (Backward == 0)
+                V.Store(State, to, there ? V.Load(source, at) : V.Of(0), Lanes.In(D - c));
+            else if (there)
+                V.Store(source, at, V.Load(State, to), Lanes.In(D - c));
         }
     }
 }

@@ -12,17 +12,17 @@ public static class CausalConv1dKernels
     const long TimeBlock = 32;
 
     /// <summary>y (b, l, d)</summary>
-    public static void Forward(Tensor x, Tensor weight, Tensor? bias, Tensor? state, bool silu, Tensor y)
+    public static void Forward(Tensor x, Tensor weight, Tensor? bias, Tensor? state, Tensor? reset, bool silu, Tensor y)
     {
         if (x.Count == 0)
             return;
         Tensor transposed = Transposed(weight);
-        x.Launch(new ForwardLaunch(x, transposed, bias, state, silu, y));
+        x.Launch(new ForwardLaunch(x, transposed, bias, state, reset, silu, y));
         transposed.Dispose();
     }
 
     /// <summary>dx (b, l, d), dWeight (d, k), dBias (d), and dState (b, k, d) where there is a state.</summary>
-    public static void Backward(Tensor x, Tensor weight, Tensor? bias, Tensor? state, bool silu, Tensor dy, Tensor dx, Tensor dWeight, Tensor dBias, Tensor? dState)
+    public static void Backward(Tensor x, Tensor weight, Tensor? bias, Tensor? state, Tensor? reset, bool silu, Tensor dy, Tensor dx, Tensor dWeight, Tensor dBias, Tensor? dState)
     {
         dState?.Clear();        // its oldest entry was never read; and all of it, if there are no steps
         if (x.Count == 0)
@@ -34,7 +34,7 @@ public static class CausalConv1dKernels
         // About 1024 blocks at most; it depends on the problem alone, and with it the order of the sums.
         long d = weight.Shape[0], k = weight.Shape[1], timeBlock = Math.Max(TimeBlock, (x.Shape[0] * x.Shape[1] / 1024 + TimeBlock - 1) / TimeBlock * TimeBlock);
         Tensor transposed = Transposed(weight), partial = x.Like((x.Shape[0] * ((x.Shape[1] + timeBlock - 1) / timeBlock), k + 1, d)), sums = x.Like((k + 1, d));
-        x.Launch(new BackwardLaunch(x, transposed, bias, state, silu, dy, dx, dState, partial, timeBlock));
+        x.Launch(new BackwardLaunch(x, transposed, bias, state, reset, silu, dy, dx, dState, partial, timeBlock));
         PartialKernels.Sum(partial, sums);
         TransposeKernels.Transpose(sums.Part(0, (k, d)), dWeight, 1, k, d);
         dBias.CopyFrom(sums.Part(k * d, d));
@@ -51,8 +51,16 @@ public static class CausalConv1dKernels
         transposed.Dispose();
     }
 
-    /// <summary>state (b, k, d): the last k inputs of (previous ++ x).</summary>
-    public static void StateAfter(Tensor x, Tensor? previous, Tensor state) => x.Launch(new StateLaunch(x, previous, state));
+    /// <summary>state (b, k, d): the last k inputs of (previous ++ x), zeros for those before the last reset.</summary>
+    public static void StateAfter(Tensor x, Tensor? previous, Tensor? reset, Tensor state) => x.Launch(new StateLaunch(x, previous, reset, state, Backward: false));
+
+    /// <summary>dx (b, l, d), and dPrevious (b, k, d) if wanted, from <paramref name="dState"/> (b, k, d).</summary>
+    public static void StateAfterBackward(Tensor? reset, Tensor dState, Tensor dx, Tensor? dPrevious)
+    {
+        dx.Clear();
+        dPrevious?.Clear();
+        dx.Launch(new StateLaunch(dx, dPrevious, reset, dState, Backward: true));
+    }
 
     static Tensor Transposed(Tensor weight)
     {
@@ -61,17 +69,20 @@ public static class CausalConv1dKernels
         return transposed;
     }
 
-    readonly record struct StateLaunch(Tensor X, Tensor? Previous, Tensor State) : ILaunch
+    readonly record struct StateLaunch(Tensor X, Tensor? Previous, Tensor? Reset, Tensor State, bool Backward) : ILaunch
     {
         void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on)
         {
             long groups = (X.Shape[2] + V.Width - 1) / V.Width;
-            on.Run(new ConvStateAfter<V, M, T>
+            on.Run(new ConvStateAfter<V, M, T, I>
             {
                 X = on.Memory(X),
                 Previous = on.Memory(Previous),
                 State = on.Memory(State),
+                Reset = on.Ints(Reset),
                 HasPrevious = Previous is null ? 0 : 1,
+                HasReset = Reset is null ? 0 : 1,
+                Backward = Backward ? 1 : 0,
                 Batch = X.Shape[0],
                 L = X.Shape[1],
                 D = X.Shape[2],
@@ -80,7 +91,7 @@ public static class CausalConv1dKernels
         }
     }
 
-    readonly record struct ForwardLaunch(Tensor X, Tensor Weight, Tensor? Bias, Tensor? State, bool Silu, Tensor Y) : ILaunch
+    readonly record struct ForwardLaunch(Tensor X, Tensor Weight, Tensor? Bias, Tensor? State, Tensor? Reset, bool Silu, Tensor Y) : ILaunch
     {
         void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => On<LastTap<V, M, T>, V, M, T, I, G>(Weight.Shape[0] - 1, on);
 
@@ -99,22 +110,24 @@ public static class CausalConv1dKernels
                 return;
             }
             var grid = ConvGrid.For(X.Shape, TimeBlock, V.Width);
-            on.Run(new CausalConv1dForward<W, V, M, T>
+            on.Run(new CausalConv1dForward<W, V, M, T, I>
             {
                 X = on.Memory(X),
                 Weight = on.Memory(Weight),
                 Bias = on.Memory(Bias),
                 State = on.Memory(State),
+                Reset = on.Ints(Reset),
                 Y = on.Memory(Y),
                 HasBias = Bias is null ? 0 : 1,
                 HasState = State is null ? 0 : 1,
+                HasReset = Reset is null ? 0 : 1,
                 Silu = Silu ? 1 : 0,
                 Grid = grid,
             }, grid.Items, X.Count / grid.Items);
         }
     }
 
-    readonly record struct BackwardLaunch(Tensor X, Tensor Weight, Tensor? Bias, Tensor? State, bool Silu, Tensor DY, Tensor DX, Tensor? DState, Tensor Partial, long Block) : ILaunch
+    readonly record struct BackwardLaunch(Tensor X, Tensor Weight, Tensor? Bias, Tensor? State, Tensor? Reset, bool Silu, Tensor DY, Tensor DX, Tensor? DState, Tensor Partial, long Block) : ILaunch
     {
         void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => On<LastTap<V, M, T>, V, M, T, I, G>(Weight.Shape[0] - 1, on);
 
@@ -132,18 +145,20 @@ public static class CausalConv1dKernels
                 return;
             }
             var grid = ConvGrid.For(X.Shape, Block, V.Width);
-            on.Run(new CausalConv1dBackward<W, V, M, T>
+            on.Run(new CausalConv1dBackward<W, V, M, T, I>
             {
                 X = on.Memory(X),
                 Weight = on.Memory(Weight),
                 Bias = on.Memory(Bias),
                 State = on.Memory(State),
+                Reset = on.Ints(Reset),
                 DY = on.Memory(DY),
                 DX = on.Memory(DX),
                 DState = on.Memory(DState),
                 Partial = on.Memory(Partial),
                 HasBias = Bias is null ? 0 : 1,
                 HasState = State is null ? 0 : 1,
+                HasReset = Reset is null ? 0 : 1,
                 Silu = Silu ? 1 : 0,
                 Grid = grid,
             }, grid.Items, X.Count / grid.Items);

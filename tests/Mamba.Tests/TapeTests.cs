@@ -249,6 +249,19 @@ public class TapeTests
         Assert.That(device.Memory.ReservedBytes, Is.Zero);
     }
 
+    [Test]
+    public void Gradients_in_one_buffer_each_add_up()
+    {
+        // LayerNorm's gradients of weight and bias are views of one tensor; here both have a gradient from the second use already
+        using var tape = new Tape();
+        Device device = TestDevices.Open("cpu-256");
+        Tensor x = Tensor.From([1.0, 3, -2, 5], (2, 2), device), weight = Tape.Watch(Tensor.From([1.0, 2], 2, device)), bias = Tape.Watch(Tensor.From([0.5, -1], 2, device));
+        Gradients once = tape.Backward(Ops.LayerNorm(x, weight, bias, 1e-5).Sum());
+        Gradients twice = tape.Backward((Ops.LayerNorm(x, weight, bias, 1e-5) + Ops.LayerNorm(x, weight, bias, 1e-5)).Sum());
+        foreach (Tensor of in (Tensor[])[weight, bias])
+            Assert.That(twice[of].ToDoubles(), Is.EqualTo(once[of].ToDoubles().Select(g => 2 * g)).Within(1e-14));
+    }
+
     // ---- the pool ----------------------------------------------------------------------------------
 
     [Test]
