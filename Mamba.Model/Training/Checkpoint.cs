@@ -41,6 +41,13 @@ internal static class Checkpoint
         trainer.State = state;
     }
 
+    /// <summary>Throws one clear line unless the file holds these weights, before there is a trainer to load it.</summary>
+    public static void ExpectParameters(string path, IReadOnlyList<Parameter> parameters)
+    {
+        using Safetensors file = Safetensors.Open(path);
+        Weights.ExpectNames(file, parameters.SelectMany(p => new[] { (p.Name, p.Shape), (M + p.Name, p.Shape), (V + p.Name, p.Shape) }));
+    }
+
     static TrainState ReadState(string path, string json, TrainOptions options)
     {
         try
