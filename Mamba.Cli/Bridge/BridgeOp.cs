@@ -34,7 +34,7 @@ internal sealed record BridgeOutput(string Name, string Shape, string Meaning)
 internal sealed record BridgeOp(string Name, string Summary, BridgeInput[] Inputs, BridgeOutput[] Outputs, System.CommandLine.Option[] Options, Func<BridgeCall, Tensor[]> Run)
 {
     /// <summary>For <c>--help</c>: the tensors, a line each.</summary>
-    public string Description
+    public string Tensors
     {
         get
         {
@@ -48,14 +48,14 @@ internal sealed record BridgeOp(string Name, string Summary, BridgeInput[] Input
                 .. Outputs.Select(y => (y.Name, y.Shape, y.Meaning)),
                 .. Inputs.Where(x => !x.Integers).Select(x => ("d" + x.Name, "", $"with --grad, as {x.Name}")),
             ];
-            return $"{Summary}\n\nReads:\n{Table(reads)}\nWrites:\n{Table(writes)}";
+            return string.Join(Environment.NewLine, "Reads:", Table(reads), "Writes:", Table(writes));
         }
     }
 
     static string Table((string Name, string Shape, string Meaning)[] rows)
     {
         int name = rows.Max(row => row.Name.Length), shape = rows.Max(row => row.Shape.Length);
-        return string.Concat(rows.Select(row => $"  {row.Name.PadRight(name)}  {row.Shape.PadRight(shape)}  {row.Meaning}\n"));
+        return string.Concat(rows.Select(row => $"  {row.Name.PadRight(name)}  {row.Shape.PadRight(shape)}  {row.Meaning}{Environment.NewLine}"));
     }
 }
 

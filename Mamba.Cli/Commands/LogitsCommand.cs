@@ -11,9 +11,7 @@ internal static class LogitsCommand
     static readonly Option<bool> Grad = Option.Flag("--grad", "Also the loss and the gradient of every parameter.");
     static readonly Option<string?> Dtype = BridgeFiles.DTypeOption("float64 if the weights are F64, else float32");
 
-    const string Description = """
-        Run a language model over given token ids.
-
+    const string Tensors = """
         Writes:
           logits         (batch, length, vocabulary)  padding of the vocabulary included
           hidden.layerI  (batch, length, d_model)     the residual stream after layer I, from 0
@@ -25,9 +23,10 @@ internal static class LogitsCommand
 
     public static Command Create()
     {
-        var command = new Command("logits", Description) { Model, Ids, Output, Grad, Dtype };
+        var command = new Command("logits", "Run a language model over given token ids: logits, hidden states, final states, gradients of every parameter.") { Model, Ids, Output, Grad, Dtype };
         var device = new DeviceOptions();
         device.AddTo(command);
+        HelpWith.AddTo(command, Tensors);
         command.SetAction(parsed => Run(parsed, device));
         return command;
     }

@@ -19,11 +19,12 @@ internal static class OpCommand
         Option<string?> output = BridgeFiles.Output(), dtype = BridgeFiles.DTypeOption("float64 if an input is F64, else float32");
         Option<bool> grad = Option.Flag("--grad", "Also compute the gradients of the inputs for the given gradients of the outputs.");
         var device = new DeviceOptions();
-        var command = new Command(op.Name, op.Description) { input, output, grad };
+        var command = new Command(op.Name, op.Summary) { input, output, grad };
         foreach (System.CommandLine.Option option in op.Options)
             command.Add(option);
         command.Add(dtype);
         device.AddTo(command);
+        HelpWith.AddTo(command, op.Tensors);
         command.SetAction(parsed =>
         {
             using Safetensors file = Safetensors.Open(parsed.GetValue(input)!);
