@@ -62,6 +62,9 @@ public static class Weights
     static void ExpectParameters(Safetensors file, IReadOnlyList<Parameter> parameters)
     {
         ExpectNames(file, parameters.Select(p => (NameIn(file, p), p.Shape)), mayHave: TiedHead);
+        Shape head = parameters.First(p => p.Name == Embedding).Shape;
+        if (file.Contains(TiedHead) && file[TiedHead].Shape != head)
+            throw new MambaException($"{file.Path}: '{TiedHead}' has shape {file[TiedHead].Shape}; expected {head}, as the embedding it is tied to.");
         foreach (SafetensorsEntry entry in file.Entries)
             if (!entry.IsFloat)
                 throw new MambaException($"{file.Path}: {Safetensors.Quote(entry.Name)} is {entry.Type}; weights are F32, F64, F16 or BF16.");
