@@ -2,7 +2,8 @@ namespace Mamba;
 
 /// <summary>
 /// A folder that holds a model: <c>config.json</c> and <c>model.safetensors</c>, as state-spaces' or Hugging Face's code and
-/// <c>mamba train</c> write them. The weights may be F32, F64, F16 or BF16.
+/// <c>mamba train</c> write them. The weights may be F32, F64, F16 or BF16, and in several files that a
+/// <c>model.safetensors.index.json</c> names.
 /// </summary>
 public static class ModelFolder
 {
@@ -35,20 +36,21 @@ public static class ModelFolder
         string path = WeightsOf(folder);
         if (dtype is null)
         {
-            using Safetensors file = Safetensors.Open(path);
+            using WeightFiles file = WeightFiles.Open(path);
             dtype = file.Entries.Any(entry => entry.Type == "F64") ? DType.Float64 : DType.Float32;
         }
         device.Require(dtype.Value);
         return Weights.Load(path, config, device, dtype.Value);
     }
 
-    /// <summary>The file of weights in a folder.</summary>
+    /// <summary>The file of weights in a folder, or the index of several.</summary>
     internal static string WeightsOf(string folder)
     {
-        string path = Path.Combine(folder, "model.safetensors");
-        foreach (string other in (string[])["model.safetensors.index.json", "pytorch_model.bin"])
-            if (!File.Exists(path) && File.Exists(Path.Combine(folder, other)))
-                throw new MambaException($"{path}: there is no such file, but {other}: the weights must be saved as one safetensors file.");
-        return path;
+        string path = Path.Combine(folder, "model.safetensors"), index = Path.Combine(folder, WeightFiles.IndexName), torch = Path.Combine(folder, "pytorch_model.bin");
+        if (File.Exists(path))
+            return path;
+        if (!File.Exists(index) && File.Exists(torch))
+            throw new MambaException($"{path}: there is no such file, only pytorch_model.bin: the weights must be saved as safetensors.");
+        return File.Exists(index) ? index : path;
     }
 }

@@ -127,6 +127,45 @@ public class LogitsCommandTests
     }
 
     [Test]
+    public void Weights_in_several_files_are_one_model_and_a_wrong_index_is_one_clear_line()
+    {
+        string config = File.ReadAllText(Path.Combine(HuggingFace, "config.json"));
+        string model = Folder("shards", config, []);
+        File.Delete(Path.Combine(model, "model.safetensors"));
+        var map = new JsonObject();
+        using (Safetensors file = Safetensors.Open(Path.Combine(HuggingFace, "model.safetensors")))
+            foreach (IGrouping<int, SafetensorsEntry> shard in file.Entries.Select((entry, i) => (entry, i)).GroupBy(x => x.i % 3, x => x.entry))
+            {
+                string name = $"model-0000{shard.Key + 1}-of-00003.safetensors";
+                var writer = new SafetensorsWriter();
+                foreach (SafetensorsEntry entry in shard)
+                {
+                    writer.Add(entry.Name, entry.Shape, file.ReadFloats(entry.Name));
+                    map[entry.Name] = name;
+                }
+                writer.Save(Path.Combine(model, name));
+            }
+        string index = Path.Combine(model, "model.safetensors.index.json");
+        File.WriteAllText(index, new JsonObject { ["metadata"] = new JsonObject { ["total_size"] = 1 }, ["weight_map"] = map }.ToJsonString());
+        double[] logits;
+        using (Safetensors whole = Run(HuggingFace, "1,2,3"))
+            logits = whole.ReadDoubles("logits");
+        using (Safetensors sharded = Run(model, "1,2,3"))
+            Assert.That(sharded.ReadDoubles("logits"), Is.EqualTo(logits));
+
+        string[] args = ["logits", "--model", model, "--ids", "1", "--output", In("none.safetensors"), "--device", "cpu"];
+        foreach (string wrong in (string[])["", "[]", "{}", "{\"weight_map\":1}", "{\"weight_map\":{\"a\":1}}", "{\"weight_map\":{\"a\":\"../x\"}}", "{\"weight_map\":{\"a\":\"\"}}", "{\"weight_map\":{\"a\":\"\\n\"}}", "{\"weight_map\":{\"a\":\"absent\"}}",
+            "{\"weight_map\":{}}", "{\"weight_map\":{\"a\":\"model-00001-of-00003.safetensors\"}}"])
+        {
+            File.WriteAllText(index, wrong);
+            MambaInProcess.Refuse(args, model);
+        }
+        File.Copy(Path.Combine(model, "model-00001-of-00003.safetensors"), Path.Combine(model, "copy.safetensors"));
+        File.WriteAllText(index, "{\"weight_map\":{\"a\":\"model-00001-of-00003.safetensors\",\"b\":\"copy.safetensors\"}}");
+        MambaInProcess.Refuse(args, "too");
+    }
+
+    [Test]
     public void A_vocabulary_of_Hugging_Face_is_not_padded_and_a_head_may_be_of_its_own()
     {
         var config = new MambaConfig { DModel = 8, NLayer = 1, VocabSize = 13, PadVocabSizeMultiple = 1, TieEmbeddings = false, SsmCfg = new SsmConfig { DState = 3, DConv = 2, DtRank = 5, Bias = true, ConvBias = false } };

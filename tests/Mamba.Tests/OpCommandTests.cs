@@ -128,6 +128,26 @@ public class OpCommandTests
             Assert.That(result.ReadDoubles("d" + name), Is.EqualTo(gradients[x[name]].ToDoubles()), name);
     }
 
+    [Test]
+    public void Selective_scan_takes_complex_A()
+    {
+        const int l = 5, d = 3, n = 2;
+        (string Name, Shape Shape, Array Values)[] given =
+        [
+            ("u", (1, l, d), TestData.Uniform(l * d, 1)), ("delta", (1, l, d), TestData.Uniform(l * d, 2)), ("A", (d, n, 2), TestData.Uniform(d * n * 2, 3, -1, -0.1)),
+            ("B", (1, l, n, 2), TestData.Uniform(l * n * 2, 4)), ("C", (1, l, n, 2), TestData.Uniform(l * n * 2, 5)), ("dout", (1, l, d), TestData.Uniform(l * d, 6)),
+        ];
+        Given(given);
+        using Safetensors result = Run("selective-scan", "--grad");
+        using var tape = new Tape();
+        Tensor[] x = [.. given.Select(t => Tape.Watch(Tensor.From((double[])t.Values, t.Shape, TestDevices.Open("cpu"))))];
+        ScanResult expected = Ops.SelectiveScan(x[0], x[1], x[2], x[3], x[4]);
+        Gradients gradients = tape.Backward([(expected.Y, x[5])]);
+        Assert.That(result.ReadDoubles("out"), Is.EqualTo(expected.Y.ToDoubles()));
+        Assert.That(result["last_state"].Shape, Is.EqualTo((Shape)(1, d, n, 2)));
+        Assert.That(result.ReadDoubles("dA"), Is.EqualTo(gradients[x[2]].ToDoubles()));
+    }
+
     public static string[] Discretizations => [.. Discretization.All.Select(d => d.Name)];
 
     [Test]
