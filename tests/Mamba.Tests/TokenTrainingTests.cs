@@ -86,6 +86,9 @@ public class TokenTrainingTests
         MambaInProcess.Succeed("train", "--resume", In("cut"), "--steps", "9", "--device", "cpu");
         Assert.That(Log("cut", "loss"), Is.EqualTo(Log("whole", "loss")));
         Assert.That(File.ReadAllBytes(Path.Combine(In("cut"), "model.safetensors")), Is.EqualTo(File.ReadAllBytes(Path.Combine(In("whole"), "model.safetensors"))));
+        File.Delete(Path.Combine(In("cut"), "checkpoint.safetensors"));     // as if killed before the first one: from --init again
+        MambaInProcess.Succeed("train", "--resume", In("cut"), "--steps", "9", "--device", "cpu");
+        Assert.That(Log("cut", "loss"), Is.EqualTo(Log("whole", "loss")));
         MambaInProcess.Refuse(["eval", In("cut"), "--device", "cpu"], "given tokens");
         MambaInProcess.Refuse(["train", "--resume", In("cut"), "--steps", "21", "--device", "cpu"], "steps is 21", "20");
     }
@@ -99,6 +102,15 @@ public class TokenTrainingTests
         Assert.That(losses[0], Is.EqualTo(Math.Log(16)).Within(0.3));       // logits are some 0.06 from 0
         Assert.That(losses[2], Is.LessThan(losses[0]));
         Assert.That(Log("run", "tokens"), Is.EqualTo(new[] { 1.0, 1, 1 }));
+    }
+
+    [Test]
+    public void A_task_can_start_from_a_model_too()
+    {
+        MambaInProcess.Succeed("train", "--init", Path.Combine(Official, "hf"), "--steps", "0", "--out", In("run"), "--max-eval-length", "0", "--device", "cpu");
+        using Safetensors there = Safetensors.Open(Path.Combine(Official, "model.safetensors")), here = Safetensors.Open(Path.Combine(In("run"), "model.safetensors"));
+        foreach (SafetensorsEntry entry in there.Entries)
+            Assert.That(here.ReadFloats(entry.Name), Is.EqualTo(there.ReadFloats(entry.Name)), entry.Name);
     }
 
     [Test]
