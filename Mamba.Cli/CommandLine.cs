@@ -10,7 +10,10 @@ public static class CommandLine
     /// <summary>Exit code after Ctrl-C, as shells expect it.</summary>
     internal const int Interrupted = 130;
 
-    public static int Run(string[] args)
+    public static int Run(string[] args) => Run(args, Console.Error);
+
+    /// <summary>The command, with its complaints to <paramref name="error"/>.</summary>
+    public static int Run(string[] args, TextWriter error)
     {
         var root = new RootCommand("Mamba, the selective state space model, from scratch in C#: train it, and see what it can do.")
         {
@@ -18,31 +21,35 @@ public static class CommandLine
             TrainCommand.Create(),
             EvalCommand.Create(),
             CodegenCommand.Create(),
+            OpCommand.Create(),
+            LogitsCommand.Create(),
         };
         ParseResult parsed = root.Parse(args.Length == 0 ? ["--help"] : args, new ParserConfiguration { ResponseFileTokenReplacer = null });
         try
         {
             return parsed.Action is ParseErrorAction
-                ? Fail(Complaint(parsed))
+                ? Fail(error, Complaint(parsed))
                 : parsed.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null });
         }
         catch (MambaException e)
         {
-            return Fail(e.Message);
+            return Fail(error, e.Message);
         }
         catch (Exception e) when (e is OutOfMemoryException or OverflowException or IOException or UnauthorizedAccessException)
         {
-            return Fail(e is OutOfMemoryException or OverflowException ? $"there is not enough memory for this: {e.Message}" : e.Message);
+            return Fail(error, e is OutOfMemoryException or OverflowException ? $"there is not enough memory for this: {e.Message}" : e.Message);
         }
     }
 
     static string Complaint(ParseResult parsed)
     {
-        string command = parsed.CommandResult.Command is RootCommand ? "mamba" : "mamba " + parsed.CommandResult.Command.Name;
+        string command = "mamba";
+        for (CommandResult? at = parsed.CommandResult; at is { Command: not RootCommand }; at = at.Parent as CommandResult)
+            command = command.Insert("mamba".Length, " " + at.Command.Name);
         string? mistyped = parsed.CommandResult.Children.OfType<ArgumentResult>().SelectMany(argument => argument.Tokens).Select(t => t.Value).FirstOrDefault(IsOption);
         if ((mistyped ?? parsed.UnmatchedTokens.FirstOrDefault(IsOption) ?? parsed.UnmatchedTokens.FirstOrDefault()) is { } token)
         {
-            string what = IsOption(token) ? "option" : parsed.CommandResult.Command is RootCommand ? "command" : "argument";
+            string what = IsOption(token) ? "option" : parsed.CommandResult.Command.Subcommands.Count > 0 ? "command" : "argument";
             return $"{command}: unknown {what} '{token}'; '{command} --help' lists what there is.";
         }
         return $"{command}: {parsed.Errors[0].Message}";
@@ -61,9 +68,9 @@ public static class CommandLine
 
     static bool IsOption(string token) => token.StartsWith('-');
 
-    static int Fail(string message)
+    static int Fail(TextWriter error, string message)
     {
-        Console.Error.WriteLine(message.ReplaceLineEndings(" "));
+        error.WriteLine(message.ReplaceLineEndings(" "));
         return 1;
     }
 }

@@ -24,9 +24,12 @@ internal static class Evaluation
             EvalRow.Save(folder.Eval, rows);
             Plots.Try(display, () => Plots.Accuracy(folder.EvalPlot, options, task, rows));
         }
-        display.Say($"{folder.Path} holds {string.Join(", ", Files(folder))}");
+        SayFiles(display, folder);
         return 0;
     }
+
+    /// <summary>What there is now in the run folder.</summary>
+    public static void SayFiles(Display display, RunFolder folder) => display.Say($"{folder.Path} holds {string.Join(", ", Files(folder))}");
 
     static IEnumerable<string> Files(RunFolder folder) =>
         Directory.EnumerateFiles(folder.Path).Select(path => Path.GetFileName(path)).Where(name => name[0] != '.').Order(StringComparer.Ordinal);

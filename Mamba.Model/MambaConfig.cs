@@ -62,6 +62,8 @@ public sealed record MambaConfig
         Positive(DtRank, "dt_rank");
         Between(SsmCfg.DState, 1, 256, "d_state");
         Between(SsmCfg.DConv, 1, 8, "d_conv");
+        if (2L * SsmCfg.Expand * DModel > int.MaxValue || (long)VocabSize + PadVocabSizeMultiple > int.MaxValue || DtRank > int.MaxValue / 2)
+            throw new MambaException($"MambaConfig: expand {SsmCfg.Expand}, d_model {DModel}, vocab_size {VocabSize}, dt_rank {DtRank}: a weight of such a model has more rows than can be counted.");
         if (DIntermediate != 0)
             throw new MambaException($"MambaConfig: d_intermediate is {DIntermediate}; a Mamba-1 model has no MLP, expected 0.");
         if (AttnLayerIdx.Count != 0)
@@ -87,20 +89,23 @@ public sealed record MambaConfig
         PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
         WriteIndented = true,
         RespectNullableAnnotations = true,
-        Converters = { new AutoRank() },
     };
 
     /// <summary>The official config.json.</summary>
     public string ToJson() => JsonSerializer.Serialize(this, Json);
 
-    /// <summary>Reads an official config.json; fields it lacks take their defaults.</summary>
+    /// <summary>Reads a config.json, the official one or Hugging Face's; fields it lacks take their defaults.</summary>
     /// <exception cref="MambaException">It is no JSON, or a field is wrong.</exception>
     public static MambaConfig FromJson(string json)
     {
         MambaConfig config;
         try
         {
-            config = JsonSerializer.Deserialize<MambaConfig>(json, Json) ?? throw new JsonException("it is null");
+            using JsonDocument document = JsonDocument.Parse(json);
+            JsonElement root = document.RootElement;
+            config = HuggingFaceConfig.Recognizes(root)
+                ? root.Deserialize<HuggingFaceConfig>(Json)!.ToMambaConfig()
+                : root.Deserialize<MambaConfig>(Json) ?? throw new JsonException("it is null");
         }
         catch (JsonException e)
         {
@@ -108,28 +113,6 @@ public sealed record MambaConfig
         }
         config.Validate();
         return config;
-    }
-
-    // "dt_rank": "auto" or a number
-    sealed class AutoRank : JsonConverter<int?>
-    {
-        public override bool HandleNull => true;
-
-        public override int? Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) => reader.TokenType switch
-        {
-            JsonTokenType.Null => null,
-            JsonTokenType.Number => reader.GetInt32(),
-            JsonTokenType.String when reader.GetString() == "auto" => null,
-            _ => throw new JsonException("dt_rank must be a number or 'auto'"),
-        };
-
-        public override void Write(Utf8JsonWriter writer, int? value, JsonSerializerOptions options)
-        {
-            if (value is { } rank)
-                writer.WriteNumberValue(rank);
-            else
-                writer.WriteStringValue("auto");
-        }
     }
 }
 
@@ -149,6 +132,7 @@ public sealed record SsmConfig
     public int Expand { get; init; } = 2;
 
     /// <summary>Rank of delta's projection; null is "auto", ⌈d_model / 16⌉.</summary>
+    [JsonConverter(typeof(AutoRank))]
     public int? DtRank { get; init; }
 
     /// <summary>Smallest initial step size.</summary>

@@ -16,7 +16,11 @@ public sealed class MambaLM : IDisposable
     /// <param name="device">Where it lives.</param>
     /// <param name="seed">The same seed gives the same weights on every device.</param>
     /// <param name="dtype">float32 or float64.</param>
-    public MambaLM(MambaConfig config, Device device, ulong seed = 0, DType dtype = DType.Float32)
+    public MambaLM(MambaConfig config, Device device, ulong seed = 0, DType dtype = DType.Float32) : this(config, dtype, device) =>
+        Initialize(new PhiloxRandom(seed, stream: InitializationStream));
+
+    /// <summary>A model whose weights are all zero, to be filled; <paramref name="check"/> looks at its parameters before anything is allocated for them.</summary>
+    internal MambaLM(MambaConfig config, DType dtype, Device device, Action<IReadOnlyList<Parameter>>? check = null)
     {
         config.Validate();
         Config = config;
@@ -24,9 +28,10 @@ public sealed class MambaLM : IDisposable
         layers = [.. Enumerable.Range(0, config.NLayer).Select(i => (new MambaBlock(config, i), Norm($"backbone.layers.{i}.norm").Weight, Norm($"backbone.layers.{i}.norm").Bias))];
         finalNorm = Norm("backbone.norm_f");
         head = config.TieEmbeddings ? embedding : new Parameter("lm_head.weight", (config.PaddedVocabSize, config.DModel));
-        IEnumerable<Parameter?> all = [embedding, .. layers.SelectMany(l => l.Block.Parameters.Append(l.NormWeight).Append(l.NormBias!)), finalNorm.Weight, finalNorm.Bias, config.TieEmbeddings ? null : head];
-        Parameters = new ParameterSet(all.OfType<Parameter>(), dtype, device);
-        Initialize(new PhiloxRandom(seed, stream: InitializationStream));
+        Parameter?[] all = [embedding, .. layers.SelectMany(l => l.Block.Parameters.Append(l.NormWeight).Append(l.NormBias!)), finalNorm.Weight, finalNorm.Bias, config.TieEmbeddings ? null : head];
+        Parameter[] parameters = [.. all.OfType<Parameter>()];
+        check?.Invoke(parameters);
+        Parameters = new ParameterSet(parameters, dtype, device);
 
         (Parameter Weight, Parameter? Bias) Norm(string name) =>
             (new Parameter(name + ".weight", config.DModel, decay: false), config.RmsNorm ? null : new Parameter(name + ".bias", config.DModel, decay: false));

@@ -15,6 +15,8 @@ public sealed class Safetensors : IDisposable
 {
     const long LongestHeader = 100_000_000;         // the format's own limit
 
+    const int MostAxes = 64;                        // as many as PyTorch's
+
     readonly SafeFileHandle file;
     readonly long dataStart;
     readonly Dictionary<string, SafetensorsEntry> byName = new(StringComparer.Ordinal);
@@ -101,11 +103,14 @@ public sealed class Safetensors : IDisposable
     };
 
     /// <summary>The values of an integer tensor.</summary>
-    public long[] ReadLongs(string name) => this[name].Type switch
+    public long[] ReadLongs(string name) => ReadLongs(name, 0, this[name].Shape.Count);
+
+    /// <summary>A run of <paramref name="count"/> values of an integer tensor, from <paramref name="first"/> on.</summary>
+    public long[] ReadLongs(string name, long first, long count) => this[name].Type switch
     {
-        "I32" => Read<int, long>(name, x => x),
-        "I64" => Read<long, long>(name, x => x),
-        string other => throw Bad($"{Quote(name)} is {other}; integers were asked for"),
+        "I32" => Read<int, long>(name, x => x, first, count),
+        "I64" => Read<long, long>(name, x => x, first, count),
+        string other => throw Bad($"{Quote(name)} is {other}; integers, I64 or I32, were expected"),
     };
 
     public void Dispose() => file.Dispose();
@@ -160,6 +165,8 @@ public sealed class Safetensors : IDisposable
         int size = SafetensorsEntry.SizeOf(type);
         if (size == 0)
             throw Bad($"{Quote(name)} has dtype {Quote(type)}; F64, F32, F16, BF16, I64 and I32 can be read");
+        if (shape.GetArrayLength() > MostAxes)
+            throw Bad($"{Quote(name)} has {shape.GetArrayLength()} axes; expected at most {MostAxes}");
         long[] extents = new long[shape.GetArrayLength()];
         UInt128 bytes = (UInt128)size;
         for (int i = 0; i < extents.Length; i++)
@@ -184,10 +191,12 @@ public sealed class Safetensors : IDisposable
 
     // ---- values ----------------------------------------------------------------------------------
 
-    TTo[] Read<TFrom, TTo>(string name, Func<TFrom, TTo> convert) where TFrom : unmanaged
+    TTo[] Read<TFrom, TTo>(string name, Func<TFrom, TTo> convert, long first = 0, long? run = null) where TFrom : unmanaged
     {
         SafetensorsEntry entry = this[name];
-        long count = entry.Shape.Count;
+        long count = run ?? entry.Shape.Count;
+        if (first < 0 || count < 0 || first > entry.Shape.Count - count)
+            throw Bad($"{count} elements from {first} on were asked for; {Quote(name)} has {entry.Shape.Count}");
         if (count > Array.MaxLength)
             throw Bad($"{Quote(name)} has {count} elements; an array holds at most {Array.MaxLength}");
         TTo[] values = new TTo[count];
@@ -196,7 +205,7 @@ public sealed class Safetensors : IDisposable
         for (long done = 0; done < count; done += piece.Length)
         {
             Span<TFrom> part = piece.AsSpan(0, (int)Math.Min(piece.Length, count - done));
-            ReadExactly(MemoryMarshal.AsBytes(part), dataStart + entry.Start + done * size);
+            ReadExactly(MemoryMarshal.AsBytes(part), dataStart + entry.Start + (first + done) * size);
             for (int i = 0; i < part.Length; i++)
                 values[done + i] = convert(part[i]);
         }

@@ -34,8 +34,7 @@ internal static class EvalCommand
         if (options.MaxEvalLength < Math.Max(64, task.MinLength))
             throw new MambaException($"--max-eval-length is {options.MaxEvalLength}; expected at least {Math.Max(64, task.MinLength)}.");
         using Device device = deviceOptions.Open(parsed);
-        using var model = new MambaLM(config, device, options.Seed, options.DType);
-        Weights.Load(folder.Model, model);
+        using MambaLM model = Weights.Load(folder.Model, config, device, options.DType);
         Display display = Display.Create();
         display.Say($"{options.Task} on {device.Name} ({device.Description}), {model.Parameters.ElementCount:N0} weights of {folder.Path}");
         using var interrupt = new Interrupt();

@@ -6,21 +6,28 @@ namespace Mamba.Cli;
 /// <summary>What can be said to <c>mamba train</c>, and how it changes a preset or the options of a run to be resumed.</summary>
 internal sealed class TrainArguments
 {
-    readonly Argument<string?> task = new Argument<string?>("task") { Description = "induction-heads (default) or selective-copying.", Arity = ArgumentArity.ZeroOrOne }.NoOption();
+    readonly Argument<string?> task = new Argument<string?>("task") { Description = "induction-heads (default), selective-copying, or tokens: the batches of --data in order, each token predicted from those before it.", Arity = ArgumentArity.ZeroOrOne }.NoOption();
     readonly Option<string?> preset = Option.Text("--preset", "quick|paper", "quick: a minute or two on two cores (default). paper: its full hyper-parameters.");
     readonly Option<string?> @out = Option.Text("--out", "FOLDER", "The run folder; by default a new one under runs/.");
     readonly Option<string?> resume = Option.Text("--resume", "FOLDER", "Go on from the last checkpoint of FOLDER, of --out, or else of the newest run.", valueOptional: true);
     readonly Option<bool> force = Option.Flag("--force", "Overwrite the run that is in --out.");
+
+    readonly Option<string?> data = Option.Text("--data", "FILE", "For tokens: safetensors with an int64 tensor 'batches' (steps, batch, length).");
+    readonly Option<string?> init = Option.Text("--init", "FOLDER", "Start from the model in FOLDER: config.json and model.safetensors, state-spaces' or Hugging Face's.");
 
     readonly Option<ulong?> seed = Option.Seed("--seed", "Seed of the weights and the data (0).");
     readonly Option<long?> steps = Option.Long("--steps", "Steps in all: cuts or stretches the last stage of the curriculum.");
     readonly Option<int?> batch = Option.Int("--batch", "Sequences a step.");
     readonly Option<int?> length = Option.Int("--length", "Length of the sequences, instead of a curriculum.");
     readonly Option<int?> dataTokens = Option.Int("--data-tokens", "Tokens to remember in selective copying.");
-    readonly Option<double?> lr = Option.Real("--lr", "Learning rate.");
-    readonly Option<string?> schedule = Option.Text("--schedule", "constant|cosine", "Learning rate after the warmup (constant).");
-    readonly Option<long?> warmup = Option.Long("--warmup", "Steps over which the learning rate rises from 0.");
+    readonly Option<double?> lr = Option.Real("--lr", "Learning rate (tokens: 1e-3).");
+    readonly Option<double?> beta1 = Option.Real("--beta1", "Adam: decay of the mean gradient (0.9).");
+    readonly Option<double?> beta2 = Option.Real("--beta2", "Adam: decay of the mean squared gradient (tokens: 0.999).");
+    readonly Option<double?> eps = Option.Real("--eps", "Adam: added to the root of the mean squared gradient (tokens: 1e-8).");
+    readonly Option<string?> schedule = Option.Text("--schedule", "constant|cosine", "Learning rate after the warmup: constant (default), or down half a cosine to 0 at the last step.");
+    readonly Option<long?> warmup = Option.Long("--warmup", "Steps of the rise: the first has lr/N, the N-th lr (0).");
     readonly Option<double?> weightDecay = Option.Real("--weight-decay", "Decoupled weight decay; none on biases, norms, A_log and D.");
+    readonly Option<bool> decayAll = Option.Flag("--decay-all", "Weight decay on every parameter.");
     readonly Option<double?> clip = Option.Real("--clip", "Scale gradients down to this norm; 0: never.");
     readonly Option<string?> dtype = Option.Text("--dtype", "float32|float64", "Element type (float32).");
     readonly Option<long?> checkpointEvery = Option.Long("--checkpoint-every", "Steps between checkpoints; 0 (default): one every ten seconds.");
@@ -37,7 +44,7 @@ internal sealed class TrainArguments
     public void AddTo(Command command)
     {
         command.Add(task);
-        foreach (System.CommandLine.Option option in (System.CommandLine.Option[])[preset, @out, resume, force, seed, steps, batch, length, dataTokens, lr, schedule, warmup, weightDecay, clip,
+        foreach (System.CommandLine.Option option in (System.CommandLine.Option[])[preset, @out, resume, force, seed, steps, batch, length, dataTokens, data, init, lr, beta1, beta2, eps, schedule, warmup, weightDecay, decayAll, clip,
             dtype, dModel, nLayer, vocabSize, dState, dConv, expand, dtRank, checkpointEvery, maxEvalLength])
             command.Add(option);
     }
@@ -47,7 +54,7 @@ internal sealed class TrainArguments
     {
         string? taskName = parsed.GetValue(task), resumeFolder = parsed.GetValue(resume), outFolder = parsed.GetValue(@out);
         bool wantsResume = parsed.GetResult(resume) is { Implicit: false }, overwrites = parsed.GetValue(force);
-        if (resumeFolder is "induction-heads" or "selective-copying" && taskName is null && !Directory.Exists(resumeFolder))
+        if (resumeFolder is "induction-heads" or "selective-copying" or TokenBatches.TaskName && taskName is null && !Directory.Exists(resumeFolder))
             (taskName, resumeFolder) = (resumeFolder, null);            // train --resume induction-heads
         if (wantsResume && overwrites)
             throw new MambaException("--resume goes on with a run and --force overwrites it: give one of them.");
@@ -67,8 +74,12 @@ internal sealed class TrainArguments
             return (run, true, asked, storedConfig);
         }
 
-        TrainOptions options = Apply(parsed, Presets.Named(taskName ?? "induction-heads", parsed.GetValue(preset) ?? "quick"));
-        MambaConfig config = Apply(parsed, Presets.Model);
+        TrainOptions options = Apply(parsed, taskName == TokenBatches.TaskName ? Tokens(parsed) : Presets.Named(taskName ?? "induction-heads", parsed.GetValue(preset) ?? "quick"));
+        if (options.Data is not null && options.Task != TokenBatches.TaskName)
+            throw new MambaException($"--data was given; {options.Task} makes its own.");
+        MambaConfig first = options.Init is { } model ? ModelFolder.ReadConfig(model) : Presets.Model, config = Apply(parsed, first);
+        if (options.Init is not null && config != first)
+            throw new MambaException("--init says what the model's dimensions are: no option may change them.");
         options.Validate(config);
         var folder = new RunFolder(path ?? Unused(options.Task));
         if (File.Exists(folder.Path))
@@ -78,6 +89,15 @@ internal sealed class TrainArguments
                 ? $"{folder.Path} is not empty, and not a run: nothing is written there."
                 : $"{folder.Path} holds a run: --resume goes on with it, --force overwrites it, --out names another folder.");
         return (folder, false, options, config);
+    }
+
+    TrainOptions Tokens(ParseResult parsed)
+    {
+        if (parsed.GetValue(data) is not { } file)
+            throw new MambaException("train tokens: --data is missing; expected a safetensors file with an int64 tensor 'batches' (steps, batch, length).");
+        if (((System.CommandLine.Option[])[batch, length, preset]).FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false }) is { } other)
+            throw new MambaException($"train tokens: {other.Name} was given; --data says what is trained on.");
+        return new TrainOptions { Task = TokenBatches.TaskName, Preset = "none", Stages = [new TokenBatches(file).Stage] };
     }
 
     TrainOptions Apply(ParseResult parsed, TrainOptions options)
@@ -93,10 +113,16 @@ internal sealed class TrainArguments
             Seed = parsed.GetValue(seed) ?? options.Seed,
             Steps = parsed.GetValue(steps) ?? options.Steps,
             DataTokens = parsed.GetValue(dataTokens) ?? options.DataTokens,
+            Data = parsed.GetValue(data) is { } file ? Path.GetFullPath(file) : options.Data,
+            Init = parsed.GetValue(init) is { } model ? Path.GetFullPath(model) : options.Init,
             LearningRate = parsed.GetValue(lr) ?? options.LearningRate,
+            Beta1 = parsed.GetValue(beta1) ?? options.Beta1,
+            Beta2 = parsed.GetValue(beta2) ?? options.Beta2,
+            Eps = parsed.GetValue(eps) ?? options.Eps,
             Schedule = parsed.GetValue(schedule) ?? options.Schedule,
             Warmup = parsed.GetValue(warmup) ?? options.Warmup,
             WeightDecay = parsed.GetValue(weightDecay) ?? options.WeightDecay,
+            DecayAll = parsed.GetValue(decayAll) || options.DecayAll,
             Clip = parsed.GetValue(clip) ?? options.Clip,
             Dtype = parsed.GetValue(dtype) ?? options.Dtype,
             CheckpointEvery = parsed.GetValue(checkpointEvery) ?? options.CheckpointEvery,

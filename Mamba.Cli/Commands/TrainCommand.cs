@@ -7,7 +7,7 @@ internal static class TrainCommand
 {
     public static Command Create()
     {
-        var command = new Command("train", "Train a model on one of the paper's tasks, then show its accuracy at every length.");
+        var command = new Command("train", "Train a model on one of the paper's tasks, then show its accuracy at every length; or on given tokens.");
         var arguments = new TrainArguments();
         var device = new DeviceOptions();
         arguments.AddTo(command);
@@ -20,7 +20,7 @@ internal static class TrainCommand
     {
         (RunFolder folder, bool resuming, TrainOptions options, MambaConfig config) = arguments.Read(parsed);
         using Device device = deviceOptions.Open(parsed, resuming ? options.Device : "auto");
-        using var trainer = new Trainer(options with { Device = device.Name }, config, device);
+        using var trainer = new Trainer(options with { Device = device.Name }, config, device, resuming && File.Exists(folder.Checkpoint) ? folder.Checkpoint : null);
         if (!resuming)
             folder.Create(config, trainer.Options);
         using var run = new TrainingRun(folder, trainer);
@@ -39,6 +39,9 @@ internal static class TrainCommand
             display.Say($"stopped at step {trainer.State.Step:N0}; to go on: mamba train --resume {folder.Path}");
             return CommandLine.Interrupted;
         }
-        return Evaluation.Run(display, folder, trainer.Model, options.OpenTask(), options, interrupt.Token);
+        if (options.Task != TokenBatches.TaskName)
+            return Evaluation.Run(display, folder, trainer.Model, options.OpenTask(), options, interrupt.Token);
+        Evaluation.SayFiles(display, folder);
+        return 0;
     }
 }

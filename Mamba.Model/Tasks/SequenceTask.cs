@@ -4,28 +4,13 @@ namespace Mamba;
 /// A synthetic task: random sequences, and at the last <see cref="Answers"/> positions of each something to predict.
 /// Fresh sequences never run out, and the one drawn at step s depends on the seed and on s alone.
 /// </summary>
-public abstract class SequenceTask
+public abstract class SequenceTask : TrainingData
 {
     /// <summary>The target of a position whose prediction does not count.</summary>
     public const int Ignore = -100;
 
-    /// <summary>The name it has on the command line.</summary>
-    public abstract string Name { get; }
-
-    /// <summary>Tokens are 0 … VocabSize − 1.</summary>
-    public abstract int VocabSize { get; }
-
-    /// <summary>Number of positions, at the end of a sequence, that have a target.</summary>
-    public abstract int Answers { get; }
-
     /// <summary>The accuracy of guessing.</summary>
     public abstract double Chance { get; }
-
-    /// <summary>The shortest length that makes sense.</summary>
-    public abstract int MinLength { get; }
-
-    /// <summary>Tokens that a sequence of the given length has in all.</summary>
-    public virtual int Tokens(int length) => length;
 
     /// <summary>Starts one sequence, which is then handed out piece by piece.</summary>
     public TaskSequence Open(PhiloxRandom random, int length) => length >= MinLength
@@ -44,6 +29,8 @@ public abstract class SequenceTask
             Open(random, length).Read(tokens.AsSpan(b * l, l), targets.AsSpan(b * l, l));
         return new Batch(tokens, targets, batch, l);
     }
+
+    public override Batch BatchOf(ulong seed, long step, Stage stage) => Draw(TrainingStream(seed, step), stage.Batch, stage.Length);
 
     /// <summary>The random numbers of one training step. No other step and no validation sequence shares them.</summary>
     public static PhiloxRandom TrainingStream(ulong seed, long step) => new(seed, 1UL << 62 | (ulong)step);

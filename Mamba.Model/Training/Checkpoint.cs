@@ -28,7 +28,8 @@ internal static class Checkpoint
         if (file.Metadata.GetValueOrDefault("format") != Format || !file.Metadata.TryGetValue(State, out string? json))
             throw new MambaException($"{path}: this is not a checkpoint of a training.");
         (string Name, Tensor Tensor)[] tensors = [.. Tensors(trainer)];
-        Weights.ExpectNames(file, tensors.Select(t => (t.Name, t.Tensor.Shape)));
+        using WeightFiles all = WeightFiles.Open(path);
+        Weights.ExpectNames(all, tensors.Select(t => (t.Name, t.Tensor.Shape)));
         string type = trainer.Options.DType == DType.Float64 ? "F64" : "F32";
         foreach (SafetensorsEntry entry in file.Entries)
             if (entry.Type != type)
@@ -39,6 +40,13 @@ internal static class Checkpoint
             tensors[i].Tensor.WriteRounded(values[i]);
         trainer.Optimizer.StepCount = state.Step;
         trainer.State = state;
+    }
+
+    /// <summary>Throws one clear line unless the file holds these weights, before there is a trainer to load it.</summary>
+    public static void ExpectParameters(string path, IReadOnlyList<Parameter> parameters)
+    {
+        using WeightFiles file = WeightFiles.Open(path);
+        Weights.ExpectNames(file, parameters.SelectMany(p => new[] { (p.Name, p.Shape), (M + p.Name, p.Shape), (V + p.Name, p.Shape) }));
     }
 
     static TrainState ReadState(string path, string json, TrainOptions options)

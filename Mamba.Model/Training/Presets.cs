@@ -48,7 +48,7 @@ public static class Presets
             MaxEvalLength = 4096,
         },
         (InductionHeads.TaskName or SelectiveCopying.TaskName, _) => throw new MambaException($"Preset '{preset}' is unknown; there are quick and paper."),
-        _ => throw new MambaException($"Task '{task}' is unknown; there are {InductionHeads.TaskName} and {SelectiveCopying.TaskName}."),
+        _ => throw new MambaException($"Task '{task}' is unknown; there are {InductionHeads.TaskName}, {SelectiveCopying.TaskName} and {TokenBatches.TaskName}."),
     };
 
     /// <summary>The paper's model for both tasks: two layers of 64, 74 thousand weights.</summary>

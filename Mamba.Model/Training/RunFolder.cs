@@ -69,18 +69,7 @@ public sealed class RunFolder(string path)
     public TrainOptions ReadOptions() => TrainOptions.FromJson(AtomicFile.ReadText(Train), Train);
 
     /// <summary>The model's dimensions.</summary>
-    public MambaConfig ReadConfig()
-    {
-        string json = AtomicFile.ReadText(Config);
-        try
-        {
-            return MambaConfig.FromJson(json);
-        }
-        catch (MambaException e)
-        {
-            throw new MambaException($"{Config}: {e.Message}", e);
-        }
-    }
+    public MambaConfig ReadConfig() => ModelFolder.ReadConfig(Path);
 
     /// <summary>The loss and accuracy of every step so far.</summary>
     public IReadOnlyList<StepReport> ReadLog() => File.Exists(Log) ? TrainLog.Read(Log) : [];

@@ -15,7 +15,7 @@ public sealed record TrainOptions
         UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
     };
 
-    /// <summary><c>induction-heads</c> or <c>selective-copying</c>.</summary>
+    /// <summary><c>induction-heads</c>, <c>selective-copying</c> or <c>tokens</c>.</summary>
     public required string Task { get; init; }
 
     /// <summary>The preset that these options started from.</summary>
@@ -32,6 +32,14 @@ public sealed record TrainOptions
 
     /// <summary>Tokens to remember in selective copying.</summary>
     public int DataTokens { get; init; } = 16;
+
+    /// <summary>The file of <see cref="TokenBatches"/>, for <c>tokens</c>.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public string? Data { get; init; }
+
+    /// <summary>A <see cref="ModelFolder"/> that the weights start from; null: fresh ones.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public string? Init { get; init; }
 
     /// <summary>The curriculum: one stage after another.</summary>
     public required IReadOnlyList<Stage> Stages { get; init; }
@@ -55,6 +63,9 @@ public sealed record TrainOptions
     /// <summary>Decoupled weight decay; biases, norms, A_log and D have none.</summary>
     public double WeightDecay { get; init; }
 
+    /// <summary>Whether biases, norms, A_log and D decay, too.</summary>
+    public bool DecayAll { get; init; }
+
     /// <summary>Gradients are scaled down to this norm; 0: never.</summary>
     public double Clip { get; init; }
 
@@ -68,8 +79,15 @@ public sealed record TrainOptions
     [JsonIgnore]
     public DType DType => Dtype == "float64" ? DType.Float64 : DType.Float32;
 
-    /// <summary>The task, ready to draw from.</summary>
-    public SequenceTask OpenTask() => SequenceTask.Named(Task, DataTokens);
+    /// <summary>What is trained on.</summary>
+    public TrainingData OpenData() => Task == TokenBatches.TaskName
+        ? new TokenBatches(Data ?? throw new MambaException("tokens: data is missing; expected a safetensors file of batches."))
+        : OpenTask();
+
+    /// <summary>The task, ready to draw sequences of any length from.</summary>
+    public SequenceTask OpenTask() => Task != TokenBatches.TaskName
+        ? SequenceTask.Named(Task, DataTokens)
+        : throw new MambaException("This training was on given tokens, not on a task that can be asked at other lengths.");
 
     /// <summary>The stage that the step after <paramref name="state"/> belongs to.</summary>
     public Stage StageOf(TrainState state) => Stages[Math.Min(state.Stage, Stages.Count - 1)];
@@ -85,13 +103,13 @@ public sealed record TrainOptions
     /// <summary>Tokens still to read, at most: a stage may end early.</summary>
     public long TokensLeft(TrainState state)
     {
-        SequenceTask task = OpenTask();
+        Func<int, int> tokens = Task == TokenBatches.TaskName ? length => length - 1 : OpenTask().Tokens;
         long left = 0, steps = Steps - state.Step ?? long.MaxValue;
         for (int i = state.Stage; i < Stages.Count && steps > 0; i++)
         {
             bool stretched = Steps is not null && i == Stages.Count - 1;
             long here = stretched ? steps : Math.Min(steps, Math.Max(0, Stages[i].Steps - (i == state.Stage ? state.StageStep : 0)));
-            left += here * Stages[i].Batch * task.Tokens(Stages[i].Length);
+            left += here * Stages[i].Batch * tokens(Stages[i].Length);
             steps -= here;
         }
         return left;
@@ -102,9 +120,9 @@ public sealed record TrainOptions
     {
         if (DataTokens is < 1 or > 65536)
             throw new MambaException($"data-tokens is {DataTokens}; expected 1 to 65536.");
-        SequenceTask task = OpenTask();
-        if (config.VocabSize < task.VocabSize)
-            throw new MambaException($"vocab-size is {config.VocabSize}; {task.Name} needs {task.VocabSize}.");
+        TrainingData task = OpenData();
+        if (task.Classes(config) < task.VocabSize)
+            throw new MambaException($"vocab-size is {task.Classes(config)}; {task.Name} needs {task.VocabSize}.");
         if (Dtype is not ("float32" or "float64"))
             throw new MambaException($"dtype is '{Dtype}'; expected float32 or float64.");
         if (Stages.Count == 0 || Stages.Any(stage => stage is null))
@@ -121,6 +139,8 @@ public sealed record TrainOptions
                 throw new MambaException($"a batch of {stage.Batch} sequences of length {stage.Length} is too large: at most {int.MaxValue} tokens in all.");
         }
         Expect("steps", Steps ?? 0, 0, long.MaxValue / 2);
+        if (task.MostSteps is { } most && (Steps ?? Stages.Sum(stage => stage.Steps)) > most)
+            throw new MambaException($"steps is {Steps ?? Stages.Sum(stage => stage.Steps)}; {Data} has batches for {most}.");
         Expect("warmup", Warmup, 0, long.MaxValue / 2);
         Expect("checkpoint-every", CheckpointEvery, 0, long.MaxValue / 2);
         if (Schedule is not ("constant" or "cosine"))

@@ -6,20 +6,23 @@ namespace Mamba;
 /// </summary>
 public sealed class Trainer : IDisposable
 {
-    readonly SequenceTask task;
+    readonly TrainingData data;
 
-    /// <summary>A model with fresh weights.</summary>
+    /// <summary>A model with fresh weights, or with those of <see cref="TrainOptions.Init"/>.</summary>
     /// <param name="options">What to train on, and how.</param>
     /// <param name="config">The model's dimensions.</param>
     /// <param name="device">Where.</param>
-    public Trainer(TrainOptions options, MambaConfig config, Device device)
+    /// <param name="checkpoint">A checkpoint that will replace the weights: the first ones are then not made.</param>
+    public Trainer(TrainOptions options, MambaConfig config, Device device, string? checkpoint = null)
     {
         options.Validate(config);
         device.Require(options.DType);
         Options = options;
-        task = options.OpenTask();
-        Model = new MambaLM(config, device, options.Seed, options.DType);
-        Optimizer = new AdamW(Model.Parameters, options.LearningRate, options.Beta1, options.Beta2, options.Eps, options.WeightDecay);
+        data = options.OpenData();
+        Model = checkpoint is not null ? new MambaLM(config, options.DType, device, parameters => Checkpoint.ExpectParameters(checkpoint, parameters))
+            : options.Init is { } folder ? Weights.Load(ModelFolder.WeightsOf(folder), config, device, options.DType)
+            : new MambaLM(config, device, options.Seed, options.DType);
+        Optimizer = new AdamW(Model.Parameters, options.LearningRate, options.Beta1, options.Beta2, options.Eps, options.WeightDecay, options.DecayAll);
     }
 
     public TrainOptions Options { get; }
@@ -38,16 +41,16 @@ public sealed class Trainer : IDisposable
     {
         Stage stage = Options.StageOf(State);
         int index = Math.Min(State.Stage, Options.Stages.Count - 1);
-        Batch batch = task.Draw(SequenceTask.TrainingStream(Options.Seed, State.Step), stage.Batch, stage.Length);
-        int[] answers = batch.LastTargets(task.Answers);
+        Batch batch = data.BatchOf(Options.Seed, State.Step, stage);
+        int[] answers = batch.LastTargets(data.Answers);
         Device device = Model.Parameters.Device;
 
         using var tape = new Tape();
         Tensor tokens = Tensor.From(batch.Tokens, (batch.B, batch.L), device);
-        bool lastOnly = task.Answers == 1;          // then the head need not look at the rest
+        bool lastOnly = data.Answers == 1;          // then the head need not look at the rest
         Tensor logits = Model.Forward(tokens, lastOnly: lastOnly);                  // (b, v) or (b, l, v)
         Tensor targets = lastOnly ? Tensor.From(answers, batch.B, device) : Tensor.From(batch.Targets, (batch.B, batch.L), device);
-        Tensor loss = Ops.CrossEntropy(logits, targets, SequenceTask.Ignore, Model.Config.VocabSize);
+        Tensor loss = Ops.CrossEntropy(logits, targets, SequenceTask.Ignore, data.Classes(Model.Config));
         double lossValue = loss.Item();
         if (!double.IsFinite(lossValue))
             throw new MambaException($"The loss is {lossValue} at step {State.Step + 1}: training diverged. A smaller --lr or a --clip may help.");
@@ -63,14 +66,16 @@ public sealed class Trainer : IDisposable
         return new StepReport(State.Step, index, stage.Length, stage.Batch, lossValue, accuracy, gradients.Norm, Optimizer.LearningRate, batch.Tokens.Length);
     }
 
-    int Right(Tensor logits, ReadOnlySpan<int> answers, Batch batch)
+    int Right(Tensor logits, int[] answers, Batch batch)
     {
-        int n = task.Answers, classes = Model.Config.VocabSize, right = 0;
+        int n = data.Answers, classes = data.Classes(Model.Config), right = 0;
         if (n == 1)
             return Predictions.Right(logits, answers, classes);
         long v = logits.Shape[^1];
+        if (n == batch.L && classes == v)
+            return Ops.ArgMax(logits).ToArray<int>().Zip(answers, (said, answer) => said == answer ? 1 : 0).Sum();
         for (int b = 0; b < batch.B; b++)
-            right += Predictions.Right(logits.Part(((b + 1L) * batch.L - n) * v, (n, v)), answers.Slice(b * n, n), classes);
+            right += Predictions.Right(logits.Part(((b + 1L) * batch.L - n) * v, (n, v)), answers.AsSpan(b * n, n), classes);
         return right;
     }
 

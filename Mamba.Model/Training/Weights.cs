@@ -1,9 +1,9 @@
 namespace Mamba;
 
-/// <summary>A model's weights in a safetensors file, under their official names.</summary>
+/// <summary>A model's weights in a safetensors file, under their official names; Hugging Face's, which differ in one, are read too.</summary>
 public static class Weights
 {
-    const string TiedHead = "lm_head.weight", Embedding = "backbone.embedding.weight";
+    const string TiedHead = "lm_head.weight", Embedding = "backbone.embedding.weight", HuggingFaceEmbedding = "backbone.embeddings.weight";
 
     /// <summary>Writes all weights. A tied head is written too, as the official code expects to find it.</summary>
     public static void Save(string path, MambaLM model, long? step = null)
@@ -22,15 +22,56 @@ public static class Weights
     /// <exception cref="MambaException">The file is broken, or its tensors are not those of the model.</exception>
     public static void Load(string path, MambaLM model)
     {
-        using Safetensors file = Safetensors.Open(path);
-        ExpectNames(file, model.Parameters.Select(p => (p.Name, p.Shape)), mayHave: TiedHead);
-        double[][] values = [.. model.Parameters.Select(p => file.ReadDoubles(p.Name))];
+        using WeightFiles file = WeightFiles.Open(path);
+        ExpectParameters(file, model.Parameters);
+        double[][] values = [.. model.Parameters.Select(p => file.ReadDoubles(NameIn(file, p)))];
         for (int i = 0; i < values.Length; i++)
             model.Parameters[i].Value.WriteRounded(values[i]);
     }
 
+    /// <summary>A model of the given dimensions with the weights of a file, or of those of an index; nothing is allocated for it before the file is found to hold them.</summary>
+    /// <exception cref="MambaException">The file is broken, or its tensors are not those of the model.</exception>
+    public static MambaLM Load(string path, MambaConfig config, Device device, DType dtype = DType.Float32)
+    {
+        using WeightFiles file = WeightFiles.Open(path);
+        if (config.NLayer > file.Count)
+            throw new MambaException($"{path}: there are {file.Count} tensors in it; the model that config.json describes has {config.NLayer} layers.");
+        var model = new MambaLM(config, dtype, device, parameters => ExpectParameters(file, parameters));
+        try
+        {
+            foreach (Parameter parameter in model.Parameters)
+            {
+                string name = NameIn(file, parameter);
+                if (dtype == DType.Float32)
+                    parameter.Value.Write<float>(file.ReadFloats(name));
+                else
+                    parameter.Value.WriteRounded(file.ReadDoubles(name));
+            }
+            return model;
+        }
+        catch
+        {
+            model.Dispose();
+            throw;
+        }
+    }
+
+    static string NameIn(WeightFiles file, Parameter parameter) =>
+        parameter.Name == Embedding && !file.Contains(Embedding) && file.Contains(HuggingFaceEmbedding) ? HuggingFaceEmbedding : parameter.Name;
+
+    static void ExpectParameters(WeightFiles file, IReadOnlyList<Parameter> parameters)
+    {
+        ExpectNames(file, parameters.Select(p => (NameIn(file, p), p.Shape)), mayHave: TiedHead);
+        Shape head = parameters.First(p => p.Name == Embedding).Shape;
+        if (file.Contains(TiedHead) && file[TiedHead].Shape != head)
+            throw new MambaException($"{file.Path}: '{TiedHead}' has shape {file[TiedHead].Shape}; expected {head}, as the embedding it is tied to.");
+        foreach (SafetensorsEntry entry in file.Entries)
+            if (!entry.IsFloat)
+                throw new MambaException($"{file.Path}: {entry.QuotedName} is {entry.Type}; weights are F32, F64, F16 or BF16.");
+    }
+
     /// <summary>Throws one clear line unless the file holds exactly these tensors, and perhaps <paramref name="mayHave"/>.</summary>
-    internal static void ExpectNames(Safetensors file, IEnumerable<(string Name, Shape Shape)> expected, string? mayHave = null)
+    internal static void ExpectNames(WeightFiles file, IEnumerable<(string Name, Shape Shape)> expected, string? mayHave = null)
     {
         var names = new HashSet<string>(StringComparer.Ordinal);
         foreach ((string name, Shape shape) in expected)
@@ -43,6 +84,6 @@ public static class Weights
         }
         foreach (SafetensorsEntry entry in file.Entries)
             if (!names.Contains(entry.Name) && entry.Name != mayHave)
-                throw new MambaException($"{file.Path}: the tensor {Safetensors.Quote(entry.Name)} is not part of the model that config.json describes.");
+                throw new MambaException($"{file.Path}: the tensor {entry.QuotedName} is not part of the model that config.json describes.");
     }
 }

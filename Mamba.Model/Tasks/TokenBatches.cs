@@ -1,0 +1,86 @@
+namespace Mamba;
+
+/// <summary>
+/// Given batches of tokens, taken in order: a safetensors file with one integer tensor <c>batches</c> (steps, b, l). Each token
+/// but the first of a sequence is to be predicted from those before it, and the softmax is over the padded vocabulary, as the
+/// official code's logits are. Only one step's tokens are in memory.
+/// </summary>
+public sealed class TokenBatches : TrainingData
+{
+    /// <summary>Its name on the command line.</summary>
+    public const string TaskName = "tokens";
+
+    const string Tensor = "batches";
+
+    readonly string path;
+    readonly long steps;
+    readonly int b, l;
+    int vocabSize;
+
+    /// <exception cref="MambaException">It is broken, or holds something else.</exception>
+    public TokenBatches(string path)
+    {
+        this.path = path;
+        using Safetensors file = Safetensors.Open(path);
+        Shape shape = file[Tensor].Shape;
+        if (shape.Rank != 3 || shape.Count == 0)
+            throw new MambaException($"{path}: '{Tensor}' has shape {shape}; expected (steps, batch, length), none of them 0.");
+        if (shape[2] < 2)
+            throw new MambaException($"{path}: '{Tensor}' has shape {shape}; a sequence of one token has no next token to predict.");
+        if (shape[1] > int.MaxValue / shape[2])
+            throw new MambaException($"{path}: '{Tensor}' has shape {shape}; a batch has at most {int.MaxValue} tokens.");
+        (steps, b, l) = (shape[0], (int)shape[1], (int)shape[2]);
+    }
+
+    public override string Name => TaskName;
+
+    /// <summary>One more than the largest token; found by reading the whole file.</summary>
+    public override int VocabSize
+    {
+        get
+        {
+            if (vocabSize == 0)
+            {
+                using Safetensors file = Safetensors.Open(path);
+                for (long step = 0; step < steps; step++)
+                    vocabSize = Math.Max(vocabSize, Read(file, step).Max() + 1);
+            }
+            return vocabSize;
+        }
+    }
+
+    public override int Answers => l - 1;
+    public override int MinLength => 2;
+    public override long? MostSteps => steps;
+
+    /// <summary>All batches, in order, as one stage.</summary>
+    public Stage Stage => new(l, b, steps);
+
+    /// <summary>The last token of a sequence is only a target.</summary>
+    public override int Tokens(int length) => length - 1;
+
+    public override int Classes(MambaConfig config) => config.PaddedVocabSize;
+
+    public override Batch BatchOf(ulong seed, long step, Stage stage)
+    {
+        if (step >= steps || stage.Batch != b || stage.Length != l)
+            throw new MambaException($"{path}: '{Tensor}' has shape {(Shape)(steps, b, l)}; step {step + 1} of this training needs a batch ({stage.Batch}, {stage.Length}).");
+        using Safetensors file = Safetensors.Open(path);
+        if (file[Tensor].Shape != (steps, b, l))
+            throw new MambaException($"{path}: '{Tensor}' has another shape than when the training began.");
+        int[] ids = Read(file, step), tokens = new int[b * (l - 1)], targets = new int[b * (l - 1)];
+        for (int i = 0; i < b; i++)
+        {
+            ids.AsSpan(i * l, l - 1).CopyTo(tokens.AsSpan(i * (l - 1)));
+            ids.AsSpan(i * l + 1, l - 1).CopyTo(targets.AsSpan(i * (l - 1)));
+        }
+        return new Batch(tokens, targets, b, l - 1);
+    }
+
+    int[] Read(Safetensors file, long step)
+    {
+        long[] ids = file.ReadLongs(Tensor, step * b * l, (long)b * l);
+        int bad = Array.FindIndex(ids, id => id is < 0 or >= int.MaxValue);
+        return bad < 0 ? Array.ConvertAll(ids, id => (int)id) : throw new MambaException($"{path}: '{Tensor}' holds {ids[bad]} in step {step + 1}; a token is 0 or more.");
+    }
+}
