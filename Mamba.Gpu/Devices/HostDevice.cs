@@ -89,6 +89,7 @@ public sealed unsafe class HostDevice : ComputeDevice
             M = problem.M,
             N = problem.N,
             K = problem.K,
+            RowA = problem.RowA,
             TransA = problem.TransposeA,
             TransB = problem.TransposeB,
             Accumulate = problem.Accumulate,

@@ -1,3 +1,5 @@
+using Mamba.Gpu;
+
 namespace Mamba.Bench;
 
 /// <summary>
@@ -18,6 +20,19 @@ internal static class GenerateBench
         foreach (int batch in (int[])[1, 4])
             Decode(device, model, batch, bytes);
         Prefill(device, model, ceilings);
+        Console.WriteLine("\na few rows times the weight of the head                   ms (best)      GB/s (best)   of reading alone (best)");
+        foreach (long rows in (long[])[1, 2, 4, 8])
+            Product(device, rows, config.PaddedVocabSize, config.DModel);
+    }
+
+    static void Product(Device device, long m, long n, long k)
+    {
+        using var scope = new TensorScope();
+        Tensor a = Tensor.Zeros((m, k), DType.Float32, device), b = Tensor.Zeros((n, k), DType.Float32, device), c = Tensor.Zeros((m, n), DType.Float32, device);
+        double read = Ceilings.MemoryRead(device), gigabytes = 4.0 * n * k / 1e6;
+        Timing t = Timing.Measure(device, () => MatMulKernels.Multiply(new MatMulProblem(a, b, c, m, n, k) { TransposeB = true }), repeats: 30);
+        read = Math.Max(read, Ceilings.MemoryRead(device));
+        Console.WriteLine($"  {m} × {n} × {k}                      {t.Median,15:F2} ({t.Best,5:F2}) {gigabytes / t.Median,9:F1} ({gigabytes / t.Best,4:F1})   {gigabytes / t.Median / read,12:P0} ({gigabytes / t.Best / read:P0})");
     }
 
     static void Decode(Device device, MambaLM model, int batch, double bytes)

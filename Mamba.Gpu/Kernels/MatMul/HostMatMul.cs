@@ -111,14 +111,22 @@ internal readonly unsafe struct HostMatMul<T, V> : IKernel where T : unmanaged, 
         long rows = Math.Min(rowsPerTask, a.M - i), end = Math.Min(j + columnsPerTask, a.N);
         if (rows <= FewRows && !a.TransA)   // bound by reading B: walk its rows from end to end
         {
+            if (a.TransB)
+            {
+                for (; j + PanelWidth <= end; j += PanelWidth)
+                    for (long p = 0; p == 0 || p < a.K; p += depth)
+                        for (long x = 0; x < rows; x += HostFewRows<T, V>.Most)
+                            HostFewRows<T, V>.Multiply(A + (i + x) * a.RowA + p, a.RowA, Math.Min(HostFewRows<T, V>.Most, rows - x), B + j * a.K + p, a.K, Math.Min(depth, a.K - p), a.K - p,
+                                C + x * a.N + j, a.N, p > 0 || a.Accumulate, p > 0 || a.Bias == null ? null : a.Bias + j);
+            }
             for (; j < end; j += PanelWidth)
-                for (long p = 0; p == 0 || p < a.K; p += depth) Panel(A + i * a.K + p, a.K, rows, B, p, j, Math.Min(end - j, PanelWidth), C, own);
+                for (long p = 0; p == 0 || p < a.K; p += depth) Panel(A + i * a.RowA + p, a.RowA, rows, B, p, j, Math.Min(end - j, PanelWidth), C, own);
             return;
         }
         for (long p = 0; p == 0 || p < a.K; p += depth)
         {
-            T* block = A + i * a.K + p;
-            long lda = a.K;
+            T* block = A + i * a.RowA + p;
+            long lda = a.RowA;
             if (a.TransA)
             {
                 block = own;
@@ -130,7 +138,7 @@ internal readonly unsafe struct HostMatMul<T, V> : IKernel where T : unmanaged, 
                 long k = Math.Min(depth, a.K - p);
                 block = own;
                 lda = depth + RowPadding;
-                for (long x = 0; x < rows; x++) new ReadOnlySpan<T>(A + (i + x) * a.K + p, (int)k).CopyTo(new Span<T>(own + x * lda, (int)k));
+                for (long x = 0; x < rows; x++) new ReadOnlySpan<T>(A + (i + x) * a.RowA + p, (int)k).CopyTo(new Span<T>(own + x * lda, (int)k));
             }
             for (long q = j; q < end; q += PanelWidth) Panel(block, lda, rows, B, p, q, Math.Min(end - q, PanelWidth), C, own);
         }
