@@ -21,7 +21,7 @@ namespace Mamba.Gpu;
 /// <para>
 /// Bits: an element of C is a chain of fused multiply-adds along each depth piece, and pieces are added in order.
 /// Neither depends on tiles, tasks or workers, so the result is the same for any number of workers, and a row's
-/// result is the same whatever m is: generation and training agree to the bit.
+/// result is the same whatever m is, but for m ≤ 8 and B transposed: see <see cref="HostFewRows{T, V}"/>.
 /// </para>
 /// </remarks>
 internal readonly unsafe struct HostMatMul<T, V> : IKernel where T : unmanaged, INumber<T> where V : unmanaged, IMatMulVector<V, T>
@@ -59,10 +59,16 @@ internal readonly unsafe struct HostMatMul<T, V> : IKernel where T : unmanaged, 
         *(long*)this.scratch = 0;   // the next task
         long pieces = Math.Max(1, Ceiling(a.K, MaxDepth));
         depth = Math.Clamp(Ceiling(Ceiling(a.K, pieces), 16) * 16, 16, MaxDepth);
-        Cut(workers, out rowsPerTask, out columnsPerTask);
+        if (OnlyFewRows)
+            (rowsPerTask, columnsPerTask) = (a.M, Math.Max(PanelWidth, Ceiling(Ceiling(a.N, 8 * workers), PanelWidth) * PanelWidth));
+        else
+            Cut(workers, out rowsPerTask, out columnsPerTask);
         rowBlocks = Ceiling(a.M, rowsPerTask);
         columnBlocks = Ceiling(a.N, columnsPerTask);
     }
+
+    // By the whole product, not by a task's rows: cutting it must not change a bit.
+    bool OnlyFewRows => a.TransB && !a.TransA && a.M is > 0 and <= HostFewRows<T, V>.Most;
 
     static long Ceiling(long x, long y) => (x + y - 1) / y;
 
@@ -99,7 +105,10 @@ internal readonly unsafe struct HostMatMul<T, V> : IKernel where T : unmanaged, 
         for (long t; (t = Interlocked.Increment(ref *(long*)scratch) - 1) < tasks;)
         {
             long batch = t / (rowBlocks * columnBlocks), block = t % (rowBlocks * columnBlocks);
-            Task(batch, block / columnBlocks * rowsPerTask, block % columnBlocks * columnsPerTask, own);
+            if (OnlyFewRows)
+                HostFewRows<T, V>.Multiply(a, batch, block * columnsPerTask, Math.Min((block + 1) * columnsPerTask, a.N));
+            else
+                Task(batch, block / columnBlocks * rowsPerTask, block % columnBlocks * columnsPerTask, own);
         }
     }
 
@@ -111,14 +120,6 @@ internal readonly unsafe struct HostMatMul<T, V> : IKernel where T : unmanaged, 
         long rows = Math.Min(rowsPerTask, a.M - i), end = Math.Min(j + columnsPerTask, a.N);
         if (rows <= FewRows && !a.TransA)   // bound by reading B: walk its rows from end to end
         {
-            if (a.TransB)
-            {
-                for (; j + PanelWidth <= end; j += PanelWidth)
-                    for (long p = 0; p == 0 || p < a.K; p += depth)
-                        for (long x = 0; x < rows; x += HostFewRows<T, V>.Most)
-                            HostFewRows<T, V>.Multiply(A + (i + x) * a.RowA + p, a.RowA, Math.Min(HostFewRows<T, V>.Most, rows - x), B + j * a.K + p, a.K, Math.Min(depth, a.K - p), a.K - p,
-                                C + x * a.N + j, a.N, p > 0 || a.Accumulate, p > 0 || a.Bias == null ? null : a.Bias + j);
-            }
             for (; j < end; j += PanelWidth)
                 for (long p = 0; p == 0 || p < a.K; p += depth) Panel(A + i * a.RowA + p, a.RowA, rows, B, p, j, Math.Min(end - j, PanelWidth), C, own);
             return;
