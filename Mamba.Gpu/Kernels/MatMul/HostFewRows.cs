@@ -16,6 +16,7 @@ namespace Mamba.Gpu;
 internal static unsafe class HostFewRows<T, V> where T : unmanaged, INumber<T> where V : unmanaged, IMatMulVector<V, T>
 {
     const MethodImplOptions Hot = MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining;
+    const int MostLanes = 16;
     const MethodImplOptions Inline = MethodImplOptions.AggressiveInlining;
 
     /// <summary>Most rows of A: with more the product is bound by arithmetic.</summary>
@@ -26,8 +27,8 @@ internal static unsafe class HostFewRows<T, V> where T : unmanaged, INumber<T> w
     public static void Multiply(in MatMulArgs<T> args, long batch, long start, long end)
     {
         T* A = args.A + batch * args.StrideA, B = args.B + batch * args.StrideB, C = args.C + batch * args.StrideC;
-        T* sums = stackalloc T[8];
-        long k = args.K, step = args.M > 2 ? 2 : 4;
+        T* sums = stackalloc T[12];        // eight, and three more that Dot spoils
+        long k = args.K, whole = k - k % V.Width, step = args.M > 2 ? 2 : 4;
         for (long j = start, columns; j < end; j += columns)
         {
             columns = Math.Min(step, end - j);
@@ -37,17 +38,18 @@ internal static unsafe class HostFewRows<T, V> where T : unmanaged, INumber<T> w
                 T* a = A + i * args.RowA, b = B + j * k;
                 if (columns < step)
                     for (long x = 0; x < rows * columns; x++)
-                        sums[x] = Dot(a + x / columns * args.RowA, b + x % columns * k, k);
+                        Dot(a + x / columns * args.RowA, b + x % columns * k, whole, sums + x);
                 else if (step == 2)
-                    Dot2(a, args.RowA, rows, b, k, sums);
+                    Dot2(a, args.RowA, rows, b, k, whole, sums);
                 else if (rows == 2)
-                    Dot4(a, a + args.RowA, b, k, sums);
+                    Dot4(a, a + args.RowA, b, k, whole, sums);
                 else
-                    Dot4(a, b, k, sums);
+                    Dot4(a, b, k, whole, sums);
                 for (long x = 0; x < rows; x++)
                     for (long y = 0; y < columns; y++)
                     {
                         T sum = sums[x * columns + y];
+                        for (long p = whole; p < k; p++) sum += a[x * args.RowA + p] * b[y * k + p];
                         T* c = C + (i + x) * args.N + j + y;
                         if (args.Accumulate) sum += *c;
                         if (args.Bias != null) sum += args.Bias[j + y];
@@ -57,24 +59,26 @@ internal static unsafe class HostFewRows<T, V> where T : unmanaged, INumber<T> w
         }
     }
 
-    [MethodImpl(Hot)]
-    static T Dot(T* a, T* b, long k)
+    // The products of whole vectors; three more elements of sums are written.
+    [MethodImpl(Hot), SkipLocalsInit]
+    static void Dot(T* a, T* b, long whole, T* sums)
     {
+        T* lanes = stackalloc T[4 * MostLanes];
         V sum = default;
-        long p = 0;
-        for (; p + V.Width <= k; p += V.Width)
+        for (long p = 0; p < whole; p += V.Width)
             sum = V.Fma(V.Load(a + p), V.Load(b + p), sum);
-        return Finish(sum, a, b, p, k);
+        Keep(sum, sum, sum, sum, lanes);
+        Sum4(lanes, sums);
     }
 
     // A row of A and four of B.
-    [MethodImpl(Hot)]
-    static void Dot4(T* a, T* b, long k, T* sums)
+    [MethodImpl(Hot), SkipLocalsInit]
+    static void Dot4(T* a, T* b, long k, long whole, T* sums)
     {
+        T* lanes = stackalloc T[4 * MostLanes];
         V s0 = default, s1 = default, s2 = default, s3 = default;
         T* b1 = b + k, b2 = b1 + k, b3 = b2 + k, next = b3 + k;
-        long p = 0;
-        for (; p + V.Width <= k; p += V.Width, next += 4 * V.Width)
+        for (long p = 0; p < whole; p += V.Width, next += 4 * V.Width)
         {
             Ask(next);
             Ask(next + 2 * V.Width);
@@ -84,20 +88,18 @@ internal static unsafe class HostFewRows<T, V> where T : unmanaged, INumber<T> w
             s2 = V.Fma(x, V.Load(b2 + p), s2);
             s3 = V.Fma(x, V.Load(b3 + p), s3);
         }
-        sums[0] = Finish(s0, a, b, p, k);
-        sums[1] = Finish(s1, a, b1, p, k);
-        sums[2] = Finish(s2, a, b2, p, k);
-        sums[3] = Finish(s3, a, b3, p, k);
+        Keep(s0, s1, s2, s3, lanes);
+        Sum4(lanes, sums);
     }
 
     // Two rows of A and four of B.
-    [MethodImpl(Hot)]
-    static void Dot4(T* a, T* a1, T* b, long k, T* sums)
+    [MethodImpl(Hot), SkipLocalsInit]
+    static void Dot4(T* a, T* a1, T* b, long k, long whole, T* sums)
     {
+        T* lanes = stackalloc T[8 * MostLanes];
         V s0 = default, s1 = default, s2 = default, s3 = default, t0 = default, t1 = default, t2 = default, t3 = default;
         T* b1 = b + k, b2 = b1 + k, b3 = b2 + k, next = b3 + k;
-        long p = 0;
-        for (; p + V.Width <= k; p += V.Width, next += 4 * V.Width)
+        for (long p = 0; p < whole; p += V.Width, next += 4 * V.Width)
         {
             Ask(next);
             Ask(next + 2 * V.Width);
@@ -114,24 +116,20 @@ internal static unsafe class HostFewRows<T, V> where T : unmanaged, INumber<T> w
             s3 = V.Fma(x, z, s3);
             t3 = V.Fma(y, z, t3);
         }
-        sums[0] = Finish(s0, a, b, p, k);
-        sums[1] = Finish(s1, a, b1, p, k);
-        sums[2] = Finish(s2, a, b2, p, k);
-        sums[3] = Finish(s3, a, b3, p, k);
-        sums[4] = Finish(t0, a1, b, p, k);
-        sums[5] = Finish(t1, a1, b1, p, k);
-        sums[6] = Finish(t2, a1, b2, p, k);
-        sums[7] = Finish(t3, a1, b3, p, k);
+        Keep(s0, s1, s2, s3, lanes);
+        Keep(t0, t1, t2, t3, lanes + 4 * V.Width);
+        Sum4(lanes, sums);
+        Sum4(lanes + 4 * V.Width, sums + 4);
     }
 
     // Up to four rows of A and two of B. Missing rows are the first again, and dropped.
-    [MethodImpl(Hot)]
-    static void Dot2(T* a, long lda, long rows, T* b, long k, T* sums)
+    [MethodImpl(Hot), SkipLocalsInit]
+    static void Dot2(T* a, long lda, long rows, T* b, long k, long whole, T* sums)
     {
+        T* lanes = stackalloc T[8 * MostLanes];
         V s0 = default, s1 = default, s2 = default, s3 = default, t0 = default, t1 = default, t2 = default, t3 = default;
         T* a1 = rows > 1 ? a + lda : a, a2 = rows > 2 ? a1 + lda : a, a3 = rows > 3 ? a2 + lda : a, b1 = b + k, next = b1 + k;
-        long p = 0;
-        for (; p + V.Width <= k; p += V.Width, next += 2 * V.Width)
+        for (long p = 0; p < whole; p += V.Width, next += 2 * V.Width)
         {
             Ask(next);
             V x = V.Load(b + p), y = V.Load(b1 + p), z = V.Load(a + p);
@@ -147,14 +145,10 @@ internal static unsafe class HostFewRows<T, V> where T : unmanaged, INumber<T> w
             s3 = V.Fma(z, x, s3);
             t3 = V.Fma(z, y, t3);
         }
-        sums[0] = Finish(s0, a, b, p, k);
-        sums[1] = Finish(t0, a, b1, p, k);
-        sums[2] = Finish(s1, a1, b, p, k);
-        sums[3] = Finish(t1, a1, b1, p, k);
-        sums[4] = Finish(s2, a2, b, p, k);
-        sums[5] = Finish(t2, a2, b1, p, k);
-        sums[6] = Finish(s3, a3, b, p, k);
-        sums[7] = Finish(t3, a3, b1, p, k);
+        Keep(s0, t0, s1, t1, lanes);
+        Keep(s2, t2, s3, t3, lanes + 4 * V.Width);
+        Sum4(lanes, sums);
+        Sum4(lanes + 4 * V.Width, sums + 4);
     }
 
     // Two vectors of the rows of B behind those under way, in the order they lie in memory: what they hold is needed soon.
@@ -168,12 +162,39 @@ internal static unsafe class HostFewRows<T, V> where T : unmanaged, INumber<T> w
             Sse.Prefetch0(next + V.Width);
     }
 
-    [MethodImpl(Hot)]
-    static T Finish(V lanes, T* a, T* b, long p, long k)
+    [MethodImpl(Inline)]
+    static void Keep(V a, V b, V c, V d, T* to)
     {
-        T sum = V.Sum(lanes);
-        for (; p < k; p++)
-            sum += a[p] * b[p];
-        return sum;
+        V.Store(to, a);
+        V.Store(to + V.Width, b);
+        V.Store(to + 2 * V.Width, c);
+        V.Store(to + 3 * V.Width, d);
+    }
+
+    // The sums over lanes of four vectors: inside each 128-bit block by zips, all four at once, then over the blocks. By way of
+    // memory: a vector that lived across a call would lie on the stack all through the loop before it.
+    [MethodImpl(Hot)]
+    static void Sum4(T* lanes, T* sums)
+    {
+        V a = V.Load(lanes), b = V.Load(lanes + V.Width), c = V.Load(lanes + 2 * V.Width), d = V.Load(lanes + 3 * V.Width);
+        long block = 16 / sizeof(T);
+        if (sizeof(T) == 4)
+        {
+            V ac = V.Add(V.ZipLow(a, c), V.ZipHigh(a, c)), bd = V.Add(V.ZipLow(b, d), V.ZipHigh(b, d));
+            V.Store(lanes, V.Add(V.ZipLow(ac, bd), V.ZipHigh(ac, bd)));
+        }
+        else
+        {
+            V.Store(lanes, V.Add(V.ZipLow(a, b), V.ZipHigh(a, b)));
+            V.Store(lanes + V.Width, V.Add(V.ZipLow(c, d), V.ZipHigh(c, d)));
+        }
+        for (long i = 0; i < 4; i++)
+        {
+            T* of = lanes + i / block * V.Width + i % block;
+            T sum = *of;
+            for (long x = block; x < V.Width; x += block)
+                sum += of[x];
+            sums[i] = sum;
+        }
     }
 }

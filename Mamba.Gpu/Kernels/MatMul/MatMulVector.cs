@@ -19,8 +19,6 @@ internal unsafe interface IMatMulVector<V, T> where V : unmanaged, IMatMulVector
     static abstract V Add(V a, V b);
     /// <summary>a·b + c, fused where the processor can.</summary>
     static abstract V Fma(V a, V b, V c);
-    /// <summary>The sum over lanes, in an order that depends on the width alone.</summary>
-    static abstract T Sum(V v);
     /// <summary>Block i of 128 bits comes from p + i·stride.</summary>
     static abstract V LoadBlocks(T* p, long stride);
     /// <summary>a0 b0 a1 b1 … from the lower half of each block.</summary>
@@ -39,7 +37,6 @@ internal unsafe struct MatMulVector128<T> : IMatMulVector<MatMulVector128<T>, T>
     [MethodImpl(Inline)] public static MatMulVector128<T> Load(T* p) => new(Vector128.Load(p));
     [MethodImpl(Inline)] public static void Store(T* p, MatMulVector128<T> v) => v.x.Store(p);
     [MethodImpl(Inline)] public static MatMulVector128<T> Broadcast(T* p) => new(Vector128.Create(*p));
-    [MethodImpl(Inline)] public static T Sum(MatMulVector128<T> v) => Vector128.Sum(v.x);
     [MethodImpl(Inline)] public static MatMulVector128<T> Add(MatMulVector128<T> a, MatMulVector128<T> b) => new(a.x + b.x);
     [MethodImpl(Inline)] public static MatMulVector128<T> LoadBlocks(T* p, long stride) => Load(p);
     [MethodImpl(Inline)] public static MatMulVector128<T> ZipLow(MatMulVector128<T> a, MatMulVector128<T> b) => new(ZipLow(a.x, b.x));
@@ -89,7 +86,6 @@ internal unsafe struct MatMulVector256<T> : IMatMulVector<MatMulVector256<T>, T>
     [MethodImpl(Inline)] public static MatMulVector256<T> Load(T* p) => new(Vector256.Load(p));
     [MethodImpl(Inline)] public static void Store(T* p, MatMulVector256<T> v) => v.x.Store(p);
     [MethodImpl(Inline)] public static MatMulVector256<T> Broadcast(T* p) => new(Vector256.Create(*p));
-    [MethodImpl(Inline)] public static T Sum(MatMulVector256<T> v) => Vector256.Sum(v.x);
     [MethodImpl(Inline)] public static MatMulVector256<T> Add(MatMulVector256<T> a, MatMulVector256<T> b) => new(a.x + b.x);
     [MethodImpl(Inline)] public static MatMulVector256<T> LoadBlocks(T* p, long stride) => new(Blocks(p, stride));
     [MethodImpl(Inline)] public static MatMulVector256<T> ZipLow(MatMulVector256<T> a, MatMulVector256<T> b) => new(ZipLow(a.x, b.x));
@@ -124,7 +120,6 @@ internal unsafe struct MatMulVector512<T> : IMatMulVector<MatMulVector512<T>, T>
     [MethodImpl(Inline)] public static MatMulVector512<T> Load(T* p) => new(Vector512.Load(p));
     [MethodImpl(Inline)] public static void Store(T* p, MatMulVector512<T> v) => v.x.Store(p);
     [MethodImpl(Inline)] public static MatMulVector512<T> Broadcast(T* p) => new(Vector512.Create(*p));
-    [MethodImpl(Inline)] public static T Sum(MatMulVector512<T> v) => Vector512.Sum(v.x);
     [MethodImpl(Inline)] public static MatMulVector512<T> Add(MatMulVector512<T> a, MatMulVector512<T> b) => new(a.x + b.x);
 
     [MethodImpl(Inline)]
