@@ -202,7 +202,7 @@ public class MambaStepTests
         Assert.That(gradients[model.Parameters["backbone.layers.0.mixer.in_proj.weight"]].ToDoubles(), Has.Some.Not.Zero);
     }
 
-    // Measured: 3.6 KB a layer, the tensors and what the norm and the projections would record.
+    // Measured: 21 KB in all: the tensors, and what the norms and the projections would record.
     [Test]
     public void A_step_allocates_little_and_memory_does_not_grow()
     {
