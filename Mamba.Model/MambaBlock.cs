@@ -66,6 +66,17 @@ public sealed class MambaBlock
         return Ops.Linear(y, OutProj, OutProjBias);
     }
 
+    /// <summary>One token, hidden (b, d_model) → (b, d_model): <see cref="Forward"/> without gradients, the state changed in place.</summary>
+    internal Tensor Step(Tensor hidden, MambaState.Layer state)
+    {
+        Tensor xz = Ops.Linear(hidden, InProj, InProjBias);                                                 // (b, 2 d)
+        Tensor y = Ops.MambaStep(xz, state.Conv, state.Ssm, ConvWeight, ConvBias, XProj, DtProj, DtBias, ALog, D);
+        Tensor next = Ops.Linear(y, OutProj, OutProjBias);
+        xz.Dispose();
+        y.Dispose();
+        return next;
+    }
+
     /// <summary>The initial values of DESIGN's §3: those of the official code.</summary>
     internal void Initialize(PhiloxRandom random)
     {

@@ -87,7 +87,21 @@ public sealed class MambaLM : IDisposable
     }
 
     /// <summary>One token for each sequence, (b) int32 → logits (b, v). Equal to the last position of <see cref="Forward"/> over all tokens so far, to rounding.</summary>
-    public Tensor Step(Tensor tokens, MambaState state) => Forward(tokens.View((tokens.Count, 1)), state, lastOnly: true);
+    public Tensor Step(Tensor tokens, MambaState state)
+    {
+        if (Tape.Recording is not null || tokens.DType != DType.Int32 || tokens.Count != state.Batch)   // with gradients; or it says what does not fit
+            return Forward(tokens.View((tokens.Count, 1)), state, lastOnly: true);
+        Tensor hidden = Ops.Embedding(tokens.View(tokens.Count), embedding);                            // (b, d_model)
+        Tensor? residual = null;
+        for (int i = 0; i < layers.Length; i++)
+        {
+            (MambaBlock block, Parameter weight, Parameter? bias) = layers[i];
+            (Tensor normed, residual) = AddNorm(hidden, residual, weight, bias);
+            hidden = block.Step(normed, state.Layers[i]);
+        }
+        state.Position++;
+        return Ops.Linear(AddNorm(hidden, residual, finalNorm.Weight, finalNorm.Bias).Y, head);
+    }
 
     /// <summary>The state before the first token, for <paramref name="batch"/> sequences.</summary>
     public MambaState NewState(long batch) => new(Config, batch, Parameters.DType, Parameters.Device);

@@ -89,6 +89,7 @@ public sealed unsafe class HostDevice : ComputeDevice
             M = problem.M,
             N = problem.N,
             K = problem.K,
+            RowA = problem.RowA,
             TransA = problem.TransposeA,
             TransB = problem.TransposeB,
             Accumulate = problem.Accumulate,
@@ -97,7 +98,7 @@ public sealed unsafe class HostDevice : ComputeDevice
             StrideB = problem.StrideB,
             StrideC = problem.StrideC,
         };
-        int workers = problem.Batch * problem.M * problem.N * problem.K < WorthSharing ? 1 : Threads;
+        int workers = problem.Batch * Math.Max(problem.M, 4) * problem.N * problem.K < WorthSharing ? 1 : Threads;     // of a row or two reading B is the cost
         DeviceBuffer scratch = Memory.Rent(HostMatMul<T, V>.ScratchBytes(workers));
         var kernel = new HostMatMul<T, V>(arguments, workers, ((HostBuffer)scratch).Pointer);
         pool.Run(&MultiplyEntry<T, V>, &kernel, workers);

@@ -73,6 +73,7 @@ internal sealed class IlgpuDevice : ComputeDevice
             M = problem.M,
             N = problem.N,
             K = problem.K,
+            RowA = problem.RowA,
             StrideA = problem.StrideA,
             StrideB = problem.StrideB,
             StrideC = problem.StrideC,

@@ -42,6 +42,16 @@ public unsafe struct Float256 : ILane<Float256, HostMemory<float>, float>
             Sse.Prefetch0(p.Pointer + i);
     }
 
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    public static Float256 Gather(HostMemory<float> p, long i, long stride, int lanes)
+    {
+        Vector256<float> v = default;
+        float* from = p.Pointer + i, to = (float*)&v, end = to + Math.Min(lanes, Vector256<float>.Count);
+        for (; to < end; from += stride)
+            *to++ = *from;
+        return new() { x = v };
+    }
+
     [MethodImpl(Inline)] public static Float256 Broadcast(HostMemory<float> p, long i) => new() { x = Vector256.Create(p.Pointer[i]) };
     [MethodImpl(Inline)] public static Float256 Splat(float x) => new() { x = Vector256.Create(x) };
     [MethodImpl(Inline)] public static Float256 Of(Single x) => new() { x = Vector256.Create((float)x) };     // Single, so that it stays one among doubles

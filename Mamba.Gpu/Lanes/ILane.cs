@@ -31,6 +31,9 @@ public interface ILane<V, M, T> : INumber<V, V, M, T>
     /// <summary>Asks for elements i, i + 1, … of p to be brought near; they may lie outside of p. Nothing on a device, which hides latency by its threads.</summary>
     static abstract void Prefetch(M p, long i);
 
+    /// <summary>Elements i, i + stride, … of p in the first <paramref name="lanes"/> lanes, zeros in the others.</summary>
+    static abstract V Gather(M p, long i, long stride, int lanes);
+
     /// <summary>Element i of p in every lane.</summary>
     static abstract V Broadcast(M p, long i);
 

@@ -14,6 +14,7 @@ public struct Scalar32 : ILane<Scalar32, DeviceMemory<float>, float>
     public static void Store(DeviceMemory<float> p, long i, Scalar32 v) => p.View[i] = v.x;
     public static void Store(DeviceMemory<float> p, long i, Scalar32 v, int lanes) => p.View[i] = v.x;
     public static void Prefetch(DeviceMemory<float> p, long i) { }
+    public static Scalar32 Gather(DeviceMemory<float> p, long i, long stride, int lanes) => new(p.View[i]);
     public static Scalar32 Broadcast(DeviceMemory<float> p, long i) => new(p.View[i]);
     public static Scalar32 Splat(float x) => new(x);
     public static Scalar32 Of(float x) => new(x);

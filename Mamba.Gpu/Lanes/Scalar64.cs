@@ -20,6 +20,7 @@ public struct Scalar64 : ILane<Scalar64, DeviceMemory<double>, double>
     public static void Store(DeviceMemory<double> p, long i, Scalar64 v) => p.View[i] = v.x;
     public static void Store(DeviceMemory<double> p, long i, Scalar64 v, int lanes) => p.View[i] = v.x;
     public static void Prefetch(DeviceMemory<double> p, long i) { }
+    public static Scalar64 Gather(DeviceMemory<double> p, long i, long stride, int lanes) => new(p.View[i]);
     public static Scalar64 Broadcast(DeviceMemory<double> p, long i) => new(p.View[i]);
     public static Scalar64 Splat(double x) => new(x);
     public static Scalar64 Of(float x) => new(x);

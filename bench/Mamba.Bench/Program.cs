@@ -3,7 +3,7 @@ using Mamba;
 using Mamba.Bench;
 
 // dotnet run -c Release --project bench/Mamba.Bench -- all
-var what = new Argument<string>("what") { Description = "ceilings, matmul, scan, algorithms, recurrence, train, all, or micro (BenchmarkDotNet)" }.AcceptOnlyFromAmong("ceilings", "matmul", "scan", "algorithms", "recurrence", "train", "all", "micro");
+var what = new Argument<string>("what") { Description = "ceilings, matmul, scan, algorithms, recurrence, train, generate, all, or micro (BenchmarkDotNet)" }.AcceptOnlyFromAmong("ceilings", "matmul", "scan", "algorithms", "recurrence", "train", "generate", "all", "micro");
 var deviceOption = new Option<string>("--device") { Description = "cpu, cuda:0, opencl:0", DefaultValueFactory = _ => "cpu" };
 var command = new RootCommand("Benchmarks of Mamba.NET: every row beside the ceiling that bounds it, measured in the same run.") { what, deviceOption };
 command.SetAction(result =>
@@ -30,6 +30,8 @@ command.SetAction(result =>
             RecurrenceBench.Run(device, ceilings);
         if (chosen is "train" or "all")
             TrainBench.Run(device, ceilings);
+        if (chosen is "generate" or "all")
+            GenerateBench.Run(device, ceilings);
         return 0;
     }
     catch (MambaException e)

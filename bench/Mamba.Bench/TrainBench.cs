@@ -41,11 +41,21 @@ internal static class TrainBench
 
     // The arithmetic of a token at the ceilings: 6 flops a weight of every matrix product, and the scan's two exponentials
     // (forward, recomputation) and some 2 · 16 flops a state.
-    static double FloorMilliseconds(MambaConfig config, Ceilings ceilings)
+    static double FloorMilliseconds(MambaConfig config, Ceilings ceilings) =>
+        (6 * (config.NLayer * LayerWeights(config) + HeadWeights(config)) + 32 * States(config)) / ceilings.GFlops / 1e6 + 2 * States(config) / ceilings.GExps / 1e6;
+
+    /// <summary>The arithmetic of a forward pass over one sequence at the ceilings: 2 flops a weight, one exponential and some 10 flops a state.</summary>
+    public static double ForwardMilliseconds(MambaConfig config, Ceilings ceilings, long length, bool lastOnly) =>
+        (2 * (length * config.NLayer * LayerWeights(config) + (lastOnly ? 1 : length) * HeadWeights(config)) + 10 * length * States(config)) / ceilings.GFlops / 1e6
+        + length * States(config) / ceilings.GExps / 1e6;
+
+    static double LayerWeights(MambaConfig config)
     {
         double d = config.DInner, n = config.SsmCfg.DState, r = config.DtRank, model = config.DModel;
-        double weights = config.NLayer * (model * 2 * d + d * (r + 2 * n) + r * d + d * model) + config.PaddedVocabSize * model;
-        double states = config.NLayer * d * n;
-        return (6 * weights + 32 * states) / ceilings.GFlops / 1e6 + 2 * states / ceilings.GExps / 1e6;
+        return model * 2 * d + d * (r + 2 * n) + r * d + d * model;
     }
+
+    static double HeadWeights(MambaConfig config) => (double)config.PaddedVocabSize * config.DModel;
+
+    static double States(MambaConfig config) => (double)config.NLayer * config.DInner * config.SsmCfg.DState;
 }

@@ -132,9 +132,14 @@ public class LinearTests
         using var scope = new TensorScope();
         Device on = TestDevices.Open(device);
         Tensor x = TestData.Random((130, 300), dtype, on, 1), weight = TestData.Random((65, 300), dtype, on, 2), bias = TestData.Random(65, dtype, on, 3);
-        double[] whole = Ops.Linear(x, weight, bias).ToDoubles();
-        foreach (int row in (int[])[0, 1, 64, 129])
-            Assert.That(Ops.Linear(x.Rows(row, 1), weight, bias).ToDoubles(), Is.EqualTo(whole[(row * 65)..((row + 1) * 65)]), $"row {row}");
+        // Up to eight rows are a product of their own, see HostFewRows; from nine on there is another.
+        foreach ((int count, int[] several) in new[] { (8, new[] { 1, 2, 5 }), (130, [9, 12, 65]) })
+        {
+            double[] whole = Ops.Linear(x.Rows(0, count), weight, bias).ToDoubles();
+            foreach (int rows in several)
+                foreach (int start in (int[])[0, 1, count - rows])
+                    Assert.That(Ops.Linear(x.Rows(start, rows), weight, bias).ToDoubles(), Is.EqualTo(whole[(start * 65)..((start + rows) * 65)]), $"{rows} of {count} rows from {start}");
+        }
     }
 
     [Test]

@@ -154,7 +154,11 @@ public class MambaLMTests
         Tensor last = model.Forward(tokens, lastOnly: true);
         double[] all = model.Forward(tokens).ToDoubles();
         Assert.That(last.Shape, Is.EqualTo(new Shape(3, v)));
-        Assert.That(last.ToDoubles(), Is.EqualTo(Enumerable.Range(0, 3).SelectMany(b => all[(((b + 1) * length - 1) * v)..((b + 1) * length * v)])), "to the bit");
+        double[] expected = [.. Enumerable.Range(0, 3).SelectMany(b => all[(((b + 1) * length - 1) * v)..((b + 1) * length * v)])];
+        if (3 * length > 8)     // the head's product of three rows is another than that of many, see HostFewRows
+            Assert.That(TestData.RelativeError(last.ToDoubles(), expected), Is.LessThan(1e-14));
+        else
+            Assert.That(last.ToDoubles(), Is.EqualTo(expected), "to the bit");
     }
 
     [Test]

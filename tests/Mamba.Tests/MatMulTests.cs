@@ -110,8 +110,67 @@ public class MatMulTests
         const int M = 130;
         Tensor a = TestData.Random((M, k), dtype, on, 1), b = TestData.Random(Stored(k, n, transposeB), dtype, on, 2);
         double[] whole = Ops.MatMul(a, b, transposeB: transposeB).ToDoubles();
-        foreach ((int start, int rows) in new[] { (0, 1), (7, 1), (129, 1), (64, 2), (100, 11), (3, 12), (50, 13), (1, 64) })
+        foreach ((int start, int rows) in new[] { (0, 1), (7, 1), (129, 1), (64, 2), (100, 11), (3, 12), (50, 13), (1, 64), (20, 9) }.Where(r => !transposeB || r.Item2 > 8))
             Assert.That(Ops.MatMul(a.Rows(start, rows), b, transposeB: transposeB).ToDoubles(), Is.EqualTo(whole[(start * n)..((start + rows) * n)]), $"rows {start} to {start + rows}");
+    }
+
+    // Up to eight rows times rows of B are dot products of their own, see HostFewRows.
+    [Test]
+    public void A_row_alone_has_the_bits_it_has_among_a_few([Values("cpu-128", "cpu-256", "cpu-512")] string device, [Values(DType.Float32, DType.Float64)] DType dtype,
+        [Values(1, 16, 65, 203)] int n, [Values(5, 48, 300, 701)] int k)
+    {
+        using var scope = new TensorScope();
+        Tensor a = TestData.Random((8, k), dtype, TestDevices.Open(device), 1), b = TestData.Random((n, k), dtype, TestDevices.Open(device), 2);
+        double[] whole = Ops.MatMul(a, b, transposeB: true).ToDoubles();
+        for (int rows = 1; rows < 8; rows++)
+            for (int start = 0; start + rows <= 8; start++)
+                Assert.That(Ops.MatMul(a.Rows(start, rows), b, transposeB: true).ToDoubles(), Is.EqualTo(whole[(start * n)..((start + rows) * n)]), $"rows {start} to {start + rows}");
+    }
+
+    [Test]
+    public void A_few_rows_times_a_weight_are_those_of_a_plain_loop([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device, [Values(DType.Float32, DType.Float64)] DType dtype,
+        [Values] bool accumulate, [Values] bool bias, [Values] bool apart)
+    {
+        using var scope = new TensorScope();
+        Device on = TestDevices.Open(device);
+        foreach (int m in Enumerable.Range(1, 9))
+            foreach ((int n, int k) in device == "ilgpu-cpu" ? [(5, 7)] : new[] { (1, 1), (33, 17), (3, 64), (65, 50), (131, 259), (7, 701), (1000, 37), (4, 0) })
+            {
+                int row = apart ? k + 3 : k;        // A is part of a wider matrix
+                double[] wide = TestData.Uniform(m * row, 1), b = Input.Random((n, k), 2).Values, c = TestData.Uniform(m * n, 3), added = TestData.Uniform(n, 4);
+                Tensor y = Tensor.From(c, (m, n), dtype, on);
+                MatMulKernels.Multiply(new MatMulProblem(Tensor.From(wide, (m, row), dtype, on), Tensor.From(b, (n, k), dtype, on), y, m, n, k)
+                {
+                    TransposeB = true,
+                    RowA = row,
+                    Accumulate = accumulate,
+                    Bias = bias ? Tensor.From(added, n, dtype, on) : null,
+                });
+                double[] a = [.. Enumerable.Range(0, m * k).Select(i => wide[i / k * row + i % k])];
+                (double[] values, double[] magnitudes) = PlainMatMul.Multiply(a, b, m, n, k, transposeA: false, transposeB: true);
+                for (int i = 0; i < m * n; i++)
+                {
+                    double more = (accumulate ? c[i] : 0) + (bias ? added[i % n] : 0);
+                    values[i] += more;
+                    magnitudes[i] += (accumulate ? Math.Abs(c[i]) : 0) + (bias ? Math.Abs(added[i % n]) : 0);
+                }
+                PlainMatMul.Expect(y, values, magnitudes, k, $"m={m}, n={n}, k={k}");
+            }
+    }
+
+    [Test]
+    public void The_number_of_cores_changes_no_bit_of_a_few_rows([Values(DType.Float32, DType.Float64)] DType dtype, [Values(1, 2, 5, 8)] int m)
+    {
+        const int N = 1001, K = 333;
+        double[] On(int threads)
+        {
+            using var device = new HostDevice(threads);
+            using var scope = new TensorScope();
+            return Ops.Linear(TestData.Random((m, K), dtype, device, 1), TestData.Random((N, K), dtype, device, 2), TestData.Random(N, dtype, device, 3)).ToDoubles();
+        }
+        double[] one = On(1);
+        foreach (int threads in (int[])[2, 3, 7])
+            Assert.That(On(threads), Is.EqualTo(one), $"{threads} threads");
     }
 
     [Test]

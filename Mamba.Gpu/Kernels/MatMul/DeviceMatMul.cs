@@ -7,7 +7,7 @@ namespace Mamba.Gpu;
 internal struct DeviceMatMulArguments<T> where T : unmanaged
 {
     public ArrayView<T> A, B, C, Bias;
-    public long M, N, K, StrideA, StrideB, StrideC;
+    public long M, N, K, RowA, StrideA, StrideB, StrideC;
     public int TransposeA, TransposeB, Accumulate, HasBias, Side, TilesM, TilesN;
 }
 
@@ -61,7 +61,7 @@ internal static class DeviceMatMul
                 long row = i0 + i, k = p0 + p;
                 V x = V.Of(0);
                 if (row < a.M && k < a.K)
-                    x = V.Load(A, batch * a.StrideA + (a.TransposeA != 0 ? k * a.M + row : row * a.K + k));
+                    x = V.Load(A, batch * a.StrideA + (a.TransposeA != 0 ? k * a.M + row : row * a.RowA + k));
                 left[p * tile + i] = x;
             }
             for (int e = rank; e < Depth * tile; e += threads)

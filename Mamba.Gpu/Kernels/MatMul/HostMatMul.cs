@@ -21,7 +21,7 @@ namespace Mamba.Gpu;
 /// <para>
 /// Bits: an element of C is a chain of fused multiply-adds along each depth piece, and pieces are added in order.
 /// Neither depends on tiles, tasks or workers, so the result is the same for any number of workers, and a row's
-/// result is the same whatever m is: generation and training agree to the bit.
+/// result is the same whatever m is, but for m ≤ 8 and B transposed: see <see cref="HostFewRows{T, V}"/>.
 /// </para>
 /// </remarks>
 internal readonly unsafe struct HostMatMul<T, V> : IKernel where T : unmanaged, INumber<T> where V : unmanaged, IMatMulVector<V, T>
@@ -59,10 +59,16 @@ internal readonly unsafe struct HostMatMul<T, V> : IKernel where T : unmanaged, 
         *(long*)this.scratch = 0;   // the next task
         long pieces = Math.Max(1, Ceiling(a.K, MaxDepth));
         depth = Math.Clamp(Ceiling(Ceiling(a.K, pieces), 16) * 16, 16, MaxDepth);
-        Cut(workers, out rowsPerTask, out columnsPerTask);
+        if (OnlyFewRows)
+            (rowsPerTask, columnsPerTask) = (a.M, Math.Max(PanelWidth, Ceiling(Ceiling(a.N, 8 * workers), PanelWidth) * PanelWidth));
+        else
+            Cut(workers, out rowsPerTask, out columnsPerTask);
         rowBlocks = Ceiling(a.M, rowsPerTask);
         columnBlocks = Ceiling(a.N, columnsPerTask);
     }
+
+    // By the whole product, not by a task's rows: cutting it must not change a bit.
+    bool OnlyFewRows => a.TransB && !a.TransA && a.M is > 0 and <= HostFewRows<T, V>.Most;
 
     static long Ceiling(long x, long y) => (x + y - 1) / y;
 
@@ -99,7 +105,10 @@ internal readonly unsafe struct HostMatMul<T, V> : IKernel where T : unmanaged, 
         for (long t; (t = Interlocked.Increment(ref *(long*)scratch) - 1) < tasks;)
         {
             long batch = t / (rowBlocks * columnBlocks), block = t % (rowBlocks * columnBlocks);
-            Task(batch, block / columnBlocks * rowsPerTask, block % columnBlocks * columnsPerTask, own);
+            if (OnlyFewRows)
+                HostFewRows<T, V>.Multiply(a, batch, block * columnsPerTask, Math.Min((block + 1) * columnsPerTask, a.N));
+            else
+                Task(batch, block / columnBlocks * rowsPerTask, block % columnBlocks * columnsPerTask, own);
         }
     }
 
@@ -112,13 +121,13 @@ internal readonly unsafe struct HostMatMul<T, V> : IKernel where T : unmanaged, 
         if (rows <= FewRows && !a.TransA)   // bound by reading B: walk its rows from end to end
         {
             for (; j < end; j += PanelWidth)
-                for (long p = 0; p == 0 || p < a.K; p += depth) Panel(A + i * a.K + p, a.K, rows, B, p, j, Math.Min(end - j, PanelWidth), C, own);
+                for (long p = 0; p == 0 || p < a.K; p += depth) Panel(A + i * a.RowA + p, a.RowA, rows, B, p, j, Math.Min(end - j, PanelWidth), C, own);
             return;
         }
         for (long p = 0; p == 0 || p < a.K; p += depth)
         {
-            T* block = A + i * a.K + p;
-            long lda = a.K;
+            T* block = A + i * a.RowA + p;
+            long lda = a.RowA;
             if (a.TransA)
             {
                 block = own;
@@ -130,7 +139,7 @@ internal readonly unsafe struct HostMatMul<T, V> : IKernel where T : unmanaged, 
                 long k = Math.Min(depth, a.K - p);
                 block = own;
                 lda = depth + RowPadding;
-                for (long x = 0; x < rows; x++) new ReadOnlySpan<T>(A + (i + x) * a.K + p, (int)k).CopyTo(new Span<T>(own + x * lda, (int)k));
+                for (long x = 0; x < rows; x++) new ReadOnlySpan<T>(A + (i + x) * a.RowA + p, (int)k).CopyTo(new Span<T>(own + x * lda, (int)k));
             }
             for (long q = j; q < end; q += PanelWidth) Panel(block, lda, rows, B, p, q, Math.Min(end - q, PanelWidth), C, own);
         }

@@ -14,6 +14,8 @@ internal unsafe struct MatMulArgs<T> where T : unmanaged
     public T* Bias;
     /// <summary>Any sizes from 0 on; k = 0 means that the product is zero.</summary>
     public long M, N, K;
+    /// <summary>Elements from one row of A to the next, k or more; k when <see cref="TransA"/> is off and nothing lies between. Unused when it is on.</summary>
+    public long RowA;
     /// <summary>The matrix is stored transposed.</summary>
     public bool TransA, TransB;
     /// <summary>C ← C + …, not C ← ….</summary>

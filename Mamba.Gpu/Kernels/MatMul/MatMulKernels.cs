@@ -15,6 +15,9 @@ public readonly record struct MatMulProblem(Tensor A, Tensor B, Tensor C, long M
     /// <summary>(n), added to every row.</summary>
     public Tensor? Bias { get; init; }
 
+    /// <summary>Elements from one row of A to the next where it is part of a wider matrix; A is not transposed then. k otherwise.</summary>
+    public long RowA { get; init; } = K;
+
     public long Batch { get; init; } = 1;
     public long StrideA { get; init; }
     public long StrideB { get; init; }

@@ -124,7 +124,9 @@ internal unsafe struct MatMulVector512<T> : IMatMulVector<MatMulVector512<T>, T>
 
     [MethodImpl(Inline)]
     public static MatMulVector512<T> LoadBlocks(T* p, long stride) =>
-        new(Vector512.Create(MatMulVector256<T>.Blocks(p, stride), MatMulVector256<T>.Blocks(p + 2 * stride, stride)));
+        Avx512F.IsSupported     // Vector512.Create of two halves would go by way of memory
+            ? new(Avx512F.InsertVector256(MatMulVector256<T>.Blocks(p, stride).ToVector512Unsafe().AsSingle(), MatMulVector256<T>.Blocks(p + 2 * stride, stride).AsSingle(), 1).As<float, T>())
+            : new(Vector512.Create(MatMulVector256<T>.Blocks(p, stride), MatMulVector256<T>.Blocks(p + 2 * stride, stride)));
 
     [MethodImpl(Inline)]
     public static MatMulVector512<T> Fma(MatMulVector512<T> a, MatMulVector512<T> b, MatMulVector512<T> c) => new(typeof(T) == typeof(float)
