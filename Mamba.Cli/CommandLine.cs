@@ -18,6 +18,7 @@ public static class CommandLine
             TrainCommand.Create(),
             EvalCommand.Create(),
             CodegenCommand.Create(),
+            GradCheckCommand.Create(),
         };
         ParseResult parsed = root.Parse(args.Length == 0 ? ["--help"] : args, new ParserConfiguration { ResponseFileTokenReplacer = null });
         try
