@@ -45,7 +45,7 @@ internal sealed class ChunkedScan(int? segments) : ScanAlgorithm("chunked")
         {
             Tensor dY = dys[0] ?? Tensor.Zeros(y.Shape, y.DType, y.Device);
             if (u.Count == 0)
-                return [u.Like(), p.Delta.Like(), Zero(A), Zero(B), Zero(C), Zero(p.D), p.Z?.Like(), Zero(p.DeltaBias), initial is null ? null : dys[1] ?? Zero(initial), null];
+                return [u.Like(), p.Delta.Like(), Zero(A), Zero(B), Zero(C), Zero(p.D), p.Z?.Like(), Zero(p.DeltaBias), initial is null ? null : dys[1] ?? Zero(initial), before is null ? null : dys[2] ?? Zero(before)];
             var d = new ScanGradients(u.Like(), u.Like(), A.Like(), B.Like(), C.Like(), u.Like(x.Channels), p.Z?.Like(), u.Like(x.Channels), last.Like(), lastInput?.Like());
             SelectiveScanKernels.Backward(x, boundaries!, dY, dys[1], d, lastInput is null ? null : dys[2]);
             return

@@ -282,13 +282,8 @@ public struct SelectiveScanBackward<L, PB, PC, V, M, T, I, G> : ITeamKernel<V, G
         long kept = home + Kept(vectors) * stride, keptStep = S.Kept * stride;
         for (int i = 0; i < steps; i++)
         {
-            if (R.On && In.StartsAt(item.B, t + i))
-            {
-                h = S.Zero();
-                before = S.Zero();
-            }
             long at = here + i * stride;
-            S.Recompute<PB>(ref h, ref before, ref a, V.Load(s, at + Delta * stride), S.LooksBack ? V.Keep(V.Load(u, uAt + i * channels), lanes) : default, V.Load(s, at + DeltaU * stride),
+            S.Recompute<PB>(ref h, ref before, ref a, R.On && In.StartsAt(item.B, t + i), V.Load(s, at + Delta * stride), S.LooksBack ? V.Keep(V.Load(u, uAt + i * channels), lanes) : default, V.Load(s, at + DeltaU * stride),
                 0, B, new Column(bAt + i * bRow, bStride), s, new Column(kept + i * keptStep, stride));
         }
         return h;
@@ -318,6 +313,7 @@ public struct SelectiveScanBackward<L, PB, PC, V, M, T, I, G> : ITeamKernel<V, G
         for (int i = steps - 1; i >= 0; i--)
         {
             long at = here + i * stride;
+            bool starts = R.On && In.StartsAt(item.B, t + i);
             var sums = new StepSums<V>
             {
                 Decay = V.Load(s, at + Decay * stride),
@@ -326,7 +322,7 @@ public struct SelectiveScanBackward<L, PB, PC, V, M, T, I, G> : ITeamKernel<V, G
                 Y = V.Load(s, at + Y * stride),
             };
             S.Reverse<PB, PC>(ref gradient, ref dBefore, ref dA, ref h, ref a, ref sums,
-                V.Load(s, at + Delta * stride), S.LooksBack ? V.Keep(V.Load(u, uAt + i * channels), lanes) : default, V.Load(s, at + DeltaU * stride), V.Load(s, at + DY * stride),
+                starts, V.Load(s, at + Delta * stride), S.LooksBack ? V.Keep(V.Load(u, uAt + i * channels), lanes) : default, V.Load(s, at + DeltaU * stride), V.Load(s, at + DY * stride),
                 0, B, new Column(bAt + i * bRow, bStride), C, new Column(cAt + i * cRow, cStride),
                 s, new Column(kept + i * keptStep, stride), new Column(dBAt + i * dBStep, stride), new Column(dCAt + i * dCStep, stride));
             V.Store(s, at + Decay * stride, sums.Decay);
@@ -334,7 +330,7 @@ public struct SelectiveScanBackward<L, PB, PC, V, M, T, I, G> : ITeamKernel<V, G
             if (S.LooksBack)
                 V.Store(s, at + Direct * stride, sums.Direct);
             V.Store(s, at + Y * stride, sums.Y);
-            if (R.On && In.StartsAt(item.B, t + i))
+            if (starts)
             {
                 gradient = S.Zero();
                 dBefore = S.Zero();

@@ -93,8 +93,11 @@ public interface IStates<S, V, M, T>
     static abstract void Advance<PB>(ref S h, ref S before, ref S decay, ref S a, V delta, V u, V deltaU, int n, M B, Column b)
         where PB : struct, IProjection<V, M>;
 
-    /// <summary>The same without y, keeping α, h₋ and p₋ in scratch for the reverse walk.</summary>
-    static abstract void Recompute<PB>(ref S h, ref S before, ref S a, V delta, V u, V deltaU, int n, M B, Column b, M scratch, Column kept)
+    /// <summary>
+    /// The same without y, keeping α, h₋ and p₋ in scratch for the reverse walk. Where a sequence <paramref name="starts"/>, h₋ and p₋ count as
+    /// zero; h₋ is kept all the same, for the step before.
+    /// </summary>
+    static abstract void Recompute<PB>(ref S h, ref S before, ref S a, bool starts, V delta, V u, V deltaU, int n, M B, Column b, M scratch, Column kept)
         where PB : struct, IProjection<V, M>;
 
     /// <summary>
@@ -102,7 +105,7 @@ public interface IStates<S, V, M, T>
     /// the step after, then ∂L/∂p₋ through this one; <paramref name="h"/> goes from h to h₋. dA and the sums gain this step's part, and
     /// so do the gradients of B and C at <paramref name="dB"/> and <paramref name="dC"/>.
     /// </summary>
-    static abstract void Reverse<PB, PC>(ref S g, ref S dBefore, ref S dA, ref S h, ref S a, ref StepSums<V> sums, V delta, V u, V deltaU, V dy, int n,
+    static abstract void Reverse<PB, PC>(ref S g, ref S dBefore, ref S dA, ref S h, ref S a, ref StepSums<V> sums, bool starts, V delta, V u, V deltaU, V dy, int n,
         M B, Column b, M C, Column c, M scratch, Column kept, Column dB, Column dC)
         where PB : struct, IProjection<V, M>
         where PC : struct, IProjection<V, M>;
@@ -175,13 +178,18 @@ public struct One<D, N, V, M, T> : IStates<One<D, N, V, M, T>, V, M, T>
     }
 
     [MethodImpl(Inline)]
-    public static void Recompute<PB>(ref One<D, N, V, M, T> h, ref One<D, N, V, M, T> before, ref One<D, N, V, M, T> a, V delta, V u, V deltaU, int n, M B, Column b, M scratch, Column kept)
+    public static void Recompute<PB>(ref One<D, N, V, M, T> h, ref One<D, N, V, M, T> before, ref One<D, N, V, M, T> a, bool starts, V delta, V u, V deltaU, int n, M B, Column b, M scratch, Column kept)
         where PB : struct, IProjection<V, M>
     {
         N z = N.Times(a.x, delta), alpha = D.Alpha<N, V, M, T>(z);
         long at = kept.Start + n * (D.LooksBack ? 3 : 2) * kept.Stride, part = N.Parts * kept.Stride;
         N.Store(alpha, scratch, at, kept.Stride);
         N.Store(h.x, scratch, at + part, kept.Stride);
+        if (starts)
+        {
+            h.x = N.Of(0);
+            before.x = N.Of(0);
+        }
         if (D.LooksBack)
             N.Store(before.x, scratch, at + 2 * part, kept.Stride);
         h.x = N.Fma(alpha, h.x, InputOf(z, alpha, N.Get<PB>(B, b.Start + n * b.Stride, b.Stride), ref before.x, delta, u, deltaU));
@@ -189,13 +197,13 @@ public struct One<D, N, V, M, T> : IStates<One<D, N, V, M, T>, V, M, T>
 
     [MethodImpl(Inline)]
     public static void Reverse<PB, PC>(ref One<D, N, V, M, T> g, ref One<D, N, V, M, T> dBefore, ref One<D, N, V, M, T> dA, ref One<D, N, V, M, T> h, ref One<D, N, V, M, T> a,
-        ref StepSums<V> sums, V delta, V u, V deltaU, V dy, int n, M B, Column b, M C, Column c, M scratch, Column kept, Column dB, Column dC)
+        ref StepSums<V> sums, bool starts, V delta, V u, V deltaU, V dy, int n, M B, Column b, M C, Column c, M scratch, Column kept, Column dB, Column dC)
         where PB : struct, IProjection<V, M>
         where PC : struct, IProjection<V, M>
     {
         long at = kept.Start + n * (D.LooksBack ? 3 : 2) * kept.Stride, part = N.Parts * kept.Stride;
         long dBAt = dB.Start + n * dB.Stride, dCAt = dC.Start + n * dC.Stride;
-        N alpha = N.Load(scratch, at, kept.Stride), last = N.Load(scratch, at + part, kept.Stride);
+        N alpha = N.Load(scratch, at, kept.Stride), last = N.Load(scratch, at + part, kept.Stride), prior = starts ? N.Of(0) : last;
         N bn = N.Get<PB>(B, b.Start + n * b.Stride, b.Stride), cn = N.Get<PC>(C, c.Start + n * c.Stride, c.Stride);
         sums.Y = N.Output(cn, h.x, sums.Y);
         N.Store(N.FmaTimes(N.OutputSlope(h.x), dy, N.Load(scratch, dCAt, dC.Stride)), scratch, dCAt, dC.Stride);     // dC += dy h
@@ -203,12 +211,12 @@ public struct One<D, N, V, M, T> : IStates<One<D, N, V, M, T>, V, M, T>
         N gIn = gt, slope;
         if (D.Base2 && !D.ScalesInput && !D.LooksBack)
         {
-            slope = D.AlphaSlope<N, V, M, T>(alpha, alpha) * last;
+            slope = D.AlphaSlope<N, V, M, T>(alpha, alpha) * prior;
         }
         else
         {
             N z = N.Times(a.x, delta);
-            slope = D.AlphaSlope<N, V, M, T>(z, alpha) * last;                                          // ∂h_t/∂z
+            slope = D.AlphaSlope<N, V, M, T>(z, alpha) * prior;                                          // ∂h_t/∂z
             if (D.ScalesInput)
             {
                 N gamma = D.Gamma<N, V, M, T>(z, alpha);
@@ -307,21 +315,21 @@ public struct Pair<S, V, M, T> : IStates<Pair<S, V, M, T>, V, M, T>
     }
 
     [MethodImpl(Inline)]
-    public static void Recompute<PB>(ref Pair<S, V, M, T> h, ref Pair<S, V, M, T> before, ref Pair<S, V, M, T> a, V delta, V u, V deltaU, int n, M B, Column b, M scratch, Column kept)
+    public static void Recompute<PB>(ref Pair<S, V, M, T> h, ref Pair<S, V, M, T> before, ref Pair<S, V, M, T> a, bool starts, V delta, V u, V deltaU, int n, M B, Column b, M scratch, Column kept)
         where PB : struct, IProjection<V, M>
     {
-        S.Recompute<PB>(ref h.lo, ref before.lo, ref a.lo, delta, u, deltaU, n, B, b, scratch, kept);
-        S.Recompute<PB>(ref h.hi, ref before.hi, ref a.hi, delta, u, deltaU, n + S.Count, B, b, scratch, kept);
+        S.Recompute<PB>(ref h.lo, ref before.lo, ref a.lo, starts, delta, u, deltaU, n, B, b, scratch, kept);
+        S.Recompute<PB>(ref h.hi, ref before.hi, ref a.hi, starts, delta, u, deltaU, n + S.Count, B, b, scratch, kept);
     }
 
     [MethodImpl(Inline)]
     public static void Reverse<PB, PC>(ref Pair<S, V, M, T> g, ref Pair<S, V, M, T> dBefore, ref Pair<S, V, M, T> dA, ref Pair<S, V, M, T> h, ref Pair<S, V, M, T> a,
-        ref StepSums<V> sums, V delta, V u, V deltaU, V dy, int n, M B, Column b, M C, Column c, M scratch, Column kept, Column dB, Column dC)
+        ref StepSums<V> sums, bool starts, V delta, V u, V deltaU, V dy, int n, M B, Column b, M C, Column c, M scratch, Column kept, Column dB, Column dC)
         where PB : struct, IProjection<V, M>
         where PC : struct, IProjection<V, M>
     {
-        S.Reverse<PB, PC>(ref g.lo, ref dBefore.lo, ref dA.lo, ref h.lo, ref a.lo, ref sums, delta, u, deltaU, dy, n, B, b, C, c, scratch, kept, dB, dC);
-        S.Reverse<PB, PC>(ref g.hi, ref dBefore.hi, ref dA.hi, ref h.hi, ref a.hi, ref sums, delta, u, deltaU, dy, n + S.Count, B, b, C, c,
+        S.Reverse<PB, PC>(ref g.lo, ref dBefore.lo, ref dA.lo, ref h.lo, ref a.lo, ref sums, starts, delta, u, deltaU, dy, n, B, b, C, c, scratch, kept, dB, dC);
+        S.Reverse<PB, PC>(ref g.hi, ref dBefore.hi, ref dA.hi, ref h.hi, ref a.hi, ref sums, starts, delta, u, deltaU, dy, n + S.Count, B, b, C, c,
             scratch, kept, dB, dC);
     }
 
