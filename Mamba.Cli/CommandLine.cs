@@ -19,6 +19,7 @@ public static class CommandLine
             EvalCommand.Create(),
             CodegenCommand.Create(),
             GradCheckCommand.Create(),
+            ParityCommand.Create(),
         };
         ParseResult parsed = root.Parse(args.Length == 0 ? ["--help"] : args, new ParserConfiguration { ResponseFileTokenReplacer = null });
         try

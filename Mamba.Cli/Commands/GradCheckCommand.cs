@@ -9,7 +9,7 @@ internal static class GradCheckCommand
 {
     static readonly Option<string?> DeviceNames = Option.Text("--device", "NAMES", "Devices, separated by commas: cpu (default), cpu-128, cpu-256, cpu-512, cuda:0, opencl:0, ilgpu-cpu; all: every one with float64.");
     static readonly Option<double?> Tolerance = Option.Real("--tolerance", "Largest relative error of a gradient (1e-7).");
-    static readonly Option<int?> Elements = Option.Int("--elements", "Inputs of at most so many elements are checked element by element, larger ones along random directions (16).");
+    static readonly Option<int?> Elements = Option.Int("--elements", "Inputs of at most so many elements are checked element by element, larger ones along random directions (64).");
 
     public static Command Create()
     {
@@ -30,7 +30,7 @@ internal static class GradCheckCommand
         IReadOnlyList<OpCase> cases = options.Cases(parsed);
         IReadOnlyList<string> devices = CheckDevices.Parse(parsed.GetValue(DeviceNames) ?? "cpu");
         bool json = parsed.GetValue(options.AsJson), each = parsed.GetValue(options.Each);
-        var check = new GradCheckOptions { Tolerance = tolerance, Elements = parsed.GetValue(Elements) ?? 16, Directions = 2 };
+        var check = new GradCheckOptions { Tolerance = tolerance, Elements = parsed.GetValue(Elements) ?? 64 };
 
         var failures = new List<GradientResult>();
         int count = 0;

@@ -41,6 +41,9 @@ public sealed record OpCase(string Op, string Variant, IReadOnlyList<CaseInput> 
     /// <summary>The same for float64.</summary>
     public double Float64Tolerance { get; init; } = 1e-12;
 
+    /// <summary>Whether each dtype has values of its own, as random draws do: float32 is then compared with float32 on the host.</summary>
+    public bool OwnValues { get; init; }
+
     /// <summary>Small enough for ILGPU's simulator.</summary>
     public bool Small { get; init; } = true;
 
