@@ -35,14 +35,14 @@ public sealed class BufferPool
     internal MemoryGuard? Guard { get; set; }
 
     /// <summary>A buffer of at least so many bytes from <paramref name="start"/> on, which is 0 unless memory is guarded.</summary>
-    internal DeviceBuffer Rent(long bytes, out long start, string what = "scratch")
+    internal DeviceBuffer Rent(long bytes, out long start, int elementSize = 4, string what = "scratch")
     {
         start = 0;
         if (Guard is not { } guard)
             return Rent(bytes);
         start = MemoryGuard.Band;
         DeviceBuffer buffer = Rent(MemoryGuard.Size(bytes));
-        guard.Take(buffer, bytes, what);
+        guard.Take(buffer, bytes, elementSize, what);
         return buffer;
     }
 

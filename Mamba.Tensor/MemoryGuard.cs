@@ -15,38 +15,40 @@ internal sealed class MemoryGuard
     const uint Poison = 0xFFFADEAD;
 
     readonly Device device;
-    readonly Dictionary<DeviceBuffer, (long Bytes, string What)> guarded = new(ReferenceEqualityComparer.Instance);
+    readonly Dictionary<DeviceBuffer, Held> guarded = new(ReferenceEqualityComparer.Instance);
     readonly List<string> found = [];
     byte[] poison = [];
 
     public MemoryGuard(Device device) => this.device = device;
 
+    /// <summary>What lies between two bands.</summary>
+    readonly record struct Held(long Bytes, int ElementSize, string What);
+
     /// <summary>Bytes a buffer needs for <paramref name="bytes"/> of a tensor.</summary>
     public static long Size(long bytes) => Band + (bytes + 63) / 64 * 64 + Band;
 
     /// <summary>Poisons a buffer that was just rented.</summary>
-    public void Take(DeviceBuffer buffer, long bytes, string what)
+    public void Take(DeviceBuffer buffer, long bytes, int elementSize, string what)
     {
         device.Upload(PoisonOf(buffer.Bytes), buffer, 0);
-        guarded[buffer] = (bytes, what);
+        guarded[buffer] = new Held(bytes, elementSize, what);
     }
 
     /// <summary>Looks at the bands of a buffer that goes back.</summary>
     public void GiveBack(DeviceBuffer buffer)
     {
-        if (guarded.TryGetValue(buffer, out (long Bytes, string What) held))
-            Look(buffer, held.Bytes, held.What);
-        guarded.Remove(buffer);
+        if (guarded.Remove(buffer, out Held held))
+            Look(buffer, held);
     }
 
-    /// <summary>Looks at the bands of every live tensor.</summary>
+    /// <summary>Looks at the bands of every live tensor, and at what was seen when others went back.</summary>
     /// <param name="kernel">What ran since the last look.</param>
     /// <exception cref="MambaException">Something was written into a band; the message names the kernel.</exception>
     public void Check(string kernel)
     {
         device.Synchronize();
-        foreach ((DeviceBuffer buffer, (long bytes, string what)) in guarded)
-            Look(buffer, bytes, what);
+        foreach ((DeviceBuffer buffer, Held held) in guarded)
+            Look(buffer, held);
         if (found.Count == 0)
             return;
         string first = found[0];
@@ -68,21 +70,21 @@ internal sealed class MemoryGuard
         return count;
     }
 
-    void Look(DeviceBuffer buffer, long bytes, string what)
+    void Look(DeviceBuffer buffer, Held held)
     {
-        byte[] before = new byte[Band], behind = new byte[Size(bytes) - Band - bytes];
+        byte[] before = new byte[Band], behind = new byte[Size(held.Bytes) - Band - held.Bytes];
         device.Download(buffer, 0, before);
-        device.Download(buffer, Band + bytes, behind);
+        device.Download(buffer, Band + held.Bytes, behind);
         int last = MemoryMarshal.Cast<byte, uint>(before.AsSpan()).LastIndexOfAnyExcept(Poison);
         int first = behind.AsSpan().CommonPrefixLength(PoisonOf(behind.Length));
         if (last >= 0)
-            found.Add($"{Band - 4 * last} bytes before the start of {what}");
+            found.Add($"element {(4 * last - Band - held.ElementSize + 4) / held.ElementSize} of {held.What}");
         if (first < behind.Length)
-            found.Add($"{first} bytes behind the end of {what}");
+            found.Add($"element {(held.Bytes + first) / held.ElementSize} of {held.What}");
         if (last >= 0 || first < behind.Length)         // said once
         {
             device.Upload(PoisonOf(before.Length), buffer, 0);
-            device.Upload(PoisonOf(behind.Length), buffer, Band + bytes);
+            device.Upload(PoisonOf(behind.Length), buffer, Band + held.Bytes);
         }
     }
 

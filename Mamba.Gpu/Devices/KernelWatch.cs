@@ -45,8 +45,18 @@ internal sealed class KernelWatch : IDisposable
         trace.Write(Encoding.UTF8.GetBytes(kernel));
     }
 
+    /// <summary>Whether memory is looked at after each launch, which names the kernel, or only when a tensor is released and in <see cref="Check"/>.</summary>
+    public bool EachLaunch { get; set; } = true;
+
+    public void After()
+    {
+        if (EachLaunch)
+            Check();
+    }
+
     /// <summary>Looks at memory around every tensor.</summary>
-    public void After() => device.Memory.Guard?.Check(running);
+    /// <exception cref="MambaException">Something was written there.</exception>
+    public void Check() => device.Memory.Guard?.Check(EachLaunch ? running : "A kernel");
 
     public void Dispose()
     {

@@ -67,7 +67,7 @@ public static class Parity
             Values? expected = null;
             foreach (DType dtype in device.SupportsFloat64 ? [DType.Float32, DType.Float64] : new[] { DType.Float32 })
             {
-                using var watch = new KernelWatch(device, trace);
+                using var watch = new KernelWatch(device, trace) { EachLaunch = false };
                 ParityResult Result(ParityOutput[] outputs, bool repeatable, string? failure = null) =>
                     new(c.Op, c.Variant, name, dtype.Name(), outputs, repeatable, [.. watch.Kernels.Order(StringComparer.Ordinal)], failure);
                 ParityResult result;
@@ -75,16 +75,31 @@ public static class Parity
                 {
                     expected = c.OwnValues ? Evaluate(c, host, dtype) : expected ?? Evaluate(c, host, DType.Float64);
                     Values[] runs = [.. Enumerable.Range(0, Runs).Select(_ => Evaluate(c, device, dtype))];
-                    watch.After();
+                    watch.Check();
                     double tolerance = dtype == DType.Float64 ? c.Float64Tolerance : c.Float32Tolerance, floor = Floor * expected.Numbers.SelectMany(x => x).Select(Math.Abs).Where(double.IsFinite).DefaultIfEmpty().Max();
                     result = Result([.. runs[0].Names.Select((n, i) => Compare(runs[0], expected, i, floor, tolerance, dtype))],
                         runs.All(run => run.Numbers.Zip(runs[0].Numbers).All(p => SameBits(p.First, p.Second))));
                 }
                 catch (Exception e) when (e is MambaException or InvalidOperationException)
                 {
-                    result = Result([], true, e.Message.ReplaceLineEndings(" "));
+                    result = Result([], true, Failure(c, dtype, watch) ?? e.Message.ReplaceLineEndings(" "));
                 }
                 yield return result;
+            }
+        }
+
+        // Once more, with a look at memory after each launch: which kernel was it?
+        string? Failure(OpCase c, DType dtype, KernelWatch watch)
+        {
+            try
+            {
+                watch.EachLaunch = true;
+                Evaluate(c, device, dtype);
+                return null;
+            }
+            catch (Exception e) when (e is MambaException or InvalidOperationException)
+            {
+                return e.Message.ReplaceLineEndings(" ");
             }
         }
 
