@@ -7,7 +7,7 @@ namespace Mamba.Cli;
 /// <summary><c>mamba gradcheck</c>: the gradient of every op, of a block and of a model against differences in float64.</summary>
 internal static class GradCheckCommand
 {
-    static readonly Option<string?> DeviceNames = Option.Text("--device", "NAMES", "Devices, separated by commas: cpu (default), cpu-128, cpu-256, cpu-512, cuda:0, opencl:0, ilgpu-cpu; all: every one with float64.");
+    static readonly Option<string?> DeviceNames = Option.Text("--device", "NAMES", "Devices, separated by commas: cpu (default), cpu-128, cpu-256, cpu-512, cuda:0, opencl:0, ilgpu-cpu; all: every one there is.");
     static readonly Option<double?> Tolerance = Option.Real("--tolerance", "Largest relative error of a gradient (1e-7).");
     static readonly Option<int?> Elements = Option.Int("--elements", "Inputs of at most so many elements are checked element by element, larger ones along random directions (64).");
 

@@ -7,10 +7,10 @@ namespace Mamba.Cli;
 /// <summary><c>mamba parity</c>: every op, forward and backward, on each device against the host in float64.</summary>
 internal static class ParityCommand
 {
-    static readonly Option<string?> DeviceNames = Option.Text("--devices", "NAMES", "Devices, separated by commas: cpu-128, cpu-256, cpu-512 (the host by width of vectors), cuda:0, opencl:0, ilgpu-cpu; all (default): every one there is.");
+    static readonly Option<string?> DeviceNames = Option.Text("--devices", "NAMES", "Devices, separated by commas: cpu-128, cpu-256, cpu-512 (the host by width of vectors), cuda:0, opencl:0, ilgpu-cpu; fast (default): the host and every CUDA GPU; all: every one there is, which takes minutes.");
 
     // For the process that runs a simulator, which dies when a kernel's index is out of range.
-    static readonly Option<string?> Worker = new("--worker") { Hidden = true, HelpName = "FILE" };
+    static readonly Option<string?> Worker = new("--worker") { Hidden = true };
     static readonly Option<int> Skip = new("--skip") { Hidden = true };
 
     public static Command Create()
@@ -25,7 +25,7 @@ internal static class ParityCommand
     static int Run(ParseResult parsed, CheckOptions options)
     {
         IReadOnlyList<OpCase> cases = options.Cases(parsed);
-        IReadOnlyList<string> devices = CheckDevices.Parse(parsed.GetValue(DeviceNames) ?? "all");
+        IReadOnlyList<string> devices = CheckDevices.Parse(parsed.GetValue(DeviceNames) ?? "fast");
         if (parsed.GetValue(Worker) is { } trace)
         {
             foreach (ParityResult result in Parity.Run([.. Parity.For(cases, devices[0]).Skip(parsed.GetValue(Skip))], devices[0], trace))

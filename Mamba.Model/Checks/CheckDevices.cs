@@ -15,11 +15,14 @@ public static class CheckDevices
         _ => Device.Open(name),
     };
 
-    /// <summary>What a list of names separated by commas stands for: <c>all</c> is the host in every width, every GPU, and ILGPU's simulator.</summary>
+    /// <summary>
+    /// What a list of names separated by commas stands for: <c>all</c> is the host in every width, every GPU, every OpenCL device, and
+    /// ILGPU's simulator; <c>fast</c> leaves the last two out.
+    /// </summary>
     public static IReadOnlyList<string> Parse(string list)
     {
         string[] names = list.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
-        return [.. names.SelectMany(name => name == "all" ? Everything() : [name]).Distinct(StringComparer.Ordinal)];
+        return [.. names.SelectMany(name => name == "all" ? Everything() : name == "fast" ? Everything().Where(n => n.StartsWith("cpu", StringComparison.Ordinal) || n.StartsWith("cuda", StringComparison.Ordinal)) : [name]).Distinct(StringComparer.Ordinal)];
     }
 
     static IEnumerable<string> Everything() => Devices.List().SelectMany(d => d.Name == "cpu" ? ["cpu-128", "cpu-256", "cpu-512"] : new[] { d.Name });

@@ -54,11 +54,13 @@ public static class Parity
         readonly string name;
         readonly ComputeDevice device;
         readonly HostDevice host = new(threads: 1, bits: 128);
+        readonly KernelWatch hostWatch;
         readonly string? trace;
 
         public Bench(string name, int threads, string? trace)
         {
             (this.name, this.trace) = (name, trace);
+            hostWatch = new KernelWatch(host) { EachLaunch = false };
             device = (ComputeDevice)CheckDevices.Open(name, threads);
         }
 
@@ -74,6 +76,7 @@ public static class Parity
                 try
                 {
                     expected = c.OwnValues ? Evaluate(c, host, dtype) : expected ?? Evaluate(c, host, DType.Float64);
+                    hostWatch.Check();
                     Values[] runs = [.. Enumerable.Range(0, Runs).Select(_ => Evaluate(c, device, dtype))];
                     watch.Check();
                     double tolerance = dtype == DType.Float64 ? c.Float64Tolerance : c.Float32Tolerance, floor = Floor * expected.Numbers.SelectMany(x => x).Select(Math.Abs).Where(double.IsFinite).DefaultIfEmpty().Max();
@@ -130,6 +133,7 @@ public static class Parity
         public void Dispose()
         {
             device.Dispose();
+            hostWatch.Dispose();
             host.Dispose();
         }
     }

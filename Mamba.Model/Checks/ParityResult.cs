@@ -11,12 +11,12 @@ namespace Mamba.Checks;
 /// <param name="Index">Where the difference is largest.</param>
 /// <param name="Actual">What is there.</param>
 /// <param name="Expected">What the host has in float64.</param>
-/// <param name="Unwritten">Elements that no kernel wrote.</param>
+/// <param name="Unwritten">Elements that no kernel wrote, or that a kernel copied from where none did.</param>
 public sealed record ParityOutput(string Name, long[] Shape, double Relative, double Ulps, double Tolerance, IReadOnlyList<long>? Index, double Actual, double Expected, long Unwritten)
 {
     /// <summary>One line, if anything is wrong.</summary>
     [JsonIgnore]
-    public string? Problem => Unwritten > 0 ? $"{Unwritten} of {Shape.Aggregate(1L, (a, b) => a * b)} elements of {Name} were left unwritten"
+    public string? Problem => Unwritten > 0 ? $"{Unwritten} of {Shape.Aggregate(1L, (a, b) => a * b)} elements of {Name} were never written, or come from memory that was not"
         : !(Relative <= Tolerance) ? $"{Name} at ({string.Join(", ", Index ?? [])}) is {Actual:g10}; expected {Expected:g10}, off by {Relative:0.0e+0}; allowed is {Tolerance:0.0e+0}" : null;
 }
 
