@@ -58,7 +58,8 @@ public static class GradCheck
 
     /// <summary>
     /// The largest relative difference over all elements of all inputs, relative to the largest gradient of that input (at
-    /// least 1e-3): for asserts in tests. Kinks count as what they are: a wrong derivative, or none.
+    /// least 1e-3): for asserts in tests. Use <see cref="Run(Func{Tensor[], Tensor[]}, Tensor[], IReadOnlyList{string}?, GradCheckOptions?)"/> to
+    /// learn where it is, and how exact the differences are.
     /// </summary>
     /// <param name="function">From inputs to one or more outputs.</param>
     /// <param name="inputs">float64 tensors, on any device that has float64.</param>

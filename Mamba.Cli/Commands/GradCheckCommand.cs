@@ -9,7 +9,7 @@ internal static class GradCheckCommand
 {
     static readonly Option<string?> DeviceNames = Option.Text("--device", "NAMES", "Devices, separated by commas: cpu (default), cpu-128, cpu-256, cpu-512, cuda:0, opencl:0, ilgpu-cpu; all: every one there is.");
     static readonly Option<double?> Tolerance = Option.Real("--tolerance", "Largest relative error of a gradient (1e-7).");
-    static readonly Option<int?> Elements = Option.Int("--elements", "Inputs of at most so many elements are checked element by element, larger ones along random directions (64).");
+    static readonly Option<int?> Elements = Option.Int("--elements", "Inputs of at most so many elements are checked element by element, larger ones along random directions (64; 8 with OpenCL, 0 on ilgpu-cpu, where a launch takes long).");
 
     public static Command Create()
     {
@@ -30,7 +30,14 @@ internal static class GradCheckCommand
         IReadOnlyList<OpCase> cases = options.Cases(parsed);
         IReadOnlyList<string> devices = CheckDevices.Parse(parsed.GetValue(DeviceNames) ?? "cpu");
         bool json = parsed.GetValue(options.AsJson), each = parsed.GetValue(options.Each);
-        var check = new GradCheckOptions { Tolerance = tolerance, Elements = parsed.GetValue(Elements) ?? 64 };
+        foreach (string device in devices)
+            CheckDevices.Open(device).Dispose();        // an unknown one ends here
+        GradCheckOptions Thoroughly(string device)
+        {
+            var usual = new GradCheckOptions();
+            (int elements, int directions) = device == "ilgpu-cpu" ? (0, 1) : device.StartsWith("opencl", StringComparison.Ordinal) ? (8, 1) : (usual.Elements, usual.Directions);
+            return usual with { Tolerance = tolerance, Elements = parsed.GetValue(Elements) ?? elements, Directions = directions };
+        }
 
         var failures = new List<GradientResult>();
         int count = 0;
@@ -38,7 +45,7 @@ internal static class GradCheckCommand
         {
             foreach (string device in devices)
             {
-                foreach (GradientResult result in GradientCheck.Run(cases, device, check))
+                foreach (GradientResult result in GradientCheck.Run(cases, device, Thoroughly(device)))
                 {
                     count++;
                     if (result.Problem is not null)

@@ -261,6 +261,8 @@ public static partial class OpCatalog
             foreach (bool tied in OffOn)
                 yield return Model($"{(rms ? "RMSNorm" : "LayerNorm")} {(tied ? "tied" : "own head")} b 2 l 4", config with { RmsNorm = rms, TieEmbeddings = tied }, (2, 4));
         yield return Model("b 1 l 1", config, (1, 1));
+        yield return Model("last position b 2 l 4", config, (2, 4), lastOnly: true);
+        yield return Model("with a state b 2 l 4", config, (2, 4), withState: true);
         yield return Model("biases, l 40", config with { DModel = 8, SsmCfg = new SsmConfig { DState = 16, Bias = true } }, (2, 40)) with { Small = false };
     }
 
@@ -279,7 +281,7 @@ public static partial class OpCatalog
         },
     };
 
-    static OpCase Model(string variant, MambaConfig config, Shape shape) => new("Model", variant, [], _ => [])
+    static OpCase Model(string variant, MambaConfig config, Shape shape, bool lastOnly = false, bool withState = false) => new("Model", variant, [], _ => [])
     {
         Float32Tolerance = 2e-4,
         Float64Tolerance = 1e-11,
@@ -290,8 +292,9 @@ public static partial class OpCatalog
             return new OpenCase(Named(model.Parameters), () =>
             {
                 Tensor tokens = Ints(model.Parameters[0].Value, shape, i => i * 7 % config.VocabSize), targets = Ints(tokens, shape, i => (i * 3 + 1) % config.VocabSize);
-                Tensor logits = model.Forward(tokens);
-                return [logits, Ops.CrossEntropy(logits, targets, classes: config.VocabSize)];
+                using MambaState? state = withState ? model.NewState(shape[0]) : null;
+                Tensor logits = model.Forward(tokens, state, lastOnly);
+                return lastOnly ? [logits] : [logits, Ops.CrossEntropy(logits, targets, classes: config.VocabSize)];
             }, model);
         },
     };

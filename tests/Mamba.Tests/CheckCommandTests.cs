@@ -131,7 +131,7 @@ public class CheckCommandTests
     {
         (int code, string output, _) = Mamba("parity", "planted", "--devices", "cpu-256", "--json", "--assembly", Here);
         Assert.That(code, Is.EqualTo(1), output);
-        string?[] problems = [.. Json(output).Where(r => r.GetProperty("d_type").GetString() == "float32").Select(r => r.GetProperty("problem").GetString())];
+        string?[] problems = [.. Json(output).Where(r => r.GetProperty("dtype").GetString() == "float32").Select(r => r.GetProperty("problem").GetString())];
         Assert.That(problems, Has.Length.EqualTo(5));
         Assert.Multiple(() =>
         {
