@@ -22,6 +22,15 @@ internal sealed class Rows : IDisposable
         Line([.. columns.Select(c => c.Name)]);
     }
 
+    /// <summary>Does some work; on a terminal what it says is shown meanwhile.</summary>
+    public static void While(bool quiet, Action<Action<string>> work)
+    {
+        if (quiet || Console.IsOutputRedirected)
+            work(_ => { });
+        else
+            AnsiConsole.Status().Start("…", context => work(text => context.Status(text.EscapeMarkup())));
+    }
+
     /// <summary>One row; <paramref name="good"/> colours its last cell.</summary>
     public void Add(bool good, params string[] cells)
     {

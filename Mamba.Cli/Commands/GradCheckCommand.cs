@@ -7,7 +7,7 @@ namespace Mamba.Cli;
 /// <summary><c>mamba gradcheck</c>: the gradient of every op, of a block and of a model against differences in float64.</summary>
 internal static class GradCheckCommand
 {
-    static readonly Option<string?> DeviceNames = Option.Text("--device", "NAMES", "Devices, separated by commas: cpu (default), cpu-128, cpu-256, cpu-512, cuda:0, opencl:0, ilgpu-cpu; all: every one there is.");
+    static readonly Option<string?> DeviceNames = Option.Text("--device", "NAMES", "Devices, separated by commas: cpu, cpu-128, cpu-256, cpu-512 (the host by width of vectors), cuda:0, opencl:0, ilgpu-cpu; fast (default): the host in every width and every CUDA GPU; all: every one there is, which takes minutes.");
     static readonly Option<double?> Tolerance = Option.Real("--tolerance", "Largest relative error of a gradient (1e-7).");
     static readonly Option<int?> Elements = Option.Int("--elements", "Inputs of at most so many elements are checked element by element, larger ones along random directions (64; 8 with OpenCL, 0 on ilgpu-cpu, where a launch takes long).");
 
@@ -28,7 +28,7 @@ internal static class GradCheckCommand
         if (parsed.GetValue(Elements) is < 0)
             throw new MambaException($"--elements is {parsed.GetValue(Elements)}; expected 0 or more.");
         IReadOnlyList<OpCase> cases = options.Cases(parsed);
-        IReadOnlyList<string> devices = CheckDevices.Parse(parsed.GetValue(DeviceNames) ?? "cpu");
+        IReadOnlyList<string> devices = CheckDevices.Parse(parsed.GetValue(DeviceNames) ?? "fast");
         bool json = parsed.GetValue(options.AsJson), each = parsed.GetValue(options.Each);
         foreach (string device in devices)
             CheckDevices.Open(device).Dispose();        // an unknown one ends here
@@ -43,17 +43,21 @@ internal static class GradCheckCommand
         int count = 0;
         using (IDisposable rows = json ? new JsonRows() : new TableRows(each))
         {
-            foreach (string device in devices)
+            Rows.While(quiet: json, say =>
             {
-                foreach (GradientResult result in GradientCheck.Run(cases, device, Thoroughly(device)))
+                foreach (string device in devices)
                 {
-                    count++;
-                    if (result.Problem is not null)
-                        failures.Add(result);
-                    (rows as JsonRows)?.Add(device, result);
-                    (rows as TableRows)?.Add(device, result);
+                    foreach (GradientResult result in GradientCheck.Run(cases, device, Thoroughly(device)))
+                    {
+                        count++;
+                        if (result.Problem is not null)
+                            failures.Add(result);
+                        (rows as JsonRows)?.Add(device, result);
+                        (rows as TableRows)?.Add(device, result);
+                        say($"{result.Case} on {device}");
+                    }
                 }
-            }
+            });
         }
         if (count == 0)
             throw new MambaException($"gradcheck: none of the {cases.Count} cases has a gradient; mamba parity runs them.");

@@ -39,18 +39,21 @@ internal static class ParityCommand
         int count = 0;
         using (IDisposable rows = json ? new JsonRows() : new TableRows(each))
         {
-            foreach (string device in devices)
+            Rows.While(quiet: json, say =>
             {
-                IEnumerable<ParityResult> results = device == "ilgpu-cpu" ? SimulatorProcess.Run(Parity.For(cases, device), parsed, options) : Parity.Run(cases, device);
-                foreach (ParityResult result in results)
+                foreach (string device in devices)
                 {
-                    count++;
-                    if (result.Problem is not null)
-                        failures.Add(result);
-                    (rows as JsonRows)?.Add(result);
-                    (rows as TableRows)?.Add(result);
+                    foreach (ParityResult result in device == "ilgpu-cpu" ? SimulatorProcess.Run(Parity.For(cases, device), parsed, options) : Parity.Run(cases, device))
+                    {
+                        count++;
+                        if (result.Problem is not null)
+                            failures.Add(result);
+                        (rows as JsonRows)?.Add(result);
+                        (rows as TableRows)?.Add(result);
+                        say($"{result.Op} {result.Case} on {result.Device} in {result.DType}");
+                    }
                 }
-            }
+            });
         }
         if (count == 0)
             throw new MambaException($"parity: none of the {cases.Count} cases runs on {string.Join(", ", devices)}.");

@@ -47,7 +47,7 @@ public class CheckCommandTests
     [Test]
     public void Gradcheck_prints_a_row_for_each_op()
     {
-        (int code, string output, string error) = Mamba("gradcheck", "rms-norm", "neg", "softmax");
+        (int code, string output, string error) = Mamba("gradcheck", "rms-norm", "neg", "softmax", "--device", "cpu");
         Assert.That((code, error), Is.EqualTo((0, "")), output);
         string[] rows = output.Split('\n', StringSplitOptions.RemoveEmptyEntries);
         Assert.That(rows, Has.Length.EqualTo(4));
@@ -59,7 +59,7 @@ public class CheckCommandTests
     [Test]
     public void Gradcheck_json_has_every_input()
     {
-        (int code, string output, string error) = Mamba("gradcheck", "RmsNorm", "--json");
+        (int code, string output, string error) = Mamba("gradcheck", "RmsNorm", "--json", "--device", "cpu");
         Assert.That((code, error), Is.EqualTo((0, "")), output);
         JsonElement[] cases = Json(output);
         Assert.That(cases, Has.Length.EqualTo(OpCatalog.Cases.Count(c => c.Op == "RmsNorm")));
@@ -74,7 +74,7 @@ public class CheckCommandTests
     [Test]
     public void A_planted_wrong_gradient_is_exit_code_1_and_named()
     {
-        (int code, string output, string error) = Mamba("gradcheck", "planted-right", "planted-wrong", "planted-kink", "--assembly", Here);
+        (int code, string output, string error) = Mamba("gradcheck", "planted-right", "planted-wrong", "planted-kink", "--assembly", Here, "--device", "cpu");
         Assert.That(code, Is.EqualTo(1));
         Assert.That(output, Does.Match("PlantedRight .*agrees").And.Match("PlantedWrong .*1 wrong").And.Match("PlantedKink .*1 not smooth"));
         Assert.That(error, Does.Match(@"gradcheck: 2 of 3 cases failed; the first is PlantedWrong sign at \(1, 2\) on cpu: The derivative of a \(2, 3\) at \(1, 2\) is wrong: analytic \S+, numeric \S+; they differ by "));
