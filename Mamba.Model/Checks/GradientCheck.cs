@@ -30,7 +30,7 @@ public static class GradientCheck
             GradReport report = GradCheck.Run(open.Function, open.Inputs, options);
             return new GradientResult(c, device.Name, report, report.Passed ? null : report.ToString());
         }
-        catch (Exception e) when (e is MambaException or InvalidOperationException)
+        catch (Exception e) when (e is not OutOfMemoryException)
         {
             return new GradientResult(c, device.Name, null, e.Message.ReplaceLineEndings(" "));
         }

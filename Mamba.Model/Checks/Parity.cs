@@ -83,7 +83,7 @@ public static class Parity
                     result = Result([.. runs[0].Names.Select((n, i) => Compare(runs[0], expected, i, floor, tolerance, dtype))],
                         runs.All(run => run.Numbers.Zip(runs[0].Numbers).All(p => SameBits(p.First, p.Second))));
                 }
-                catch (Exception e) when (e is MambaException or InvalidOperationException)
+                catch (Exception e) when (e is not OutOfMemoryException)
                 {
                     result = Result([], true, Failure(c, dtype, watch) ?? e.Message.ReplaceLineEndings(" "));
                 }
@@ -100,7 +100,7 @@ public static class Parity
                 Evaluate(c, device, dtype);
                 return null;
             }
-            catch (Exception e) when (e is MambaException or InvalidOperationException)
+            catch (Exception e) when (e is not OutOfMemoryException)
             {
                 return e.Message.ReplaceLineEndings(" ");
             }
