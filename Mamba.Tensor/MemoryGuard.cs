@@ -53,7 +53,7 @@ internal sealed class MemoryGuard
             return;
         string first = found[0];
         found.Clear();
-        throw new MambaException($"{kernel} wrote {first}.");
+        throw new MambaException($"{kernel} wrote {first}");
     }
 
     /// <summary>How many elements of a tensor nobody wrote.</summary>

@@ -49,7 +49,7 @@ internal static class SimulatorProcess
                 string kernel = File.Exists(trace) ? File.ReadAllText(trace) : "";
                 OpCase c = cases[next];
                 yield return new ParityResult(c.Op, c.Variant, "ilgpu-cpu", last is null || between ? "float32" : "float64", [], true, [kernel],
-                    $"{(kernel.Length > 0 ? kernel : "the op")} ended the process: {complaints.FirstOrDefault(l => !l.StartsWith("at ", StringComparison.Ordinal)) ?? $"exit code {process.ExitCode}"}");
+                    $"{(kernel.Length > 0 ? kernel : "the op")} ended the process: {Complaint(complaints) ?? $"exit code {process.ExitCode}"}");
                 next++;
             }
         }
@@ -57,6 +57,14 @@ internal static class SimulatorProcess
         {
             File.Delete(trace);
         }
+    }
+
+    // "Index out of range, RmsNorm.cs:line 96", from what .NET prints when it ends a process
+    static string? Complaint(IReadOnlyList<string> lines)
+    {
+        string? what = lines.FirstOrDefault(l => l is not ("Process terminated." or "Assertion Failed") && !l.StartsWith("at ", StringComparison.Ordinal));
+        string? where = lines.FirstOrDefault(l => l.Contains(".cs:line ", StringComparison.Ordinal))?.Split('/', '\\')[^1];
+        return where is null ? what : $"{what}, {where}";
     }
 
     static ParityResult? Parse(string line)

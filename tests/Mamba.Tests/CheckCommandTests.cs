@@ -120,7 +120,7 @@ public class CheckCommandTests
             Assert.That(error, Does.StartWith("parity: "));
             Assert.That(Failure("right", "problem"), Is.Null);
             Assert.That(Failure("unwritten", "problem"), Is.EqualTo("2 of 5 elements of output 0 were never written, or come from memory that was not"));
-            Assert.That(Failure("out of range", "failure"), Does.StartWith("Writes ended the process: "));
+            Assert.That(Failure("out of range", "failure"), Does.StartWith("Writes ended the process: Index out of range"));
             Assert.That(Failure("reads scratch", "problem"), Is.EqualTo("5 of 5 elements of output 0 were never written, or come from memory that was not"));
             Assert.That(Failure("right again", "problem"), Is.Null);
         });
@@ -137,7 +137,7 @@ public class CheckCommandTests
         {
             Assert.That(problems[0], Is.Null);
             Assert.That(problems[1], Is.EqualTo("2 of 5 elements of output 0 were never written, or come from memory that was not"));
-            Assert.That(problems[2], Is.EqualTo("Writes wrote element 5 of a tensor float32 (5)."));
+            Assert.That(problems[2], Is.EqualTo("Writes wrote element 5 of a tensor float32 (5)"));
             Assert.That(problems[3], Is.EqualTo("5 of 5 elements of output 0 were never written, or come from memory that was not"));
             Assert.That(problems[4], Is.Null);
         });

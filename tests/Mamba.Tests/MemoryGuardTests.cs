@@ -103,7 +103,7 @@ public class MemoryGuardTests
         using var watch = new KernelWatch(device);
         using var scope = new TensorScope();
         Tensor x = Tensor.Zeros(5, dtype, device);
-        Assert.That(() => FaultyKernels.Ones(x, at, 0, 1), Throws.TypeOf<MambaException>().With.Message.EqualTo($"Writes wrote element {at} of a tensor {dtype.Name()} (5)."));
+        Assert.That(() => FaultyKernels.Ones(x, at, 0, 1), Throws.TypeOf<MambaException>().With.Message.EqualTo($"Writes wrote element {at} of a tensor {dtype.Name()} (5)"));
         Assert.That(() => FaultyKernels.Ones(x, 0, 0, 5), Throws.Nothing, "it is said once");
     }
 
