@@ -23,6 +23,8 @@ public static class CommandLine
             CodegenCommand.Create(),
             OpCommand.Create(),
             LogitsCommand.Create(),
+            GradCheckCommand.Create(),
+            ParityCommand.Create(),
         };
         ParseResult parsed = root.Parse(args.Length == 0 ? ["--help"] : args, new ParserConfiguration { ResponseFileTokenReplacer = null });
         try

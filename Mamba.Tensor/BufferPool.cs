@@ -31,7 +31,22 @@ public sealed class BufferPool
             PeakBytes = LiveBytes;
     }
 
-    internal DeviceBuffer Rent(long bytes)
+    /// <summary>Puts poison around and into every tensor made from now on; null, the usual, does not.</summary>
+    internal MemoryGuard? Guard { get; set; }
+
+    /// <summary>A buffer of at least so many bytes from <paramref name="start"/> on, which is 0 unless memory is guarded.</summary>
+    internal DeviceBuffer Rent(long bytes, out long start, int elementSize = 4, string what = "scratch")
+    {
+        start = 0;
+        if (Guard is not { } guard)
+            return Rent(bytes);
+        start = MemoryGuard.Band;
+        DeviceBuffer buffer = Rent(MemoryGuard.Size(bytes));
+        guard.Take(buffer, bytes, elementSize, what);
+        return buffer;
+    }
+
+    DeviceBuffer Rent(long bytes)
     {
         long size = RoundUp(bytes);
         lock (gate)
@@ -55,6 +70,7 @@ public sealed class BufferPool
 
     internal void Return(DeviceBuffer buffer)
     {
+        Guard?.GiveBack(buffer);
         lock (gate)
         {
             LiveBytes -= buffer.Bytes;

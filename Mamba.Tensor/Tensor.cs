@@ -55,7 +55,9 @@ public sealed class Tensor : IDisposable
     public static Tensor Empty(Shape shape, DType dtype, Device device)
     {
         device.Require(dtype);
-        var tensor = new Tensor(shape, dtype, device, device.Memory.Rent(checked(shape.Count * dtype.Size())), owner: null, offset: 0);
+        long bytes = checked(shape.Count * dtype.Size());
+        DeviceBuffer rented = device.Memory.Guard is null ? device.Memory.Rent(bytes, out long start) : device.Memory.Rent(bytes, out start, dtype.Size(), $"a tensor {dtype.Name()} {shape}");
+        var tensor = new Tensor(shape, dtype, device, rented, owner: null, start / dtype.Size());
         TensorScope.Current?.Add(tensor);
         return tensor;
     }

@@ -138,7 +138,7 @@ public static class KernelCatalog
 
     // UnaryForward<Silu>, CausalConv1dForward<8>, SelectiveScanForward<16, PerToken, PerToken>; states say how they are
     // discretized, and whether they are complex, where that is not the usual: 1 ZeroOrderHold, 2 Complex
-    static string NameOf(Type type)
+    internal static string NameOf(Type type)
     {
         if (!type.IsGenericType)
             return Plain(type);

@@ -3,6 +3,9 @@ namespace Mamba.Gpu;
 /// <summary>A device that runs kernels. Every op goes through <see cref="Launch{L}"/>.</summary>
 public abstract class ComputeDevice : Device
 {
+    /// <summary>Looks at every launch; null, the usual, does not.</summary>
+    internal KernelWatch? Watch { get; set; }
+
     /// <summary>Runs <paramref name="launch"/> in <paramref name="dtype"/>.</summary>
     public abstract void Launch<L>(DType dtype, L launch) where L : struct, ILaunch;
 

@@ -59,7 +59,7 @@ public sealed unsafe class HostDevice : ComputeDevice
         where V : unmanaged, ILane<V, HostMemory<T>, T>
         where T : unmanaged, INumberBase<T>
         where L : struct, ILaunch =>
-        launch.On<V, HostMemory<T>, T, HostMemory<int>, HostTeam<V, T>>(new HostLauncher<V, T>(pool));
+        launch.On<V, HostMemory<T>, T, HostMemory<int>, HostTeam<V, T>>(new HostLauncher<V, T>(this, pool));
 
     internal override void Multiply(in MatMulProblem problem)
     {
@@ -99,9 +99,11 @@ public sealed unsafe class HostDevice : ComputeDevice
             StrideC = problem.StrideC,
         };
         int workers = problem.Batch * Math.Max(problem.M, 4) * problem.N * problem.K < WorthSharing ? 1 : Threads;     // of a row or two reading B is the cost
-        DeviceBuffer scratch = Memory.Rent(HostMatMul<T, V>.ScratchBytes(workers));
-        var kernel = new HostMatMul<T, V>(arguments, workers, ((HostBuffer)scratch).Pointer);
+        DeviceBuffer scratch = Memory.Rent(HostMatMul<T, V>.ScratchBytes(workers), out long start);
+        var kernel = new HostMatMul<T, V>(arguments, workers, ((HostBuffer)scratch).Pointer + start);
+        Watch?.Before("HostMatMul");
         pool.Run(&MultiplyEntry<T, V>, &kernel, workers);
+        Watch?.After();
         Memory.Return(scratch);
 
         static T* Pointer(Tensor tensor) => (T*)((HostBuffer)tensor.Buffer).Pointer + tensor.Offset;
@@ -175,7 +177,7 @@ internal sealed unsafe partial class HostBuffer : DeviceBuffer
 }
 
 /// <summary>Runs kernels on the pool.</summary>
-internal sealed unsafe class HostLauncher<V, T>(HostPool pool) : ILauncher<V, HostMemory<T>, T, HostMemory<int>, HostTeam<V, T>>
+internal sealed unsafe class HostLauncher<V, T>(HostDevice device, HostPool pool) : ILauncher<V, HostMemory<T>, T, HostMemory<int>, HostTeam<V, T>>
     where V : unmanaged, ILane<V, HostMemory<T>, T>
     where T : unmanaged
 {
@@ -184,11 +186,19 @@ internal sealed unsafe class HostLauncher<V, T>(HostPool pool) : ILauncher<V, Ho
     public HostMemory<T> Memory(Tensor? tensor) => tensor is null ? default : new((T*)((HostBuffer)tensor.Buffer).Pointer + tensor.Offset);
     public HostMemory<int> Ints(Tensor? tensor) => tensor is null ? default : new((int*)((HostBuffer)tensor.Buffer).Pointer + tensor.Offset);
 
-    public void Run<K>(K kernel, long items, long cost = 1) where K : struct, IKernel =>
+    public void Run<K>(K kernel, long items, long cost = 1) where K : struct, IKernel
+    {
+        device.Watch?.Before(typeof(K));
         pool.Run(&Entry<K>, Unsafe.AsPointer(ref kernel), Workers(items * cost));
+        device.Watch?.After();
+    }
 
-    public void RunTeams<K>(K kernel, long rows, long width, long cost = 1, int slots = int.MaxValue) where K : struct, ITeamKernel<V, HostTeam<V, T>> =>
+    public void RunTeams<K>(K kernel, long rows, long width, long cost = 1, int slots = int.MaxValue) where K : struct, ITeamKernel<V, HostTeam<V, T>>
+    {
+        device.Watch?.Before(typeof(K));
         pool.Run(&TeamEntry<K>, Unsafe.AsPointer(ref kernel), Workers(rows * width * cost));
+        device.Watch?.After();
+    }
 
     public int Slots(long items) => pool.Size;
     public int TeamSize(long width) => 1;

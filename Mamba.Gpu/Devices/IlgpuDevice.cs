@@ -64,6 +64,7 @@ internal sealed class IlgpuDevice : ComputeDevice
             throw new MambaException($"MatMul: ({problem.Batch}, {problem.M}, {problem.N}) needs {groups} tiles; {Name} runs {int.MaxValue} at most.");
         var run = (Action<KernelConfig, DeviceMatMulArguments<T>>)kernels.GetOrAdd(typeof(DeviceMatMulArguments<T>),
             _ => accelerator.LoadStreamKernel<DeviceMatMulArguments<T>>(DeviceMatMul.Run<V, T>));
+        Watch?.Before("DeviceMatMul");
         run(new KernelConfig((int)groups, side * side), new DeviceMatMulArguments<T>
         {
             A = Elements<T>(problem.A),
@@ -85,6 +86,7 @@ internal sealed class IlgpuDevice : ComputeDevice
             TilesM = (int)tilesM,
             TilesN = (int)tilesN,
         });
+        Watch?.After();
     }
 
     ArrayView<E> Elements<E>(Tensor? tensor) where E : unmanaged => tensor is null || tensor.Count == 0
@@ -160,7 +162,9 @@ internal sealed class IlgpuDevice : ComputeDevice
             var run = (Action<Index1D, int, K>)device.kernels.GetOrAdd(typeof(K),
                 _ => device.accelerator.LoadAutoGroupedStreamKernel<Index1D, int, K>(KernelEntry.Run));
             int workers = (int)Math.Min(items, MostWorkers);
+            device.Watch?.Before(typeof(K));
             run(workers, workers, kernel);
+            device.Watch?.After();
         }
 
         public void RunTeams<K>(K kernel, long rows, long width, long cost = 1, int slots = int.MaxValue) where K : struct, ITeamKernel<V, GroupTeam<V, T>>
@@ -169,7 +173,9 @@ internal sealed class IlgpuDevice : ComputeDevice
                 return;
             var run = (Action<KernelConfig, K>)device.kernels.GetOrAdd(typeof(K),
                 _ => device.accelerator.LoadStreamKernel<K>(KernelEntry.RunTeam<K, V, T>));
+            device.Watch?.Before(typeof(K));
             run(new KernelConfig((int)Math.Min(rows, Math.Min(slots, MostTeams)), TeamSize(width)), kernel);
+            device.Watch?.After();
         }
 
         public int Slots(long items) => (int)Math.Min(items, 512);

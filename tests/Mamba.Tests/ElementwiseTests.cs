@@ -71,7 +71,7 @@ public class ElementwiseTests
             .Select(v => new[] { -1, 0, 0.5, 2 }.Any(corner => Math.Abs(v - corner) < 0.02) ? v + 0.05 : v)
             .Where(v => Math.Abs(v) < 12)];
         Tensor x = Tensor.From<double>(values, values.Length, TestDevices.Open("cpu"));
-        Assert.That(GradCheck.LargestError(xs => [function.Op(xs[0])], [x], step: 5e-4), Is.LessThan(1e-8));
+        Assert.That(GradCheck.LargestError(xs => [function.Op(xs[0])], [x]), Is.LessThan(1e-8));
     }
 
     [Test]

@@ -137,7 +137,7 @@ public class ReduceTests
             {
                 Assert.That(GradCheck.LargestError(xs => [xs[0].Sum(axis), xs[0].Sum(axis, keepDim: true)], [x]), Is.LessThan(1e-8));
                 Assert.That(GradCheck.LargestError(xs => [xs[0].Mean(axis), xs[0].Mean(axis, keepDim: true)], [x]), Is.LessThan(1e-8));
-                Assert.That(GradCheck.LargestError(xs => [xs[0].Max(axis), xs[0].Max(axis, keepDim: true)], [x], step: 1e-5), Is.LessThan(1e-8));
+                Assert.That(GradCheck.LargestError(xs => [xs[0].Max(axis), xs[0].Max(axis, keepDim: true)], [x]), Is.LessThan(1e-8));
             }
             Assert.That(GradCheck.LargestError(xs => [xs[0].Sum(), xs[0].Mean()], [x]), Is.LessThan(1e-8));
             Assert.That(GradCheck.LargestError(xs => [xs[0].SumTo((5, 1)), xs[0].SumTo((3, 1, 7)), xs[0].SumTo((1, 1, 1))], [x]), Is.LessThan(1e-8));

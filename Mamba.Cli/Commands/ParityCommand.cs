@@ -1,0 +1,121 @@
+using System.CommandLine;
+using System.Text.Json;
+using Mamba.Checks;
+
+namespace Mamba.Cli;
+
+/// <summary><c>mamba parity</c>: every op, forward and backward, on each device against the host in float64.</summary>
+internal static class ParityCommand
+{
+    static readonly Option<string?> DeviceNames = Option.Text("--devices", "NAMES", "Devices, separated by commas: cpu-128, cpu-256, cpu-512 (the host by width of vectors), cuda:0, opencl:0, ilgpu-cpu; fast (default): the host and every CUDA GPU; all: every one there is, which takes minutes.");
+
+    // For the process that runs a simulator, which dies when a kernel's index is out of range.
+    static readonly Option<string?> Worker = new("--worker") { Hidden = true };
+    static readonly Option<int> Skip = new("--skip") { Hidden = true };
+
+    public static Command Create()
+    {
+        var command = new Command("parity", "Compare every op, forward and backward, on each device with the host in float64, and look for writes outside tensors.") { DeviceNames, Worker, Skip };
+        var options = new CheckOptions();
+        options.AddTo(command);
+        command.SetAction(parsed => Run(parsed, options));
+        return command;
+    }
+
+    static int Run(ParseResult parsed, CheckOptions options)
+    {
+        IReadOnlyList<OpCase> cases = options.Cases(parsed);
+        IReadOnlyList<string> devices = CheckDevices.Parse(parsed.GetValue(DeviceNames) ?? "fast");
+        if (parsed.GetValue(Worker) is { } trace)
+        {
+            foreach (ParityResult result in Parity.Run([.. Parity.For(cases, devices[0]).Skip(parsed.GetValue(Skip))], devices[0], trace))
+                Console.WriteLine(JsonSerializer.Serialize(result, CheckOptions.Json));
+            return 0;
+        }
+        foreach (string device in devices)
+            CheckDevices.Open(device).Dispose();        // an unknown one ends here
+        bool json = parsed.GetValue(options.AsJson), each = parsed.GetValue(options.Each);
+        var failures = new List<ParityResult>();
+        int count = 0;
+        using (IDisposable rows = json ? new JsonRows() : new TableRows(each))
+        {
+            Rows.While(quiet: json, say =>
+            {
+                foreach (string device in devices)
+                {
+                    foreach (ParityResult result in device == "ilgpu-cpu" ? SimulatorProcess.Run(Parity.For(cases, device), parsed, options) : Parity.Run(cases, device))
+                    {
+                        count++;
+                        if (result.Problem is not null)
+                            failures.Add(result);
+                        (rows as JsonRows)?.Add(result);
+                        (rows as TableRows)?.Add(result);
+                        say($"{result.Op} {result.Case} on {result.Device} in {result.DType}");
+                    }
+                }
+            });
+        }
+        if (count == 0)
+            throw new MambaException($"parity: none of the {cases.Count} cases runs on {string.Join(", ", devices)}.");
+        if (failures.Count == 0)
+            return 0;
+        foreach (ParityResult failure in failures.Skip(1).Take(json ? 0 : 20))
+            Console.Error.WriteLine(Line(failure));
+        throw new MambaException($"parity: {failures.Count} of {count} runs failed; the first is {Line(failures[0])}");
+
+        static string Line(ParityResult r) => $"{r.Op} {r.Case} on {r.Device} in {r.DType}: {r.Problem}.";
+    }
+
+    /// <summary>A row for every op, or every case.</summary>
+    sealed class TableRows(bool each) : IDisposable
+    {
+        readonly Rows rows = new(("op", -18), ("device", -10), ("dtype", -7), (each ? "case" : "cases", each ? -70 : 5), ("relative", 8), ("ulps", 8), ("gradient", 8), ("ulps", 8), ("bits", -8), ("verdict", -12));
+        readonly List<ParityResult> group = [];
+
+        // Results of both dtypes come one after the other.
+        public void Add(ParityResult result)
+        {
+            if (group.Count > 0 && (group[0].Op != result.Op || group[0].Device != result.Device || (each && group[0].Case != result.Case)))
+                Flush();
+            group.Add(result);
+        }
+
+        void Flush()
+        {
+            foreach (IGrouping<string, ParityResult> results in group.GroupBy(r => r.DType, StringComparer.Ordinal))
+            {
+                ParityResult first = results.First();
+                ParityOutput[] all = [.. results.SelectMany(r => r.Outputs)], outputs = [.. all.Where(IsOutput)], gradients = [.. all.Where(o => !IsOutput(o))];
+                int bad = results.Count(r => r.Problem is not null);
+                rows.Add(bad == 0, first.Op, first.Device, first.DType, each ? first.Case : results.Count().ToString(), Largest(outputs, o => o.Relative), Largest(outputs, o => o.Ulps), Largest(gradients, o => o.Relative), Largest(gradients, o => o.Ulps),
+                    results.All(r => r.Repeatable) ? "the same" : "differ", bad == 0 ? "agrees" : each ? "failed" : $"{bad} failed");
+            }
+            group.Clear();
+        }
+
+        static bool IsOutput(ParityOutput o) => o.Name.StartsWith("output", StringComparison.Ordinal);
+
+        static string Largest(ParityOutput[] outputs, Func<ParityOutput, double> value) => outputs.Length == 0 ? "–" : outputs.Max(value) is var x && x < 1000 && x >= 1 || x == 0 ? $"{x:0.0}" : $"{x:0.0e+00}";
+
+        public void Dispose()
+        {
+            Flush();
+            rows.Dispose();
+        }
+    }
+
+    /// <summary>A JSON array, a case to a line.</summary>
+    sealed class JsonRows : IDisposable
+    {
+        bool any;
+
+        public void Add(ParityResult result)
+        {
+            Console.Write(any ? ",\n  " : "[\n  ");
+            any = true;
+            Console.Write(JsonSerializer.Serialize(result, CheckOptions.Json));
+        }
+
+        public void Dispose() => Console.WriteLine(any ? "\n]" : "[]");
+    }
+}

@@ -1,0 +1,66 @@
+namespace Mamba.Checks;
+
+/// <summary>One case's gradients against differences.</summary>
+/// <param name="Case">What was called.</param>
+/// <param name="Device">Where.</param>
+/// <param name="Report">What was found; null if the op failed.</param>
+/// <param name="Problem">One line, if anything is wrong.</param>
+public sealed record GradientResult(OpCase Case, string Device, GradReport? Report, string? Problem)
+{
+    /// <summary>In a word.</summary>
+    public string Verdict => Report is null ? "failed" : Report.Verdict switch
+    {
+        GradVerdict.Agrees => "agrees",
+        GradVerdict.NotSmooth => "not smooth",
+        GradVerdict.Inconclusive => "inconclusive",
+        _ => "wrong",
+    };
+}
+
+/// <summary>Checks gradients of cases.</summary>
+public static class GradientCheck
+{
+    /// <summary>Checks one case on an open device.</summary>
+    public static GradientResult Run(OpCase c, Device device, GradCheckOptions? options = null)
+    {
+        try
+        {
+            using var scope = new TensorScope();
+            using OpenCase open = c.Open(device, DType.Float64);
+            GradReport report = GradCheck.Run(open.Function, open.Inputs, options);
+            return new GradientResult(c, device.Name, report, report.Passed ? null : report.ToString());
+        }
+        catch (Exception e) when (e is not OutOfMemoryException)
+        {
+            return new GradientResult(c, device.Name, null, e.Message.ReplaceLineEndings(" "));
+        }
+    }
+
+    /// <summary>Checks the cases that have gradients, in order; on the host several at a time, each on one core.</summary>
+    /// <param name="cases">What to check.</param>
+    /// <param name="device">Name of the device.</param>
+    /// <param name="options">How thoroughly.</param>
+    public static IEnumerable<GradientResult> Run(IEnumerable<OpCase> cases, string device, GradCheckOptions? options = null)
+    {
+        OpCase[] differentiable = [.. cases.Where(c => c.Differentiable && (device != "ilgpu-cpu" || c.Small))];
+        if (!device.StartsWith("cpu", StringComparison.Ordinal))
+        {
+            using Device one = CheckDevices.Open(device);
+            one.Require(DType.Float64);
+            foreach (OpCase c in differentiable)
+                yield return Run(c, one, options);
+            yield break;
+        }
+        using var devices = new ThreadLocal<Device>(() => CheckDevices.Open(device, threads: 1), trackAllValues: true);
+        try
+        {
+            foreach (GradientResult result in differentiable.AsParallel().AsOrdered().WithMergeOptions(ParallelMergeOptions.NotBuffered).Select(c => Run(c, devices.Value!, options)))
+                yield return result;
+        }
+        finally
+        {
+            foreach (Device one in devices.Values)
+                one.Dispose();
+        }
+    }
+}

@@ -1,0 +1,36 @@
+using System.Text.Json.Serialization;
+
+namespace Mamba.Checks;
+
+/// <summary>One output, or one gradient, of a case on a device against the host in float64.</summary>
+/// <param name="Name"><c>output 0</c>, <c>gradient of weight</c>.</param>
+/// <param name="Shape">Its shape.</param>
+/// <param name="Relative">The largest difference over the scale: the largest element, or a hundredth of the largest of all outputs and gradients of the case if that is more.</param>
+/// <param name="Ulps">The largest difference in units in the last place of the element.</param>
+/// <param name="Tolerance">What <paramref name="Relative"/> may be.</param>
+/// <param name="Index">Where the difference is largest.</param>
+/// <param name="Actual">What is there.</param>
+/// <param name="Expected">What the host has in float64.</param>
+/// <param name="Unwritten">Elements that no kernel wrote, or that a kernel copied from where none did.</param>
+public sealed record ParityOutput(string Name, long[] Shape, double Relative, double Ulps, double Tolerance, IReadOnlyList<long>? Index, double Actual, double Expected, long Unwritten)
+{
+    /// <summary>One line, if anything is wrong.</summary>
+    [JsonIgnore]
+    public string? Problem => Unwritten > 0 ? $"{Unwritten} of {Shape.Aggregate(1L, (a, b) => a * b)} elements of {Name} were never written, or come from memory that was not"
+        : !(Relative <= Tolerance) ? $"{Name} at ({string.Join(", ", Index ?? [])}) is {Actual:g10}; expected {Expected:g10}, off by {Relative:0.0e+0}; allowed is {Tolerance:0.0e+0}" : null;
+}
+
+/// <summary>A case on a device in a dtype.</summary>
+/// <param name="Op">The op.</param>
+/// <param name="Case">Which case.</param>
+/// <param name="Device">The device.</param>
+/// <param name="DType">The dtype.</param>
+/// <param name="Outputs">Outputs, then gradients.</param>
+/// <param name="Repeatable">Whether three runs gave the same bits.</param>
+/// <param name="Kernels">Kernels that ran.</param>
+/// <param name="Failure">One line, if the op failed: a kernel wrote outside its tensors, or ended the process.</param>
+public sealed record ParityResult(string Op, string Case, string Device, [property: JsonPropertyName("dtype")] string DType, IReadOnlyList<ParityOutput> Outputs, bool Repeatable, IReadOnlyList<string> Kernels, string? Failure = null)
+{
+    /// <summary>One line, if anything is wrong.</summary>
+    public string? Problem => Failure ?? Outputs.Select(o => o.Problem).FirstOrDefault(p => p is not null) ?? (Repeatable ? null : "three runs gave different bits");
+}
