@@ -58,33 +58,62 @@ internal sealed class IlgpuDevice : ComputeDevice
         where V : unmanaged, ILane<V, DeviceMemory<T>, T>
         where T : unmanaged
     {
-        int side = DeviceMatMul.Side(accelerator.MaxNumThreadsPerGroup), tile = 4 * side;
-        long tilesM = (problem.M + tile - 1) / tile, tilesN = (problem.N + tile - 1) / tile, groups = problem.Batch * tilesM * tilesN;
-        if (groups > int.MaxValue)
-            throw new MambaException($"MatMul: ({problem.Batch}, {problem.M}, {problem.N}) needs {groups} tiles; {Name} runs {int.MaxValue} at most.");
-        var run = (Action<KernelConfig, DeviceMatMulArguments<T>>)kernels.GetOrAdd(typeof(DeviceMatMulArguments<T>),
-            _ => accelerator.LoadStreamKernel<DeviceMatMulArguments<T>>(DeviceMatMul.Run<V, T>));
-        run(new KernelConfig((int)groups, side * side), new DeviceMatMulArguments<T>
-        {
-            A = Elements<T>(problem.A),
-            B = Elements<T>(problem.B),
-            C = Elements<T>(problem.C),
-            Bias = Elements<T>(problem.Bias),
-            M = problem.M,
-            N = problem.N,
-            K = problem.K,
-            StrideA = problem.StrideA,
-            StrideB = problem.StrideB,
-            StrideC = problem.StrideC,
-            TransposeA = problem.TransposeA ? 1 : 0,
-            TransposeB = problem.TransposeB ? 1 : 0,
-            Accumulate = problem.Accumulate ? 1 : 0,
-            HasBias = problem.Bias is null ? 0 : 1,
-            Side = side,
-            TilesM = (int)tilesM,
-            TilesN = (int)tilesN,
-        });
+        int most = accelerator.MaxNumThreadsPerGroup;
+        if (most >= 256 && Tiles(problem, 128) >= accelerator.NumMultiprocessors)
+            Multiply<V, T, Sums8<V, T>, Side16>(problem);
+        else if (most >= 256)
+            Multiply<V, T, Sums4<V, T>, Side16>(problem);
+        else if (most >= 64)
+            Multiply<V, T, Sums4<V, T>, Side8>(problem);
+        else if (most >= 16)
+            Multiply<V, T, Sums4<V, T>, Side4>(problem);
+        else
+            throw new MambaException($"MatMul: {Name} runs {most} threads in a group; 16 are needed.");
     }
+
+    void Multiply<V, T, S, N>(in MatMulProblem problem)
+        where V : unmanaged, ILane<V, DeviceMemory<T>, T>
+        where T : unmanaged
+        where S : struct, ISums<S, V, T>
+        where N : struct, ISide
+    {
+        var run = (Action<KernelConfig, DeviceMatMulArguments<T>>)kernels.GetOrAdd(typeof((S, N)),
+            _ => accelerator.LoadStreamKernel<DeviceMatMulArguments<T>>(DeviceMatMul.Run<V, T, S, N>));
+        int tile = 4 * S.Blocks * N.Threads;
+        run(new KernelConfig(Groups(problem, tile), N.Threads * N.Threads), Arguments<T>(problem, tile));
+    }
+
+    static long Tiles(in MatMulProblem problem, int tile) => problem.Batch * ((problem.M + tile - 1) / tile) * ((problem.N + tile - 1) / tile);
+
+    int Groups(in MatMulProblem problem, int tile) => Tiles(problem, tile) is <= int.MaxValue and var groups
+        ? (int)groups
+        : throw new MambaException($"MatMul: ({problem.Batch}, {problem.M}, {problem.N}) needs {Tiles(problem, tile)} tiles; {Name} runs {int.MaxValue} at most.");
+
+    DeviceMatMulArguments<T> Arguments<T>(in MatMulProblem problem, int tile) where T : unmanaged => new()
+    {
+        A = Elements<T>(problem.A),
+        B = Elements<T>(problem.B),
+        C = Elements<T>(problem.C),
+        Bias = Elements<T>(problem.Bias),
+        M = problem.M,
+        N = problem.N,
+        K = problem.K,
+        StrideA = problem.StrideA,
+        StrideB = problem.StrideB,
+        StrideC = problem.StrideC,
+        TransposeA = problem.TransposeA ? 1 : 0,
+        TransposeB = problem.TransposeB ? 1 : 0,
+        Accumulate = problem.Accumulate ? 1 : 0,
+        HasBias = problem.Bias is null ? 0 : 1,
+        TilesM = (int)((problem.M + tile - 1) / tile),
+        TilesN = (int)((problem.N + tile - 1) / tile),
+        FoursA = AreFours(problem.A, problem.TransposeA ? problem.M : problem.K, problem.StrideA),
+        FoursB = AreFours(problem.B, problem.TransposeB ? problem.K : problem.N, problem.StrideB),
+        FoursC = AreFours(problem.C, problem.N, problem.StrideC) & (problem.Bias is { } bias ? AreFours(bias, problem.N, 0) : 1),
+    };
+
+    // A row, a batch item and the tensor itself start at a multiple of four elements; buffers start at many times that.
+    static int AreFours(Tensor tensor, long row, long stride) => row % 4 == 0 && stride % 4 == 0 && tensor.Offset % 4 == 0 ? 1 : 0;
 
     ArrayView<E> Elements<E>(Tensor? tensor) where E : unmanaged => tensor is null || tensor.Count == 0
         ? nothing.View.AsContiguous().Cast<E>()
