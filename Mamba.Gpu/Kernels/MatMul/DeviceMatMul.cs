@@ -98,7 +98,7 @@ internal interface ISums<S, V, T>
     static abstract S Zero();
 
     /// <summary>sums + x · yᵀ, x and y being one column of A's slab and one row of B's, from fours <paramref name="i"/> and <paramref name="j"/> on.</summary>
-    static abstract S Fma(ArrayView<Four<V, T>> slabs, int i, int j, int side, S sums);
+    static abstract S Fma(ArrayView<Four<V, T>> slabs, long i, long j, int side, S sums);
 
     /// <summary>Stores the sums from row i, column j on; blocks are <paramref name="apart"/> elements apart.</summary>
     static abstract void Store(DeviceMatMulArguments<T> a, long to, long i, long j, int apart, S sums);
@@ -115,7 +115,7 @@ internal struct Sums4<V, T> : ISums<Sums4<V, T>, V, T>
 
     public static Sums4<V, T> Zero() => new() { a = Four<V, T>.Zero(), b = Four<V, T>.Zero(), c = Four<V, T>.Zero(), d = Four<V, T>.Zero() };
 
-    public static Sums4<V, T> Fma(ArrayView<Four<V, T>> slabs, int i, int j, int side, Sums4<V, T> sums) => Fma(slabs[i], slabs[j], sums);
+    public static Sums4<V, T> Fma(ArrayView<Four<V, T>> slabs, long i, long j, int side, Sums4<V, T> sums) => Fma(slabs[i], slabs[j], sums);
 
     public static Sums4<V, T> Fma(Four<V, T> x, Four<V, T> y, Sums4<V, T> sums) => new()
     {
@@ -158,7 +158,7 @@ internal struct Sums8<V, T> : ISums<Sums8<V, T>, V, T>
 
     public static Sums8<V, T> Zero() => new() { a = Sums4<V, T>.Zero(), b = Sums4<V, T>.Zero(), c = Sums4<V, T>.Zero(), d = Sums4<V, T>.Zero() };
 
-    public static Sums8<V, T> Fma(ArrayView<Four<V, T>> slabs, int i, int j, int side, Sums8<V, T> sums)
+    public static Sums8<V, T> Fma(ArrayView<Four<V, T>> slabs, long i, long j, int side, Sums8<V, T> sums)
     {
         Four<V, T> x = slabs[i], z = slabs[i + side], y = slabs[j], w = slabs[j + side];
         return new()
@@ -272,8 +272,12 @@ internal static class DeviceMatMul
             Group.Barrier();
             x = Panel<V, T>.Load(A, k + depth);
             y = Panel<V, T>.Load(B, k + depth);
-            for (int p = 0; p < depth; p++)
-                sums = S.Fma(slabs, at + p * pitch + ti, at + slab + p * pitch + tj, side, sums);
+            for (int p = 0; p < depth; p += 2)      // ILGPU unrolls no loop, and ptxas not this one
+            {
+                long i = at + p * pitch + ti, j = at + slab + p * pitch + tj;       // long, so that what is added to it goes into the load
+                sums = S.Fma(slabs, i, j, side, sums);
+                sums = S.Fma(slabs, i + pitch, j + pitch, side, sums);
+            }
             at = 2 * slab - at;
         }
         S.Store(a, batch * a.StrideC, i0 + 4 * ti, j0 + 4 * tj, 4 * side, sums);
