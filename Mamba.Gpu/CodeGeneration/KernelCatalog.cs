@@ -75,6 +75,8 @@ public static class KernelCatalog
             }
             kernels.AddRange(MatMuls(elements));
         }
+        foreach (Type form in (Type[])[typeof(TF32), typeof(BF16)])
+            kernels.Add(new DeviceKernel($"{nameof(TensorCoreMatMul)}<{form.Name}>", DType.Float32, typeof(TensorCoreMatMul).GetMethod(nameof(TensorCoreMatMul.Run))!.MakeGenericMethod(form), grouped: true) { OldestGpu = "sm_80" });
         return ([.. kernels.OrderBy(k => k.Name, StringComparer.Ordinal).ThenBy(k => k.DType)], [.. problems]);
     }
 

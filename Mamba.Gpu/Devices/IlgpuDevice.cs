@@ -2,6 +2,8 @@ using System.Collections.Concurrent;
 using System.Numerics;
 using ILGPU;
 using ILGPU.Runtime;
+using ILGPU.Runtime.Cuda;
+using ILGPU.Runtime.OpenCL;
 
 namespace Mamba.Gpu;
 
@@ -12,6 +14,8 @@ internal sealed class IlgpuDevice : ComputeDevice
     readonly Accelerator accelerator;
     readonly ConcurrentDictionary<Type, Delegate> kernels = new();
     readonly Lock gate = new();
+    readonly bool hasTensorCores, isProcessor;
+    MatMulPrecision precision;
     readonly MemoryBuffer1D<byte, Stride1D.Dense> nothing;      // what an absent tensor points to
 
     public IlgpuDevice(string name, Context context, ILGPU.Runtime.Device device, bool supportsFloat64)
@@ -21,6 +25,8 @@ internal sealed class IlgpuDevice : ComputeDevice
         accelerator = device.CreateAccelerator(context);
         Description = accelerator.Name;
         SupportsFloat64 = supportsFloat64;
+        hasTensorCores = accelerator is CudaAccelerator { Architecture: var architecture } && architecture >= CudaArchitecture.SM_80;
+        isProcessor = device is CLDevice { DeviceType: CLDeviceType.CL_DEVICE_TYPE_CPU };
         nothing = accelerator.Allocate1D<byte>(256);
     }
 
@@ -43,32 +49,73 @@ internal sealed class IlgpuDevice : ComputeDevice
         }
     }
 
+    public override MatMulPrecision MatMulPrecision
+    {
+        get => precision;
+        set
+        {
+            if (!hasTensorCores)
+                base.MatMulPrecision = value;
+            precision = value;
+        }
+    }
+
     internal override void Multiply(in MatMulProblem problem)
+    {
+        if (problem.C.DType == DType.Float32 && precision == MatMulPrecision.TF32)
+            MultiplyRounded<TF32>(problem);
+        else if (problem.C.DType == DType.Float32 && precision == MatMulPrecision.BF16)
+            MultiplyRounded<BF16>(problem);
+        else
+            Multiply(problem, Tile(problem));
+    }
+
+    /// <summary>The tile <paramref name="problem"/> is cut into: the larger, the fewer loads; but small ones, so that every multiprocessor has one.</summary>
+    int Tile(in MatMulProblem problem) => accelerator.MaxNumThreadsPerGroup switch
+    {
+        < 16 and var most => throw new MambaException($"MatMul: {Name} runs {most} threads in a group; 16 are needed."),
+        < 64 => 16,
+        < 256 => 32,
+        _ when Math.Min(problem.M, problem.N) <= 32 => 32,
+        _ when isProcessor || Tiles(problem, 128) < accelerator.NumMultiprocessors => 64,
+        _ => 128,
+    };
+
+    /// <summary>Computes <paramref name="problem"/> in square tiles of 16, 32, 64 or 128.</summary>
+    internal void Multiply(in MatMulProblem problem, int tile)
     {
         lock (gate)
         {
             if (problem.C.DType == DType.Float32)
-                Multiply<Scalar32, float>(problem);
+                Multiply<Scalar32, float>(problem, tile);
             else
-                Multiply<Scalar64, double>(problem);
+                Multiply<Scalar64, double>(problem, tile);
         }
     }
 
-    void Multiply<V, T>(in MatMulProblem problem)
+    void Multiply<V, T>(in MatMulProblem problem, int tile)
         where V : unmanaged, ILane<V, DeviceMemory<T>, T>
         where T : unmanaged
     {
-        int most = accelerator.MaxNumThreadsPerGroup;
-        if (most >= 256 && Tiles(problem, 128) >= accelerator.NumMultiprocessors)
+        if (tile == 128)
             Multiply<V, T, Sums8<V, T>, Side16>(problem);
-        else if (most >= 256)
+        else if (tile == 64)
             Multiply<V, T, Sums4<V, T>, Side16>(problem);
-        else if (most >= 64)
+        else if (tile == 32)
             Multiply<V, T, Sums4<V, T>, Side8>(problem);
-        else if (most >= 16)
-            Multiply<V, T, Sums4<V, T>, Side4>(problem);
         else
-            throw new MambaException($"MatMul: {Name} runs {most} threads in a group; 16 are needed.");
+            Multiply<V, T, Sums4<V, T>, Side4>(problem);
+    }
+
+    /// <summary>Computes <paramref name="problem"/> in float32 with operands of the form <typeparamref name="F"/>.</summary>
+    internal void MultiplyRounded<F>(in MatMulProblem problem) where F : struct, ITensorForm<F>
+    {
+        lock (gate)
+        {
+            var run = (Action<KernelConfig, DeviceMatMulArguments<float>>)kernels.GetOrAdd(typeof(F),
+                _ => accelerator.LoadStreamKernel<DeviceMatMulArguments<float>>(TensorCoreMatMul.Run<F>));
+            run(new KernelConfig(Groups(problem, TensorCoreMatMul.Tile), TensorCoreMatMul.Threads), Arguments<float>(problem, TensorCoreMatMul.Tile));
+        }
     }
 
     void Multiply<V, T, S, N>(in MatMulProblem problem)

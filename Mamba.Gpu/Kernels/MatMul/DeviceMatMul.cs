@@ -187,7 +187,10 @@ internal struct Panel<V, T>
 {
     ArrayView<T> view;
     long start, lines, depth, line;
-    int p, i, alongK, fours;
+    int pack, alongK, fours;
+
+    /// <summary>Where in the slab they go: P deep, line I.</summary>
+    public int P, I;
 
     /// <param name="view">The operand.</param>
     /// <param name="start">Where the batch item begins.</param>
@@ -198,20 +201,21 @@ internal struct Panel<V, T>
     /// <param name="slab">Depth of the slab.</param>
     /// <param name="alongK">Whether a line's elements are neighbours; else the lines are.</param>
     /// <param name="fours">See <see cref="DeviceMatMulArguments{T}.FoursA"/>.</param>
-    public static Panel<V, T> Of(ArrayView<T> view, long start, long lines, long depth, long first, int tile, int slab, int alongK, int fours)
+    /// <param name="pack">Elements of depth that are one in the slab.</param>
+    public static Panel<V, T> Of(ArrayView<T> view, long start, long lines, long depth, long first, int tile, int slab, int alongK, int fours, int pack = 1)
     {
         int rank = Group.IdxX, perLine = slab / 4, perDepth = tile / 4;
-        Panel<V, T> a = new() { view = view, start = start, lines = lines, depth = depth, alongK = alongK, fours = fours };
-        a.p = alongK != 0 ? rank % perLine * 4 : rank / perDepth;
-        a.i = alongK != 0 ? rank / perLine : rank % perDepth * 4;
-        a.line = first + a.i;
+        Panel<V, T> a = new() { view = view, start = start, lines = lines, depth = depth, alongK = alongK, fours = fours, pack = pack };
+        a.P = alongK != 0 ? rank % perLine * 4 : rank / perDepth;
+        a.I = alongK != 0 ? rank / perLine : rank % perDepth * 4;
+        a.line = first + a.I;
         return a;
     }
 
     /// <summary>The thread's elements of the slab that begins at depth <paramref name="k"/>; zeros outside of the matrix.</summary>
     public static Four<V, T> Load(Panel<V, T> a, long k)
     {
-        long d = k + a.p, at, left;
+        long d = k + a.pack * a.P, at, left;
         if (a.alongK != 0)
         {
             at = a.start + a.line * a.depth + d;
@@ -230,11 +234,11 @@ internal struct Panel<V, T>
     {
         if (a.alongK == 0)
         {
-            slabs[to + a.p * pitch + a.i / 4] = x;
+            slabs[to + a.P * pitch + a.I / 4] = x;
             return;
         }
         ArrayView<V> s = slabs.Cast<V>();
-        int at = (to + a.p * pitch) * 4 + a.i, row = 4 * pitch;
+        int at = (to + a.P * pitch) * 4 + a.I, row = 4 * pitch;
         s[at] = x.A;
         s[at + row] = x.B;
         s[at + 2 * row] = x.C;
