@@ -37,26 +37,49 @@ internal interface ITensorForm<F> where F : struct, ITensorForm<F>
     static abstract SumFragment Fma(F form, LeftFragment left, RightFragment right, SumFragment sums);
 }
 
+/// <summary>
+/// Registers of our own for the sums of an instruction. ILGPU lets inline PTX return values through local memory only. What is
+/// returned here is therefore a value ILGPU has computed, any that is nowhere else used, and whose register is then overwritten: to
+/// ptxas the computation is dead, and gone.
+/// </summary>
+internal static class TensorSums
+{
+    public static void Declare() => CudaAsm.Emit(".reg .f32 sum0, sum1, sum2, sum3;");
+
+    public static void Set(SumFragment sums) => CudaAsm.Emit("mov.f32 sum0, %0; mov.f32 sum1, %1; mov.f32 sum2, %2; mov.f32 sum3, %3;", sums.A, sums.B, sums.C, sums.D);
+
+    public static SumFragment Get(SumFragment sums)
+    {
+        SumFragment any = new() { A = sums.A + sums.B, B = sums.B + sums.C, C = sums.C + sums.D, D = sums.D + sums.A };
+        CudaAsm.Emit("mov.f32 %0, sum0; mov.f32 %1, sum1; mov.f32 %2, sum2; mov.f32 %3, sum3;", any.A, any.B, any.C, any.D);
+        return any;
+    }
+}
+
 /// <summary><see cref="MatMulPrecision.TF32"/>.</summary>
 internal struct TF32 : ITensorForm<TF32>
 {
     public static int Pack => 1;
 
-    public static TF32 Open() => default;
+    public static TF32 Open()
+    {
+        TensorSums.Declare();
+        return default;
+    }
 
     public static uint Round(float first, float second)
     {
-        CudaAsm.Emit("cvt.rna.tf32.f32 %0, %1;", out uint unit, first);
+        uint unit = Interop.FloatAsInt(first);      // overwritten: see TensorSums
+        CudaAsm.Emit("cvt.rna.tf32.f32 %0, %1;", unit, first);
         return unit;
     }
 
     public static SumFragment Fma(TF32 form, LeftFragment left, RightFragment right, SumFragment sums)
     {
-        Ref<float> a = sums.A, b = sums.B, c = sums.C, d = sums.D;
-        Input<uint> p = left.A, q = left.B, r = left.C, s = left.D, x = right.A, y = right.B;
-        CudaAsm.EmitRef("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};",
-            ref a, ref b, ref c, ref d, ref p, ref q, ref r, ref s, ref x, ref y);
-        return new() { A = a.Value, B = b.Value, C = c.Value, D = d.Value };
+        TensorSums.Set(sums);
+        CudaAsm.Emit("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {sum0, sum1, sum2, sum3}, {%0, %1, %2, %3}, {%4, %5}, {sum0, sum1, sum2, sum3};",
+            left.A, left.B, left.C, left.D, right.A, right.B);
+        return TensorSums.Get(sums);
     }
 }
 
@@ -65,21 +88,25 @@ internal struct BF16 : ITensorForm<BF16>
 {
     public static int Pack => 2;
 
-    public static BF16 Open() => default;
+    public static BF16 Open()
+    {
+        TensorSums.Declare();
+        return default;
+    }
 
     public static uint Round(float first, float second)
     {
-        CudaAsm.Emit("cvt.rn.bf16x2.f32 %0, %1, %2;", out uint unit, second, first);
+        uint unit = Interop.FloatAsInt(first);      // overwritten: see TensorSums
+        CudaAsm.Emit("cvt.rn.bf16x2.f32 %0, %1, %2;", unit, second, first);
         return unit;
     }
 
     public static SumFragment Fma(BF16 form, LeftFragment left, RightFragment right, SumFragment sums)
     {
-        Ref<float> a = sums.A, b = sums.B, c = sums.C, d = sums.D;
-        Input<uint> p = left.A, q = left.B, r = left.C, s = left.D, x = right.A, y = right.B;
-        CudaAsm.EmitRef("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};",
-            ref a, ref b, ref c, ref d, ref p, ref q, ref r, ref s, ref x, ref y);
-        return new() { A = a.Value, B = b.Value, C = c.Value, D = d.Value };
+        TensorSums.Set(sums);
+        CudaAsm.Emit("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {sum0, sum1, sum2, sum3}, {%0, %1, %2, %3}, {%4, %5}, {sum0, sum1, sum2, sum3};",
+            left.A, left.B, left.C, left.D, right.A, right.B);
+        return TensorSums.Get(sums);
     }
 }
 
