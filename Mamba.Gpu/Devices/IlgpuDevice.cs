@@ -136,7 +136,7 @@ internal sealed class IlgpuDevice : ComputeDevice
         ? (int)groups
         : throw new MambaException($"MatMul: ({problem.Batch}, {problem.M}, {problem.N}) needs {Tiles(problem, tile)} tiles; {Name} runs {int.MaxValue} at most.");
 
-    DeviceMatMulArguments<T> Arguments<T>(in MatMulProblem problem, int tile) where T : unmanaged => new()
+    internal DeviceMatMulArguments<T> Arguments<T>(in MatMulProblem problem, int tile) where T : unmanaged => new()
     {
         A = Elements<T>(problem.A),
         B = Elements<T>(problem.B),

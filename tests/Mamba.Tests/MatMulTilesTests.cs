@@ -13,29 +13,31 @@ namespace Mamba.Tests;
 /// </summary>
 public partial class MatMulTilesTests
 {
-    static readonly (int Batch, int M, int N, int K, int Offset)[] Problems =
+    // where A, B, C and the bias start in their buffers: fours must be loaded as such only where all they belong to are
+    static readonly (int Batch, int M, int N, int K, (int A, int B, int C, int Bias) Offsets)[] Problems =
     [
-        (1, 1, 1, 1, 0), (1, 128, 128, 16, 0), (1, 130, 132, 20, 0), (1, 132, 136, 36, 1), (1, 64, 36, 8, 2), (1, 5, 7, 3, 3), (1, 1, 200, 33, 0),
-        (1, 200, 1, 65, 0), (1, 3, 4, 0, 0), (2, 20, 24, 28, 0), (3, 13, 21, 35, 1), (2, 129, 4, 4, 4),
+        (1, 1, 1, 1, default), (1, 128, 128, 16, default), (1, 130, 132, 20, default), (1, 132, 136, 36, (1, 1, 1, 1)), (1, 64, 36, 8, (2, 2, 2, 2)), (1, 5, 7, 3, (3, 3, 3, 3)),
+        (1, 1, 200, 33, default), (1, 200, 1, 65, default), (1, 3, 4, 0, default), (2, 20, 24, 28, default), (3, 13, 21, 35, (1, 1, 1, 1)), (2, 129, 4, 4, (4, 8, 12, 16)),
+        (1, 20, 24, 12, (1, 0, 0, 0)), (1, 20, 24, 12, (0, 1, 0, 0)), (1, 20, 24, 12, (0, 0, 1, 0)), (1, 20, 24, 12, (0, 0, 0, 1)),
     ];
 
     /// <summary>A problem on a device, and op(A) · op(B), C as it was and the bias, as numbers.</summary>
     sealed record Case(MatMulProblem Problem, Tensor AroundC, double[] A, double[] B, double[] Start, double[] Bias)
     {
-        public static Case Of((int Batch, int M, int N, int K, int Offset) size, bool transposeA, bool transposeB, bool accumulate, bool bias, DType dtype, Device device)
+        public static Case Of((int Batch, int M, int N, int K, (int A, int B, int C, int Bias) Offsets) size, bool transposeA, bool transposeB, bool accumulate, bool bias, DType dtype, Device device)
         {
-            (int batch, int m, int n, int k, int offset) = size;
+            (int batch, int m, int n, int k, (int A, int B, int C, int Bias) offsets) = size;
             double[] a = Values(batch * m * k, 1), b = Values(batch * k * n, 2), c = Values(batch * m * n, 3), d = Values(n, 4);
             // behind what is not its own: the product must neither read nor write it
-            Tensor Around(double[] values) => Tensor.From([.. Enumerable.Repeat(double.NaN, offset), .. values, double.NaN], values.Length + offset + 1, dtype, device);
-            Tensor On(double[] values) => Around(values).Rows(offset, values.Length);
-            Tensor aroundC = Around(c);
-            var problem = new MatMulProblem(On(a), On(b), aroundC.Rows(offset, c.Length), m, n, k)
+            Tensor Around(double[] values, int offset) => Tensor.From([.. Enumerable.Repeat(double.NaN, offset), .. values, double.NaN], values.Length + offset + 1, dtype, device);
+            Tensor On(double[] values, int offset) => Around(values, offset).Rows(offset, values.Length);
+            Tensor aroundC = Around(c, offsets.C);
+            var problem = new MatMulProblem(On(a, offsets.A), On(b, offsets.B), aroundC.Rows(offsets.C, c.Length), m, n, k)
             {
                 TransposeA = transposeA,
                 TransposeB = transposeB,
                 Accumulate = accumulate,
-                Bias = bias ? On(d) : null,
+                Bias = bias ? On(d, offsets.Bias) : null,
                 Batch = batch,
                 StrideA = m * k,
                 StrideB = k * n,
@@ -72,6 +74,36 @@ public partial class MatMulTilesTests
             device.Multiply(it.Problem, tile);
             it.Expect(x => x, $"{size}");
         }
+    }
+
+    // A processor loads 128 bits from anywhere; a GPU stops. So what the kernel is told is looked at.
+    [TestCase(0, 0, 0, 0, true, ExpectedResult = "111")]
+    [TestCase(4, 8, 12, 16, true, ExpectedResult = "111")]
+    [TestCase(1, 0, 0, 0, true, ExpectedResult = "011")]
+    [TestCase(0, 2, 0, 0, true, ExpectedResult = "101")]
+    [TestCase(0, 0, 3, 0, true, ExpectedResult = "110")]
+    [TestCase(0, 0, 0, 1, true, ExpectedResult = "110")]
+    [TestCase(0, 0, 0, 1, false, ExpectedResult = "111")]
+    public string Fours_are_promised_only_where_they_start_at_sixteen_bytes(int a, int b, int c, int bias, bool hasBias)
+    {
+        using var scope = new TensorScope();
+        var it = Case.Of((2, 20, 24, 12, (a, b, c, bias)), false, false, false, hasBias, DType.Float32, OpenCL());
+        DeviceMatMulArguments<float> told = OpenCL().Arguments<float>(it.Problem, 64);
+        return $"{told.FoursA}{told.FoursB}{told.FoursC}";
+    }
+
+    [TestCase(5, 8, 8, ExpectedResult = "111-011")]
+    [TestCase(8, 5, 8, ExpectedResult = "100-110")]
+    [TestCase(8, 8, 5, ExpectedResult = "011-101")]
+    public string Rows_that_are_no_fours_are_not_promised(int m, int n, int k)
+    {
+        using var scope = new TensorScope();
+        string Told(bool transposeA, bool transposeB)
+        {
+            DeviceMatMulArguments<float> told = OpenCL().Arguments<float>(Case.Of((1, m, n, k, default), transposeA, transposeB, false, false, DType.Float32, OpenCL()).Problem, 64);
+            return $"{told.FoursA}{told.FoursB}{told.FoursC}";
+        }
+        return $"{Told(false, false)}-{Told(true, true)}";
     }
 
     /// <summary>What a warp's mma computes, in shared memory: each thread lays down its fragments and sums what is its own.</summary>
