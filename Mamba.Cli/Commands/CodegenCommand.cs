@@ -26,9 +26,11 @@ internal static class CodegenCommand
     {
         if (KernelCatalog.Problems.Count > 0)
             throw new MambaException($"codegen: {string.Join("; ", KernelCatalog.Problems)}");
-        DeviceKernel[] kernels = Select(parsed.GetValue(Names)!);
         string arch = parsed.GetValue(Arch) ?? "sm_80";
         KernelCompiler.Target(arch);        // a word that names no architecture ends here
+        DeviceKernel[] kernels = [.. Select(parsed.GetValue(Names)!).Where(kernel => kernel.RunsOn(arch))];
+        if (kernels.Length == 0)
+            throw new MambaException($"codegen: the kernels with that name need a newer GPU than {arch}.");
         var ptxas = Ptxas.Find(parsed.GetValue(PtxasPath), arch);
         if (parsed.GetValue(Output) is { } folder)
             Directory.CreateDirectory(folder);

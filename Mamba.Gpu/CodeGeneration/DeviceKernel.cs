@@ -25,6 +25,16 @@ public sealed class DeviceKernel
     /// <summary>Whether most of the time is spent here: see <see cref="KernelCatalog.Hot"/>.</summary>
     public bool IsHot => KernelCatalog.Hot.Any(word => Family.Contains(word, StringComparison.Ordinal));
 
+    /// <summary>The oldest GPU that has the instructions it names; null where it names none, and compiles for all.</summary>
+    public string? OldestGpu { get; internal init; }
+
+    /// <summary>Whether it is for CUDA alone.</summary>
+    public bool IsCudaOnly => OldestGpu is not null;
+
+    /// <summary>Whether a GPU of <paramref name="architecture"/> can run it.</summary>
+    /// <exception cref="MambaException">The architecture is none.</exception>
+    public bool RunsOn(string architecture) => OldestGpu is null || KernelCompiler.Architecture(architecture) >= KernelCompiler.Architecture(OldestGpu);
+
     /// <summary>The closed entry point.</summary>
     internal MethodInfo Entry { get; }
 

@@ -73,11 +73,19 @@ public static class KernelCatalog
                     problems.Add($"{Plain(definition)} in {elements.DType.Name()}: {e.Message}");
                 }
             }
-            kernels.Add(new DeviceKernel(nameof(DeviceMatMul), elements.DType,
-                typeof(DeviceMatMul).GetMethod(nameof(DeviceMatMul.Run))!.MakeGenericMethod(elements.V, elements.T), grouped: true));
+            kernels.AddRange(MatMuls(elements));
         }
+        foreach (Type form in (Type[])[typeof(TF32), typeof(BF16)])
+            kernels.Add(new DeviceKernel($"{nameof(TensorCoreMatMul)}<{form.Name}>", DType.Float32, typeof(TensorCoreMatMul).GetMethod(nameof(TensorCoreMatMul.Run))!.MakeGenericMethod(form), grouped: true) { OldestGpu = "sm_80" });
         return ([.. kernels.OrderBy(k => k.Name, StringComparer.Ordinal).ThenBy(k => k.DType)], [.. problems]);
     }
+
+    // The tiles a matrix product is cut into, the usual one first.
+    static readonly (Type Sums, Type Side, int Tile)[] MatMulTiles =
+        [(typeof(Sums8<,>), typeof(Side16), 128), (typeof(Sums4<,>), typeof(Side16), 64), (typeof(Sums4<,>), typeof(Side8), 32), (typeof(Sums4<,>), typeof(Side4), 16)];
+
+    static IEnumerable<DeviceKernel> MatMuls(Elements elements) => MatMulTiles.Select(t => new DeviceKernel($"{nameof(DeviceMatMul)}<{t.Tile}>", elements.DType,
+        typeof(DeviceMatMul).GetMethod(nameof(DeviceMatMul.Run))!.MakeGenericMethod(elements.V, elements.T, t.Sums.MakeGenericType(elements.V, elements.T), t.Side), grouped: true));
 
     static DeviceKernel Kernel(Type kernel, Elements elements)
     {

@@ -72,7 +72,7 @@ public static partial class KernelCompiler
     public static string Target(string architecture) => new CudaCapabilityContext(Architecture(architecture)).TargetArchitecture.ToString().ToLowerInvariant();
 
     // sm_90a is sm_90 with instructions ILGPU knows nothing of.
-    static CudaArchitecture Architecture(string name) =>
+    internal static CudaArchitecture Architecture(string name) =>
         name.StartsWith("sm_", StringComparison.Ordinal) && int.TryParse(name.AsSpan(3).TrimEnd("af"), NumberStyles.None, null, out int number) && number is >= 50 and < 1000
             ? new CudaArchitecture(number / 10, number % 10)
             : throw new MambaException($"'{name}' is no GPU architecture; expected sm_50 or newer: sm_80, sm_90, …");

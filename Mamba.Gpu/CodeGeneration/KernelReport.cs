@@ -12,7 +12,7 @@ public sealed partial record KernelReport
     /// <summary>Its PTX; null when it does not compile.</summary>
     public string? Ptx { get; init; }
 
-    /// <summary>Its OpenCL C; null when it does not compile.</summary>
+    /// <summary>Its OpenCL C; null when it does not compile, or is for CUDA alone.</summary>
     public string? OpenCL { get; init; }
 
     /// <summary>What ptxas says; null without ptxas, or when it refuses the PTX.</summary>
@@ -42,7 +42,7 @@ public sealed partial record KernelReport
         try
         {
             report = report with { Ptx = KernelCompiler.CompilePtx(kernel, architecture) };
-            report = report with { OpenCL = KernelCompiler.CompileOpenCL(kernel) };
+            report = report with { OpenCL = kernel.IsCudaOnly ? null : KernelCompiler.CompileOpenCL(kernel) };
             return report with { Resources = ptxas?.Assemble(report.Ptx) };
         }
         catch (MambaException e)

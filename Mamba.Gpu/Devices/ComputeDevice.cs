@@ -9,6 +9,18 @@ public abstract class ComputeDevice : Device
     /// <summary>Runs <paramref name="launch"/> in <paramref name="dtype"/>.</summary>
     public abstract void Launch<L>(DType dtype, L launch) where L : struct, ILaunch;
 
+    /// <summary>How float32 matrices are multiplied, forward and backward, from now on.</summary>
+    /// <exception cref="MambaException">The device has no such form.</exception>
+    public virtual MatMulPrecision MatMulPrecision
+    {
+        get => MatMulPrecision.Full;
+        set
+        {
+            if (value != MatMulPrecision.Full)
+                throw new MambaException($"MatMul: {Name} has no {value} form, only {MatMulPrecision.Full}; tensor cores of CUDA GPUs from sm_80 on have it.");
+        }
+    }
+
     /// <summary>Matrix product, the exception: host and devices have each their own.</summary>
     internal abstract void Multiply(in MatMulProblem problem);
 }

@@ -31,6 +31,17 @@ public static class Devices
         };
     }
 
+    extension(Device device)
+    {
+        /// <summary>How float32 matrices are multiplied on the device, forward and backward, from now on; in full by default.</summary>
+        /// <exception cref="MambaException">The device has no such form.</exception>
+        public MatMulPrecision MatMulPrecision
+        {
+            get => ((ComputeDevice)device).MatMulPrecision;
+            set => ((ComputeDevice)device).MatMulPrecision = value;
+        }
+    }
+
     /// <summary>What there is on this machine: name, description, float64 or not.</summary>
     public static IEnumerable<(string Name, string Description, bool Float64)> List()
     {

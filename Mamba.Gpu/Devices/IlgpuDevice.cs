@@ -2,6 +2,8 @@ using System.Collections.Concurrent;
 using System.Numerics;
 using ILGPU;
 using ILGPU.Runtime;
+using ILGPU.Runtime.Cuda;
+using ILGPU.Runtime.OpenCL;
 
 namespace Mamba.Gpu;
 
@@ -12,6 +14,8 @@ internal sealed class IlgpuDevice : ComputeDevice
     readonly Accelerator accelerator;
     readonly ConcurrentDictionary<Type, Delegate> kernels = new();
     readonly Lock gate = new();
+    readonly bool hasTensorCores, isProcessor;
+    MatMulPrecision precision;
     readonly MemoryBuffer1D<byte, Stride1D.Dense> nothing;      // what an absent tensor points to
 
     public IlgpuDevice(string name, Context context, ILGPU.Runtime.Device device, bool supportsFloat64)
@@ -21,6 +25,8 @@ internal sealed class IlgpuDevice : ComputeDevice
         accelerator = device.CreateAccelerator(context);
         Description = accelerator.Name;
         SupportsFloat64 = supportsFloat64;
+        hasTensorCores = accelerator is CudaAccelerator { Architecture: var architecture } && architecture >= CudaArchitecture.SM_80;
+        isProcessor = device is CLDevice { DeviceType: CLDeviceType.CL_DEVICE_TYPE_CPU };
         nothing = accelerator.Allocate1D<byte>(256);
     }
 
@@ -43,51 +49,123 @@ internal sealed class IlgpuDevice : ComputeDevice
         }
     }
 
+    public override MatMulPrecision MatMulPrecision
+    {
+        get => precision;
+        set
+        {
+            if (!hasTensorCores)
+                base.MatMulPrecision = value;
+            precision = value;
+        }
+    }
+
     internal override void Multiply(in MatMulProblem problem)
+    {
+        if (problem.C.DType == DType.Float32 && precision == MatMulPrecision.TF32)
+            MultiplyRounded<TF32>(problem);
+        else if (problem.C.DType == DType.Float32 && precision == MatMulPrecision.BF16)
+            MultiplyRounded<BF16>(problem);
+        else
+            Multiply(problem, Tile(problem));
+    }
+
+    /// <summary>The tile <paramref name="problem"/> is cut into: the larger, the fewer loads; but small ones, so that every multiprocessor has one.</summary>
+    int Tile(in MatMulProblem problem) => accelerator.MaxNumThreadsPerGroup switch
+    {
+        < 16 and var most => throw new MambaException($"MatMul: {Name} runs {most} threads in a group; 16 are needed."),
+        < 64 => 16,
+        < 256 => 32,
+        _ when Math.Min(problem.M, problem.N) <= 32 => 32,
+        _ when isProcessor || Tiles(problem, 128) < accelerator.NumMultiprocessors => 64,
+        _ => 128,
+    };
+
+    /// <summary>Computes <paramref name="problem"/> in square tiles of 16, 32, 64 or 128.</summary>
+    internal void Multiply(in MatMulProblem problem, int tile)
     {
         lock (gate)
         {
             if (problem.C.DType == DType.Float32)
-                Multiply<Scalar32, float>(problem);
+                Multiply<Scalar32, float>(problem, tile);
             else
-                Multiply<Scalar64, double>(problem);
+                Multiply<Scalar64, double>(problem, tile);
         }
     }
 
-    void Multiply<V, T>(in MatMulProblem problem)
+    void Multiply<V, T>(in MatMulProblem problem, int tile)
         where V : unmanaged, ILane<V, DeviceMemory<T>, T>
         where T : unmanaged
     {
-        int side = DeviceMatMul.Side(accelerator.MaxNumThreadsPerGroup), tile = 4 * side;
-        long tilesM = (problem.M + tile - 1) / tile, tilesN = (problem.N + tile - 1) / tile, groups = problem.Batch * tilesM * tilesN;
-        if (groups > int.MaxValue)
-            throw new MambaException($"MatMul: ({problem.Batch}, {problem.M}, {problem.N}) needs {groups} tiles; {Name} runs {int.MaxValue} at most.");
-        var run = (Action<KernelConfig, DeviceMatMulArguments<T>>)kernels.GetOrAdd(typeof(DeviceMatMulArguments<T>),
-            _ => accelerator.LoadStreamKernel<DeviceMatMulArguments<T>>(DeviceMatMul.Run<V, T>));
-        Watch?.Before("DeviceMatMul");
-        run(new KernelConfig((int)groups, side * side), new DeviceMatMulArguments<T>
+        if (tile == 128)
+            Multiply<V, T, Sums8<V, T>, Side16>(problem);
+        else if (tile == 64)
+            Multiply<V, T, Sums4<V, T>, Side16>(problem);
+        else if (tile == 32)
+            Multiply<V, T, Sums4<V, T>, Side8>(problem);
+        else
+            Multiply<V, T, Sums4<V, T>, Side4>(problem);
+    }
+
+    /// <summary>Computes <paramref name="problem"/> in float32 with operands of the form <typeparamref name="F"/>.</summary>
+    internal void MultiplyRounded<F>(in MatMulProblem problem) where F : struct, ITensorForm<F>
+    {
+        lock (gate)
         {
-            A = Elements<T>(problem.A),
-            B = Elements<T>(problem.B),
-            C = Elements<T>(problem.C),
-            Bias = Elements<T>(problem.Bias),
-            M = problem.M,
-            N = problem.N,
-            K = problem.K,
-            RowA = problem.RowA,
-            StrideA = problem.StrideA,
-            StrideB = problem.StrideB,
-            StrideC = problem.StrideC,
-            TransposeA = problem.TransposeA ? 1 : 0,
-            TransposeB = problem.TransposeB ? 1 : 0,
-            Accumulate = problem.Accumulate ? 1 : 0,
-            HasBias = problem.Bias is null ? 0 : 1,
-            Side = side,
-            TilesM = (int)tilesM,
-            TilesN = (int)tilesN,
-        });
+            var run = (Action<KernelConfig, DeviceMatMulArguments<float>>)kernels.GetOrAdd(typeof(F),
+                _ => accelerator.LoadStreamKernel<DeviceMatMulArguments<float>>(TensorCoreMatMul.Run<F>));
+            Watch?.Before("TensorCoreMatMul");
+            run(new KernelConfig(Groups(problem, TensorCoreMatMul.Tile), TensorCoreMatMul.Threads), Arguments<float>(problem, TensorCoreMatMul.Tile));
+            Watch?.After();
+        }
+    }
+
+    void Multiply<V, T, S, N>(in MatMulProblem problem)
+        where V : unmanaged, ILane<V, DeviceMemory<T>, T>
+        where T : unmanaged
+        where S : struct, ISums<S, V, T>
+        where N : struct, ISide
+    {
+        var run = (Action<KernelConfig, DeviceMatMulArguments<T>>)kernels.GetOrAdd(typeof((S, N)),
+            _ => accelerator.LoadStreamKernel<DeviceMatMulArguments<T>>(DeviceMatMul.Run<V, T, S, N>));
+        int tile = 4 * S.Blocks * N.Threads;
+        Watch?.Before("DeviceMatMul");
+        run(new KernelConfig(Groups(problem, tile), N.Threads * N.Threads), Arguments<T>(problem, tile));
         Watch?.After();
     }
+
+    static long Tiles(in MatMulProblem problem, int tile) => problem.Batch * ((problem.M + tile - 1) / tile) * ((problem.N + tile - 1) / tile);
+
+    int Groups(in MatMulProblem problem, int tile) => Tiles(problem, tile) is <= int.MaxValue and var groups
+        ? (int)groups
+        : throw new MambaException($"MatMul: ({problem.Batch}, {problem.M}, {problem.N}) needs {Tiles(problem, tile)} tiles; {Name} runs {int.MaxValue} at most.");
+
+    internal DeviceMatMulArguments<T> Arguments<T>(in MatMulProblem problem, int tile) where T : unmanaged => new()
+    {
+        A = Elements<T>(problem.A),
+        B = Elements<T>(problem.B),
+        C = Elements<T>(problem.C),
+        Bias = Elements<T>(problem.Bias),
+        M = problem.M,
+        N = problem.N,
+        K = problem.K,
+        RowA = problem.RowA,
+        StrideA = problem.StrideA,
+        StrideB = problem.StrideB,
+        StrideC = problem.StrideC,
+        TransposeA = problem.TransposeA ? 1 : 0,
+        TransposeB = problem.TransposeB ? 1 : 0,
+        Accumulate = problem.Accumulate ? 1 : 0,
+        HasBias = problem.Bias is null ? 0 : 1,
+        TilesM = (int)((problem.M + tile - 1) / tile),
+        TilesN = (int)((problem.N + tile - 1) / tile),
+        FoursA = AreFours(problem.A, problem.TransposeA ? problem.M : problem.K | problem.RowA, problem.StrideA),
+        FoursB = AreFours(problem.B, problem.TransposeB ? problem.K : problem.N, problem.StrideB),
+        FoursC = AreFours(problem.C, problem.N, problem.StrideC) & (problem.Bias is { } bias ? AreFours(bias, problem.N, 0) : 1),
+    };
+
+    // A row, a batch item and the tensor itself start at a multiple of four elements; buffers start at many times that.
+    static int AreFours(Tensor tensor, long row, long stride) => row % 4 == 0 && stride % 4 == 0 && tensor.Offset % 4 == 0 ? 1 : 0;
 
     ArrayView<E> Elements<E>(Tensor? tensor) where E : unmanaged => tensor is null || tensor.Count == 0
         ? nothing.View.AsContiguous().Cast<E>()

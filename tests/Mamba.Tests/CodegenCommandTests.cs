@@ -59,6 +59,16 @@ public class CodegenCommandTests
         Assert.That(kernels.Select(k => k.GetProperty("local_memory").GetBoolean()), Has.All.False);
     }
 
+    [Test]
+    public void A_kernel_of_newer_GPUs_is_left_out_for_older_ones()
+    {
+        (int code, string output, string error) = MambaProcess.Run(folder, "codegen", "TensorCoreMatMul", "--arch", "sm_75");
+        Assert.That((code, output, error), Is.EqualTo((1, "", "codegen: the kernels with that name need a newer GPU than sm_75." + Environment.NewLine)));
+        (code, output, error) = MambaProcess.Run(folder, "codegen", "TensorCoreMatMul", "FillKernel", "--arch", "sm_75");
+        Assert.That((code, error), Is.EqualTo((0, "")), output);
+        Assert.That(output, Does.Contain("FillKernel").And.Not.Contain("TensorCoreMatMul"));
+    }
+
     [Test, Platform(Exclude = "Win")]
     public void What_ptxas_says_is_shown()
     {
