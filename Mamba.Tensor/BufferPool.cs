@@ -24,6 +24,9 @@ public sealed class BufferPool
     /// <summary>Bytes asked of the device so far and not given back: live ones and those kept for reuse.</summary>
     public long ReservedBytes { get; private set; }
 
+    /// <summary>Where every allocation is noted; null, as ever outside the benchmarks and tests, costs nothing.</summary>
+    internal Ledger? Ledger { get; set; }
+
     /// <summary>Starts a new peak at what is live now.</summary>
     public void ResetPeak()
     {
@@ -31,7 +34,7 @@ public sealed class BufferPool
             PeakBytes = LiveBytes;
     }
 
-    internal DeviceBuffer Rent(long bytes)
+    internal DeviceBuffer Rent(long bytes, Shape? shape = null)
     {
         long size = RoundUp(bytes);
         lock (gate)
@@ -49,6 +52,7 @@ public sealed class BufferPool
             LiveBytes += size;
             LiveBuffers++;
             PeakBytes = Math.Max(PeakBytes, LiveBytes);
+            Ledger?.Rented(buffer, bytes, shape);
             return buffer;
         }
     }
@@ -57,6 +61,7 @@ public sealed class BufferPool
     {
         lock (gate)
         {
+            Ledger?.Returned(buffer);
             LiveBytes -= buffer.Bytes;
             LiveBuffers--;
             if (!free.TryGetValue(buffer.Bytes, out Stack<DeviceBuffer>? stack))

@@ -55,7 +55,7 @@ public sealed class Tensor : IDisposable
     public static Tensor Empty(Shape shape, DType dtype, Device device)
     {
         device.Require(dtype);
-        var tensor = new Tensor(shape, dtype, device, device.Memory.Rent(checked(shape.Count * dtype.Size())), owner: null, offset: 0);
+        var tensor = new Tensor(shape, dtype, device, device.Memory.Rent(checked(shape.Count * dtype.Size()), shape), owner: null, offset: 0);
         TensorScope.Current?.Add(tensor);
         return tensor;
     }
