@@ -9,6 +9,9 @@ public abstract class ComputeDevice : Device
     /// <summary>Matrix product, the exception: host and devices have each their own.</summary>
     internal abstract void Multiply(in MatMulProblem problem);
 
+    /// <summary>The driver and its version, for reports.</summary>
+    internal abstract string Driver { get; }
+
     /// <summary>Now, on this device: a device's own event where it has them.</summary>
     internal abstract Mark Mark();
 

@@ -41,6 +41,8 @@ public sealed unsafe class HostDevice : ComputeDevice
 
     public override void Synchronize() { }
 
+    internal override string Driver => "";
+
     internal override Mark Mark() => new ClockMark();
 
     public override void Launch<L>(DType dtype, L launch)

@@ -2,6 +2,8 @@ using System.Collections.Concurrent;
 using System.Numerics;
 using ILGPU;
 using ILGPU.Runtime;
+using ILGPU.Runtime.Cuda;
+using ILGPU.Runtime.OpenCL;
 
 namespace Mamba.Gpu;
 
@@ -29,6 +31,13 @@ internal sealed class IlgpuDevice : ComputeDevice
     public override bool SupportsFloat64 { get; }
 
     public override void Synchronize() => accelerator.Synchronize();
+
+    internal override string Driver => accelerator switch
+    {
+        CudaAccelerator cuda => $"CUDA {cuda.DriverVersion}, {cuda.Architecture}, PTX {cuda.InstructionSet}",
+        CLAccelerator cl => $"{cl.PlatformName}, OpenCL {cl.PlatformVersion}",
+        _ => "",
+    };
 
     internal override Mark Mark()
     {
