@@ -38,7 +38,7 @@ internal static class Figures
         int i = 0;
         foreach (Table table in tables)
         {
-            Row[] rows = [.. table.Rows.Where(r => r is { Work: { Flops: > 0, Bytes: > 0 }, Sample: not null })];
+            Row[] rows = [.. table.Rows.Where(r => r is { Work: { Flops: > 0, Bytes: > 0 }, Sample.Unit: "ms" })];
             if (rows.Length == 0)
                 continue;
             var points = plot.Add.Markers((double[])[.. rows.Select(r => Math.Clamp(Math.Log10(r.Work!.Intensity), Left, Right))], (double[])[.. rows.Select(r => Math.Log10((r.Work!.Flops + r.Work.Exps) / r.Sample!.Median / 1e6))],
@@ -68,7 +68,7 @@ internal static class Figures
         plot.Title(title, 20);
         plot.XLabel(x, 16);
         plot.YLabel(y, 16);
-        plot.Axes.Left.TickGenerator = new ScottPlot.TickGenerators.NumericAutomatic { LabelFormatter = v => v == Math.Floor(v) ? Short(Math.Pow(10, v)) : "", IntegerTicksOnly = true };
+        plot.Axes.Left.TickGenerator = new ScottPlot.TickGenerators.NumericAutomatic { LabelFormatter = v => Short(Math.Pow(10, Math.Round(v))), IntegerTicksOnly = true };
         plot.Axes.Bottom.TickLabelStyle.FontSize = plot.Axes.Left.TickLabelStyle.FontSize = 14;
         plot.Legend.FontSize = 14;
         fill(plot);

@@ -26,13 +26,14 @@ internal static class MemoryBench
             table.Rows.Add(new Row($"{group.Key.By} {group.Key.Shape}", [group.First().Shape?.ToString() ?? "scratch", $"{group.Count()}", $"{group.Max(a => a.Bytes) / 1e6:F3}",
                 $"{group.Sum(a => a.Bytes) / 1e6:F2}", atPeak == 0 ? "" : $"{atPeak / 1e6:F2} MB", $"{100 * group.Min(a => a.Made) / end}–{100 * group.Max(a => a.Ended ?? end) / end} %"]));
         }
-        long size = bench.DType.Size(), weights = training.Model.Parameters.ElementCount, formula = size * Kept(Config, B, L), states = (long)B * L * Config.DInner * Config.SsmCfg.DState;
+        long size = bench.DType.Size(), weights = size * training.Model.Parameters.ElementCount, formula = size * Kept(Config, B, L), kept = size * Kept(ledger), states = (long)B * L * Config.DInner * Config.SsmCfg.DState;
         table.Rows.Add(new Row("peak of the step", [], Sample.Exactly(ledger.PeakBytes / 1e6, "MB")));
-        table.Rows.Add(new Row("what the tape keeps, by the formula", [], Sample.Exactly(formula / 1e6, "MB")));
+        table.Rows.Add(new Row("kept from forward for backward", [], Sample.Exactly(kept / 1e6, "MB")));
+        table.Rows.Add(new Row("the same by the formula", [], Sample.Exactly(formula / 1e6, "MB")));
         table.Rows.Add(new Row("before the step: weights, moments", [], Sample.Exactly(resident / 1e6, "MB")));
         table.Notes.Add($"Times count allocations and returns from 0 to 100 % of the step. {ledger.Allocations.Count:N0} allocations, the 30 largest groups here.");
-        table.Notes.Add($"Formula: per layer b l (3 d_model + 5 d + r + 2 n + 1) + b ⌈l/32⌉ n d for the states at chunk boundaries, and b l (2 v + 2 d_model) at both ends: {formula / 1e6:F1} MB. "
-            + $"The peak is {ledger.PeakBytes / (double)formula:F2} times that: the gradients ({size * weights / 1e6:F1} MB) and a layer's backward pass come on top.");
+        table.Notes.Add($"Formula: b l (3 d_model + 5 d + r + 2 n + 1) for a layer, b n d (⌈l/32⌉ + 1) for its states at chunk boundaries and the last, 2 n d for A; b l (2 d_model + v + 3) around them: "
+            + $"{formula / 1e6:F2} MB, where the ledger has {kept / 1e6:F2}. The peak is {ledger.PeakBytes / 1e6:F1} MB: the gradients ({weights / 1e6:F1} MB) and a layer's backward pass come on top, and the pool's rounding of sizes.");
         table.Notes.Add(Claim(ledger, states));
         bench.Add(table);
         bench.Device.Memory.Trim();
@@ -43,12 +44,15 @@ internal static class MemoryBench
         ? $"No tensor of (b, l, d, n) = {states:N0} elements was allocated: the largest of {ledger.Allocations.Count:N0} has {ledger.LargestTensor:N0}, {(double)ledger.LargestTensor / states:P1} of that."
         : $"A tensor of {ledger.LargestTensor:N0} elements was allocated, as large as (b, l, d, n) = {states:N0} or larger.";
 
+    /// <summary>Elements that live at the peak and were not made by the backward pass.</summary>
+    static long Kept(Ledger ledger) => ledger.AtPeak.Where(a => a.Shape is not null && !a.By.EndsWith("backward", StringComparison.Ordinal)).Sum(a => a.Elements);
+
     /// <summary>Elements that a step keeps from forward to backward.</summary>
     public static long Kept(MambaConfig c, long b, long l)
     {
         long d = c.DInner, n = c.SsmCfg.DState, model = c.DModel;
-        long layer = b * l * (3 * model + 5 * d + c.DtRank + 2 * n + 1) + b * ((l + 31) / 32) * n * d;
-        return c.NLayer * layer + b * l * (2L * c.PaddedVocabSize + 2 * model);
+        long layer = b * l * (3 * model + 5 * d + c.DtRank + 2 * n + 1) + b * n * d * ((l + 31) / 32 + 1) + 2 * n * d;
+        return c.NLayer * layer + b * l * (2 * model + c.PaddedVocabSize + 3);
     }
 
     static string Letters(Shape? shape) => shape is { } s ? $"({string.Join(", ", s.ToArray().Select(Letter))})" : "scratch";

@@ -13,8 +13,8 @@ internal static class OpsBench
         using var scope = new TensorScope();
         Device device = bench.Device;
         Tensor x = bench.Draw((8, Rows / 8, D), 1), y = bench.Draw((8, Rows / 8, D), 2), w = bench.Draw(D, 3), taps = bench.Draw((D, 4), 4), logits = bench.Draw((Rows, D), 5);
-        Tensor tokens = Tensor.From([.. Enumerable.Range(0, (int)Rows).Select(i => i * 37 % (int)D)], Rows, device), table2 = bench.Draw((D, D), 6);
-        foreach (Tensor t in new[] { x, y, w, taps, logits, table2 })
+        Tensor tokens = Tensor.From((int[])[.. Enumerable.Range(0, (int)Rows).Select(i => i * 37 % (int)D)], Rows, device), vectors = bench.Draw((D, D), 6);
+        foreach (Tensor t in new[] { x, y, w, taps, logits, vectors })
             Tape.Watch(t);
 
         // arrays of x's size moved, and flops and exponentials an element; backward alone in the second line
@@ -26,9 +26,9 @@ internal static class OpsBench
         Row("LayerNorm", x, () => Ops.LayerNorm(x, w), 2, 6, 0, 3);
         Row("Softmax", logits, () => Ops.Softmax(logits), 2, 4, 1, 3);
         Row("CausalConv1d, 4 taps, silu", x, () => Ops.CausalConv1d(x, taps, w), 2, 12, 1, 3);
-        Row("Sum over rows", x, () => Ops.Sum(logits, 0), 1, 1, 0, 1);
+        Row("Sum over rows", logits, () => Ops.Sum(logits, 0), 1, 1, 0, 1);
         Row("Transpose", logits, () => Ops.Transpose(logits), 2, 0, 0, 2);
-        Row("Embedding", x, () => Ops.Embedding(tokens, table2), 2, 0, 0, 1);
+        Row("Embedding", x, () => Ops.Embedding(tokens, vectors), 2, 0, 0, 1);
         Row("CrossEntropy", logits, () => Ops.CrossEntropy(logits, tokens), 1, 3, 1, 2);
         bench.Add(table);
 

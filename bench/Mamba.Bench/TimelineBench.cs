@@ -10,7 +10,7 @@ internal static class TimelineBench
         _ = bench.Ceilings;
         var small = new MambaConfig { DModel = 256, NLayer = 4, VocabSize = 256 };
         using (var training = new TrainingStep(bench, small, 8, 256))
-            Record(bench, "timeline-train", "Where a training step goes, d_model 256 × 4, b 8, l 256", training.Run, runs: 5);
+            Record(bench, "timeline-train", "Where a training step goes, d_model 256 × 4, b 8, l 256", training.Run, runs: 5, ScanWork(small, 8, 256));
         using var model = new MambaLM(new MambaConfig { DModel = 768, NLayer = 24, VocabSize = 50280 }, bench.Device, seed: 1, bench.DType);
         using MambaState state = model.NewState(1);
         using Tensor token = Tensor.From([1234], 1, bench.Device);
@@ -18,11 +18,20 @@ internal static class TimelineBench
         {
             using var scope = new TensorScope();
             model.Step(token, state);
-        }, runs: 10);
+        }, runs: 10, ScanWork(model.Config, 1, 1));
         bench.Device.Memory.Trim();
     }
 
-    static void Record(Bench bench, string name, string title, Action run, int runs)
+    // What each scan kernel does; for others the arithmetic is small or, of matrix products, known.
+    static Func<string, Work?> ScanWork(MambaConfig c, long b, long l)
+    {
+        Work forward = ScanBench.ForwardWork(b, l, c.DInner, c.SsmCfg.DState, DType.Float32), both = ScanBench.BothWork(b, l, c.DInner, c.SsmCfg.DState, DType.Float32);
+        return kernel => kernel.StartsWith("SelectiveScanForward", StringComparison.Ordinal) ? forward
+            : kernel.StartsWith("SelectiveScanBackward", StringComparison.Ordinal) ? new Work(both.Flops - forward.Flops, both.Exps - forward.Exps)
+            : null;
+    }
+
+    static void Record(Bench bench, string name, string title, Action run, int runs, Func<string, Work?> known)
     {
         var device = (ComputeDevice)bench.Device;
         for (int i = 0; i < 3; i++)
@@ -45,10 +54,13 @@ internal static class TimelineBench
         const int Shown = 24;
         foreach (var g in groups.Take(Shown))
         {
-            double bytes = g.Sum(k => (double)k.Bytes), flops = g.Sum(k => k.Flops), total = g.Sum(k => k.Milliseconds);
+            bool gathers = g.Key.StartsWith("Embedding", StringComparison.Ordinal);        // a few rows of a table: its size says nothing
+            double bytes = gathers ? 0 : g.Sum(k => (double)k.Bytes);
+            Work? scan = known(g.Key);
+            var work = new Work(scan is null ? g.Sum(k => k.Flops) : scan.Flops * g.Count(), scan is null ? 0 : scan.Exps * g.Count(), bytes, g.Count());
             Sample sample = Sample.Of(all.Select(r => r.Where(k => k.Name == g.Key).Sum(k => k.Milliseconds)), "ms");
-            string[] cells = [$"{g.Count()}", $"{total / kernels:P1}", Sample.Number(bytes / total / 1e6), flops == 0 ? "" : Sample.Number(flops / total / 1e6)];
-            table.Rows.Add(flops == 0 && bytes == 0 ? new Row(g.Key, cells, sample) : bench.RowOf(g.Key, sample, new Work(flops, Bytes: bytes, Launches: g.Count()), cells));
+            string[] cells = [$"{g.Count()}", $"{g.Sum(k => k.Milliseconds) / kernels:P1}", bytes == 0 ? "" : Sample.Number(bytes / sample.Median / 1e6), work.Flops == 0 ? "" : Sample.Number(work.Flops / sample.Median / 1e6)];
+            table.Rows.Add(bench.RowOf(g.Key, sample, work, cells));
         }
         if (groups.Length > Shown)
             table.Rows.Add(new Row($"{groups.Length - Shown} others", [$"{groups.Skip(Shown).Sum(g => g.Count())}", $"{groups.Skip(Shown).Sum(g => g.Sum(k => k.Milliseconds)) / kernels:P1}", "", ""]));

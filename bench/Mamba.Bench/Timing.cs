@@ -6,6 +6,8 @@ namespace Mamba.Bench;
 /// <summary>Milliseconds of one run, after a warm-up, by the device's own events where it has them. The device is waited for each time.</summary>
 internal static class Timing
 {
+    const double ClockTicks = 0.02;      // milliseconds that a clock or an event can be trusted for: shorter runs are timed several together
+
     /// <param name="device">Where it runs.</param>
     /// <param name="run">What to time.</param>
     /// <param name="repeats">Runs at least.</param>
@@ -14,22 +16,25 @@ internal static class Timing
     public static Sample Measure(Device device, Action run, int repeats = 15, double leastMilliseconds = 50, double mostMilliseconds = 2000)
     {
         var on = (ComputeDevice)device;
-        var warming = Stopwatch.StartNew();
-        for (int i = 0; i < 3 && (i == 0 || warming.Elapsed.TotalMilliseconds < mostMilliseconds); i++)
-        {
-            run();
-            device.Synchronize();
-        }
+        var clock = Stopwatch.StartNew();
+        double once = 0;
+        for (int i = 0; i < 3 && (i == 0 || clock.Elapsed.TotalMilliseconds < mostMilliseconds); i++)
+            once = Once(1);
+        int together = (int)Math.Clamp(ClockTicks / once, 1, 1000);
         var times = new List<double>();
-        var all = Stopwatch.StartNew();
-        while ((times.Count < repeats || all.Elapsed.TotalMilliseconds < leastMilliseconds) && (times.Count < 3 || all.Elapsed.TotalMilliseconds < mostMilliseconds))
+        clock.Restart();
+        while ((times.Count < repeats || clock.Elapsed.TotalMilliseconds < leastMilliseconds) && (times.Count < 3 || clock.Elapsed.TotalMilliseconds < mostMilliseconds))
+            times.Add(Once(together));
+        return Sample.Of(times, "ms");
+
+        double Once(int count)
         {
             Mark start = on.Mark();
-            run();
+            for (int i = 0; i < count; i++)
+                run();
             Mark end = on.Mark();
             device.Synchronize();
-            times.Add(end.MillisecondsSince(start));
+            return end.MillisecondsSince(start) / count;
         }
-        return Sample.Of(times, "ms");
     }
 }

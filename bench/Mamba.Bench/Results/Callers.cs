@@ -3,7 +3,7 @@ using System.Reflection;
 
 namespace Mamba.Bench;
 
-/// <summary>Who allocates, read from the stack: the outermost op, and whether it computes a gradient.</summary>
+/// <summary>Who allocates, read from the stack: the outermost op (or what else of the library it was), and whether it computes a gradient.</summary>
 internal static class Callers
 {
     /// <summary>"SelectiveScan", "Linear, backward", "AdamW".</summary>
@@ -16,16 +16,16 @@ internal static class Callers
                 continue;
             Type outer = Outermost(type);
             if (outer == typeof(Tape) && method.Name == nameof(Tape.Backward))
-                return op is null ? "Backward" : op + ", backward";
+                return $"{op ?? other ?? "tape"}, backward";
             if (outer == typeof(Ops))
                 op = NameOf(method);
             else if (outer.Namespace == "Mamba" && !Ignored.Contains(outer.Name))
-                other ??= outer.Name;
+                other = outer.Name;
         }
         return op ?? other ?? "caller";
     }
 
-    static readonly string[] Ignored = [nameof(Tensor), nameof(BufferPool), nameof(Ledger), nameof(TensorScope)];
+    static readonly string[] Ignored = [nameof(Tensor), nameof(BufferPool), nameof(Ledger), nameof(MambaLM), nameof(MambaBlock)];
 
     static Type Outermost(Type type)
     {

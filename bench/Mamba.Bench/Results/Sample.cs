@@ -30,10 +30,13 @@ internal sealed record Sample(double Median, double Low, double High, double Bes
     /// <summary>Milliseconds as a rate: <paramref name="amount"/> in each run, in units of 10⁶ a millisecond for GFLOP/s, GB/s and G/s.</summary>
     public Sample ToRate(double amount, string unit) => new(amount / Median, amount / High, amount / Low, amount / Best, Count, unit);
 
+    /// <summary>The same in another unit.</summary>
+    public Sample Times(double factor, string unit) => new(Median * factor, Low * factor, High * factor, Best * factor, Count, unit);
+
     public override string ToString() => $"{Number(Median)} {Unit}";
 
     /// <summary>Half the distance of the quartiles, relative to the median: ± 3 %.</summary>
-    public string Spread => Count == 1 ? "" : $"± {(High - Low) / 2 / Median:P1}";
+    public string Spread => Count == 1 || Median == 0 ? "" : $"± {(High - Low) / 2 / Median:P0}";
 
     /// <summary>Three digits or more.</summary>
     public static string Number(double x) => Math.Abs(x) switch

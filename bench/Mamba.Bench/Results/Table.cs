@@ -13,7 +13,7 @@ internal sealed record Work(double Flops = 0, double Exps = 0, double Bytes = 0,
 
     public static Work operator *(Work work, double times) => work with { Flops = work.Flops * times, Exps = work.Exps * times, Bytes = work.Bytes * times, Launches = work.Launches * times };
 
-    public static Work operator +(Work a, Work b) => new(a.Flops + b.Flops, a.Exps + b.Exps, a.Bytes + b.Bytes, a.Launches + b.Launches, a.ReadOnly && b.ReadOnly);
+    public static Work operator +(Work a, Work b) => new(a.Flops + b.Flops, a.Exps + b.Exps, a.Bytes + b.Bytes, a.Launches + b.Launches, a.ReadOnly || b.ReadOnly);
 }
 
 /// <summary>One line of a table. Its name identifies it when two runs are compared.</summary>
