@@ -79,15 +79,15 @@ public class LedgerTests
     public void A_scan_that_stores_its_states_is_found_out(string algorithm, bool stores)
     {
         using var device = new HostDevice(threads: 1);
-        const long L = 300, D = 48, N = 5;      // long enough that a thread's scratch, of one chunk, is small beside it
+        const long Length = 300, D = 48, N = 5;      // long enough that a thread's scratch, of one chunk, is small beside it
         var ledger = new Ledger(Callers.Name);
         using (var tape = new Tape())
         {
             Tensor Draw(Shape shape, ulong seed) => Tape.Watch(Ops.Uniform(shape, DType.Float32, device, seed));
-            Tensor[] x = [Draw((B, L, D), 1), Draw((B, L, D), 2), Draw((D, N), 3), Draw((B, L, N), 4), Draw((B, L, N), 5)];
+            Tensor[] x = [Draw((B, Length, D), 1), Draw((B, Length, D), 2), Draw((D, N), 3), Draw((B, Length, N), 4), Draw((B, Length, N), 5)];
             device.Memory.Ledger = ledger;
             tape.Backward(Ops.Sum(Ops.SelectiveScan(x[0], x[1], x[2], x[3], x[4], algorithm: ScanAlgorithm.Named(algorithm)).Y));
         }
-        Assert.That(ledger.LargestTensor >= B * L * D * N, Is.EqualTo(stores));
+        Assert.That(ledger.LargestTensor >= B * Length * D * N, Is.EqualTo(stores));
     }
 }
