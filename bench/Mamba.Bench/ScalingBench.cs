@@ -51,7 +51,8 @@ internal static class ScalingBench
             // two products of which half is needed, and five more back; q, k, v, y and their gradients
             var forward = new Work(2.0 * l * l * D, l * l / 2.0, 4.0 * l * D * bench.DType.Size());
             return new Problem(x, () => CausalAttention.Apply(x[0], x[1], x[2], mask), forward, forward + new Work(5.0 * l * l * D, 0, 8.0 * l * D * bench.DType.Size()));
-        });
+        }
+        );
 
         Problem Scan(long l, ScanAlgorithm algorithm)
         {
