@@ -44,7 +44,9 @@ internal static class ScalingBench
         yield return ("fused scan", l => Scan(l, ScanAlgorithm.Chunked));
         yield return ("scan with its states stored", l => Scan(l, ScanAlgorithm.Sequential));
         yield return ("scan as a quadratic form", l => Scan(l, ScanAlgorithm.Attention));
-        yield return ("softmax attention", l =>
+        yield return ("softmax attention", Attention);
+
+        Problem Attention(long l)
         {
             Tensor[] x = [bench.Draw((1, l, D), 1), bench.Draw((1, l, D), 2), bench.Draw((1, l, D), 3)];
             Tensor mask = CausalAttention.Mask(l, bench.DType, bench.Device);
@@ -52,7 +54,6 @@ internal static class ScalingBench
             var forward = new Work(2.0 * l * l * D, l * l / 2.0, 4.0 * l * D * bench.DType.Size());
             return new Problem(x, () => CausalAttention.Apply(x[0], x[1], x[2], mask), forward, forward + new Work(5.0 * l * l * D, 0, 8.0 * l * D * bench.DType.Size()));
         }
-        );
 
         Problem Scan(long l, ScanAlgorithm algorithm)
         {
