@@ -24,6 +24,9 @@ public sealed class BufferPool
     /// <summary>Bytes asked of the device so far and not given back: live ones and those kept for reuse.</summary>
     public long ReservedBytes { get; private set; }
 
+    /// <summary>Where every allocation is noted; null, as ever outside the benchmarks and tests, costs nothing.</summary>
+    internal Ledger? Ledger { get; set; }
+
     /// <summary>Starts a new peak at what is live now.</summary>
     public void ResetPeak()
     {
@@ -35,18 +38,18 @@ public sealed class BufferPool
     internal MemoryGuard? Guard { get; set; }
 
     /// <summary>A buffer of at least so many bytes from <paramref name="start"/> on, which is 0 unless memory is guarded.</summary>
-    internal DeviceBuffer Rent(long bytes, out long start, int elementSize = 4, string what = "scratch")
+    internal DeviceBuffer Rent(long bytes, out long start, int elementSize = 4, string what = "scratch", Shape? shape = null)
     {
         start = 0;
         if (Guard is not { } guard)
-            return Rent(bytes);
+            return Rent(bytes, shape);
         start = MemoryGuard.Band;
-        DeviceBuffer buffer = Rent(MemoryGuard.Size(bytes));
+        DeviceBuffer buffer = Rent(MemoryGuard.Size(bytes), shape);
         guard.Take(buffer, bytes, elementSize, what);
         return buffer;
     }
 
-    DeviceBuffer Rent(long bytes)
+    DeviceBuffer Rent(long bytes, Shape? shape)
     {
         long size = RoundUp(bytes);
         lock (gate)
@@ -64,6 +67,7 @@ public sealed class BufferPool
             LiveBytes += size;
             LiveBuffers++;
             PeakBytes = Math.Max(PeakBytes, LiveBytes);
+            Ledger?.Rented(buffer, bytes, shape);
             return buffer;
         }
     }
@@ -73,6 +77,7 @@ public sealed class BufferPool
         Guard?.GiveBack(buffer);
         lock (gate)
         {
+            Ledger?.Returned(buffer);
             LiveBytes -= buffer.Bytes;
             LiveBuffers--;
             if (!free.TryGetValue(buffer.Bytes, out Stack<DeviceBuffer>? stack))

@@ -56,7 +56,7 @@ public sealed class Tensor : IDisposable
     {
         device.Require(dtype);
         long bytes = checked(shape.Count * dtype.Size());
-        DeviceBuffer rented = device.Memory.Guard is null ? device.Memory.Rent(bytes, out long start) : device.Memory.Rent(bytes, out start, dtype.Size(), $"a tensor {dtype.Name()} {shape}");
+        DeviceBuffer rented = device.Memory.Guard is null ? device.Memory.Rent(bytes, out long start, shape: shape) : device.Memory.Rent(bytes, out start, dtype.Size(), $"a tensor {dtype.Name()} {shape}", shape);
         var tensor = new Tensor(shape, dtype, device, rented, owner: null, start / dtype.Size());
         TensorScope.Current?.Add(tensor);
         return tensor;

@@ -23,6 +23,15 @@ public abstract class ComputeDevice : Device
 
     /// <summary>Matrix product, the exception: host and devices have each their own.</summary>
     internal abstract void Multiply(in MatMulProblem problem);
+
+    /// <summary>The driver and its version, for reports.</summary>
+    internal abstract string Driver { get; }
+
+    /// <summary>Now, on this device: a device's own event where it has them.</summary>
+    internal abstract Mark Mark();
+
+    /// <summary>Where runs of kernels are noted; null, as ever outside the benchmarks and tests, costs nothing.</summary>
+    internal Timeline? Timeline { get; set; }
 }
 
 /// <summary>The one way from a tensor to a kernel.</summary>

@@ -56,6 +56,9 @@ public static class Devices
         yield return ("ilgpu-cpu", "ILGPU's simulator of a device: a checker, thousands of times slower", true);
     }
 
+    /// <summary>Whether devices opened from now on keep events that time their work; the benchmarks want that.</summary>
+    internal static bool Events { get; set; }
+
     static string Known() => $"there are: auto, {string.Join(", ", List().Select(d => d.Name))}.";
 
     static Device OpenFastest()
@@ -119,7 +122,7 @@ public static class Devices
     {
         try
         {
-            return Context.Create(build);
+            return Context.Create(b => build(Events ? b.Profiling() : b));
         }
         catch (Exception e) when (e is DllNotFoundException or TypeInitializationException or NotSupportedException or ILGPU.Runtime.AcceleratorException or EntryPointNotFoundException)
         {

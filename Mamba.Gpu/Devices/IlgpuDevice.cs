@@ -36,6 +36,21 @@ internal sealed class IlgpuDevice : ComputeDevice
 
     public override void Synchronize() => accelerator.Synchronize();
 
+    internal override string Driver => accelerator switch
+    {
+        CudaAccelerator cuda => $"CUDA {cuda.DriverVersion}, {cuda.Architecture}, PTX {cuda.InstructionSet}",
+        CLAccelerator cl => $"{cl.PlatformName}, OpenCL {cl.PlatformVersion}",
+        _ => "",
+    };
+
+    internal override Mark Mark()
+    {
+        if (context.Properties.EnableProfiling)
+            return new EventMark(accelerator.DefaultStream.AddProfilingMarker());
+        accelerator.Synchronize();
+        return new ClockMark();
+    }
+
     public override void Launch<L>(DType dtype, L launch)
     {
         lock (gate)
@@ -213,6 +228,13 @@ internal sealed class IlgpuDevice : ComputeDevice
         }
     }
 
+    sealed class EventMark(ProfilingMarker marker) : Mark
+    {
+        public override double MillisecondsSince(Mark earlier) => (marker - ((EventMark)earlier).Marker).TotalMilliseconds;
+
+        ProfilingMarker Marker => marker;
+    }
+
     sealed class IlgpuBuffer(MemoryBuffer1D<byte, Stride1D.Dense> memory) : DeviceBuffer(memory.Length)
     {
         public ArrayView<byte> View => memory.View.AsContiguous();
@@ -230,8 +252,8 @@ internal sealed class IlgpuDevice : ComputeDevice
     {
         const int MostWorkers = 1 << 20, MostTeams = 1 << 16;
 
-        public DeviceMemory<T> Memory(Tensor? tensor) => new(device.Elements<T>(tensor));
-        public DeviceMemory<int> Ints(Tensor? tensor) => new(device.Elements<int>(tensor));
+        public DeviceMemory<T> Memory(Tensor? tensor) => new(Touched<T>(tensor));
+        public DeviceMemory<int> Ints(Tensor? tensor) => new(Touched<int>(tensor));
 
         public void Run<K>(K kernel, long items, long cost = 1) where K : struct, IKernel
         {
@@ -241,7 +263,9 @@ internal sealed class IlgpuDevice : ComputeDevice
                 _ => device.accelerator.LoadAutoGroupedStreamKernel<Index1D, int, K>(KernelEntry.Run));
             int workers = (int)Math.Min(items, MostWorkers);
             device.Watch?.Before(typeof(K));
+            device.Timeline?.Begin();
             run(workers, workers, kernel);
+            device.Timeline?.End(typeof(K));
             device.Watch?.After();
         }
 
@@ -252,8 +276,16 @@ internal sealed class IlgpuDevice : ComputeDevice
             var run = (Action<KernelConfig, K>)device.kernels.GetOrAdd(typeof(K),
                 _ => device.accelerator.LoadStreamKernel<K>(KernelEntry.RunTeam<K, V, T>));
             device.Watch?.Before(typeof(K));
+            device.Timeline?.Begin();
             run(new KernelConfig((int)Math.Min(rows, Math.Min(slots, MostTeams)), TeamSize(width)), kernel);
+            device.Timeline?.End(typeof(K));
             device.Watch?.After();
+        }
+
+        ArrayView<E> Touched<E>(Tensor? tensor) where E : unmanaged
+        {
+            device.Timeline?.Touch(tensor);
+            return device.Elements<E>(tensor);
         }
 
         public int Slots(long items) => (int)Math.Min(items, 512);

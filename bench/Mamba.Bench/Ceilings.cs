@@ -3,41 +3,95 @@ using Mamba.Gpu;
 
 namespace Mamba.Bench;
 
-/// <summary>What the machine can do at most, measured: single-precision multiply-adds, memory traffic, exponentials.</summary>
-internal sealed record Ceilings(double GFlops, double ReadGBs, double CopyGBs, double GExps)
+/// <summary>What a device can do at most, measured by kernels of our own.</summary>
+/// <param name="GFlops">Multiply-adds, each two flops.</param>
+/// <param name="GExps">2^x, with what its arguments need.</param>
+/// <param name="ReadGBs">A large array read.</param>
+/// <param name="Copies">An array copied, read and written: bytes of both, GB/s. Small ones stay in a cache.</param>
+/// <param name="LaunchMicroseconds">From one kernel to the next.</param>
+/// <param name="OneUnit">Whether exponentials are made by the multiply-add units, so that their times add up; a GPU has others for them.</param>
+internal sealed record Ceilings(double GFlops, double GExps, double ReadGBs, IReadOnlyList<(double Bytes, double GBs)> Copies, double LaunchMicroseconds, bool OneUnit)
 {
-    const long Big = 64 << 20;       // 256 MB: past any cache
+    /// <summary>A large array copied.</summary>
+    public double CopyGBs => Copies[^1].GBs;
 
-    public static Ceilings Measure(Device device)
+    /// <summary>The least milliseconds <paramref name="work"/> takes, and which ceiling says so.</summary>
+    public (double Milliseconds, string Limit) Bound(Work work)
     {
-        using var scope = new TensorScope();
-        const long Items = 1 << 16;
-        const int Rounds = 2000;
-        Tensor sink = Tensor.Zeros(Items, DType.Float32, device);
-        double fma = Timing.Measure(device, () => sink.Launch(new FmaLaunch(sink, Items, Rounds))).Best;
-        double exp = Timing.Measure(device, () => sink.Launch(new ExpLaunch(sink, Items, Rounds / 10))).Best;
-        Tensor from = Tensor.Zeros(Big, DType.Float32, device), to = Tensor.Zeros(Big, DType.Float32, device);
-        double copy = Timing.Measure(device, () => from.Launch(new CopyLaunch(from, to)), repeats: 7).Best;
-        return new Ceilings(Items * (double)Rounds * FmaPeak<Float256, HostMemory<float>, float>.Chains * 2 / fma / 1e6,
-            MemoryRead(device), Big * 8 / copy / 1e6, Items * (Rounds / 10.0) * 8 / exp / 1e6);
+        double flops = work.Flops / GFlops / 1e6, exps = work.Exps / GExps / 1e6, launches = work.Launches * LaunchMicroseconds / 1e3;
+        double bytes = work.Bytes == 0 ? 0 : work.Bytes / 1e6 / (work.ReadOnly && work.Bytes > Copies[^1].Bytes / 2 ? ReadGBs : CopyOf(work.Bytes));
+        (double, string)[] all = OneUnit
+            ? [(flops + exps, exps > flops ? "exponentials" : "multiply-adds"), (bytes, "memory"), (launches, "launches")]
+            : [(flops, "multiply-adds"), (exps, "exponentials"), (bytes, "memory"), (launches, "launches")];
+        return all.MaxBy(part => part.Item1);
     }
 
-    /// <summary>GB/s of reading alone. It changes from minute to minute on a shared machine: measure it beside what it is to bound.</summary>
-    public static double MemoryRead(Device device)
+    // that of the nearest size measured
+    double CopyOf(double bytes) => Copies.MinBy(c => Math.Abs(Math.Log(c.Bytes / bytes))).GBs;
+
+    /// <summary>Measures them, and the table that says so.</summary>
+    public static (Ceilings Ceilings, Table Table) Measure(Device device, DType dtype)
     {
         using var scope = new TensorScope();
-        Tensor from = Tensor.Zeros(Big, DType.Float32, device), sink = Tensor.Zeros(1 << 16, DType.Float32, device);
-        return Big * 4 / Timing.Measure(device, () => from.Launch(new ReadLaunch(from, sink)), repeats: 9).Best / 1e6;
+        bool host = device is HostDevice;
+        var table = new Table("ceilings", "Ceilings", device.Name, dtype.Name(), []);
+        Tensor sink = Tensor.Zeros(host ? 1 << 16 : 1 << 20, dtype, device);
+        Sample fma = Peak(rounds => new FmaLaunch(sink, rounds), FmaPeak<Float256, HostMemory<float>, float>.Chains * 2.0 * sink.Count, "multiply-adds", "GFLOP/s");
+        Sample exp = Peak(rounds => new ExpLaunch(sink, rounds), 8.0 * sink.Count, "exponentials", "G/s");
+
+        const long LargestCopy = 256 << 20;     // bytes of each array: past any cache
+        Sample read = MemoryRead(device, dtype, LargestCopy);
+        table.Rows.Add(new Row("memory read", [], read));
+        var copies = new List<(double, double)>();
+        for (long bytes = 64 << 10; bytes <= LargestCopy; bytes *= 8)
+        {
+            Sample copy = Copy(bytes);
+            copies.Add((2.0 * bytes, copy.Best));
+            table.Rows.Add(new Row($"memory copy, 2 × {(bytes < 1 << 20 ? $"{bytes >> 10} KB" : $"{bytes >> 20} MB")}", [], copy));
+        }
+        device.Memory.Trim();
+
+        const int Launches = 500;
+        Sample launch = Timing.Measure(device, () =>
+        {
+            for (int i = 0; i < Launches; i++)
+                sink.Launch(new NothingLaunch(sink));
+        }).Times(1e3 / Launches, "µs");
+        table.Rows.Add(new Row("launch, one after another", [], launch));
+        table.Rows.Add(new Row("launch, waited for", [], Timing.Measure(device, () =>
+        {
+            sink.Launch(new NothingLaunch(sink));
+            device.Synchronize();
+        }).Times(1e3, "µs")));
+        table.Notes.Add("The best of each is the ceiling of the rows below; of copies, that of the nearest size.");
+        return (new Ceilings(fma.Best, exp.Best, read.Best, copies, launch.Best, OneUnit: host || device.Description.Contains("cpu", StringComparison.OrdinalIgnoreCase)), table);
+
+        // Many short runs: the best of them had the machine for itself.
+        Sample Peak<L>(Func<int, L> kernel, double each, string name, string unit) where L : struct, ILaunch
+        {
+            const int Trial = 20;
+            double trial = Timing.Measure(device, () => sink.Launch(kernel(Trial)), repeats: 3, leastMilliseconds: 0).Best;
+            int rounds = (int)Math.Clamp(Trial * 2 / trial, Trial, 10_000);
+            Sample sample = Timing.Measure(device, () => sink.Launch(kernel(rounds)), leastMilliseconds: 300).ToRate(each * rounds / 1e6, unit);
+            table.Rows.Add(new Row(name, [], sample));
+            return sample;
+        }
+
+        Sample Copy(long bytes)
+        {
+            using var inner = new TensorScope();
+            Tensor from = Tensor.Zeros(bytes / dtype.Size(), dtype, device), to = from.Like();
+            return Timing.Measure(device, () => from.Launch(new CopyLaunch(from, to)), repeats: 9).ToRate(2 * bytes / 1e6, "GB/s");
+        }
     }
 
-    public void Print() => Console.WriteLine($"""
-
-        ceilings              (best of several)
-          multiply-adds       {GFlops,8:F1} GFLOP/s
-          memory read         {ReadGBs,8:F1} GB/s
-          memory copy         {CopyGBs,8:F1} GB/s, read and written
-          exponentials        {GExps,8:F2} G/s
-        """);
+    /// <summary>An array of <paramref name="bytes"/> read, as GB/s: what a row that streams weights is held against.</summary>
+    public static Sample MemoryRead(Device device, DType dtype = DType.Float32, long bytes = 256 << 20)
+    {
+        using var scope = new TensorScope();
+        Tensor from = Tensor.Zeros(bytes / dtype.Size(), dtype, device), sink = Tensor.Zeros(1 << 20, dtype, device);
+        return Timing.Measure(device, () => from.Launch(new ReadLaunch(from, sink)), repeats: 7).ToRate(bytes / 1e6, "GB/s");
+    }
 }
 
 /// <summary>Twelve independent chains of multiply-adds a lane: enough to hide their latency, few enough for 16 registers.</summary>
@@ -105,27 +159,27 @@ internal struct ExpPeak<V, M, T> : IKernel
     }
 }
 
-/// <summary>Sums x, so that reading it is all the work.</summary>
+/// <summary>Sums x, four quarters side by side, so that reading it is all the work.</summary>
 internal struct ReadAll<V, M, T> : IKernel
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
 {
     public M X, Sink;
-    public long Count;
+    public long Quarter;
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Run(Worker worker)
     {
         M x = X;
         V a = V.Of(0), b = V.Of(0), c = V.Of(0), d = V.Of(0);
-        Share share = worker.Share(Count / 4, V.Width);
+        Share share = worker.Share(Quarter, V.Width);
         for (long i = share.Start; i < share.End; i += share.Step)
         {
-            a += V.Load(x, i * 4);
-            b += V.Load(x, i * 4 + V.Width);
-            c += V.Load(x, i * 4 + 2 * V.Width);
-            d += V.Load(x, i * 4 + 3 * V.Width);
+            a += V.Load(x, i);
+            b += V.Load(x, i + Quarter);
+            c += V.Load(x, i + 2 * Quarter);
+            d += V.Load(x, i + 3 * Quarter);
         }
         V.Store(Sink, (long)worker.Index * V.Width, a + b + c + d, V.Width);
     }
@@ -150,22 +204,40 @@ internal struct CopyAll<V, M, T> : IKernel
     }
 }
 
-internal readonly record struct FmaLaunch(Tensor Sink, long Items, int Rounds) : ILaunch
+/// <summary>Next to nothing, by every worker.</summary>
+internal struct Nothing<V, M, T> : IKernel
+    where V : unmanaged, ILane<V, M, T>
+    where M : struct, IMemory<T>
+    where T : unmanaged
 {
-    void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => on.Run(new FmaPeak<V, M, T> { Sink = on.Memory(Sink), Items = Items, Rounds = Rounds }, Items, Rounds);
+    public M Sink;
+
+    public void Run(Worker worker) => V.Store(Sink, (long)worker.Index * V.Width, V.Of(0), 1);
 }
 
-internal readonly record struct ExpLaunch(Tensor Sink, long Items, int Rounds) : ILaunch
+internal readonly record struct FmaLaunch(Tensor Sink, int Rounds) : ILaunch
 {
-    void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => on.Run(new ExpPeak<V, M, T> { Sink = on.Memory(Sink), Items = Items, Rounds = Rounds }, Items, Rounds);
+    void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => on.Run(new FmaPeak<V, M, T> { Sink = on.Memory(Sink), Items = Sink.Count, Rounds = Rounds }, Sink.Count, Rounds);
+}
+
+internal readonly record struct ExpLaunch(Tensor Sink, int Rounds) : ILaunch
+{
+    void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => on.Run(new ExpPeak<V, M, T> { Sink = on.Memory(Sink), Items = Sink.Count, Rounds = Rounds }, Sink.Count, Rounds);
 }
 
 internal readonly record struct ReadLaunch(Tensor X, Tensor Sink) : ILaunch
 {
-    void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => on.Run(new ReadAll<V, M, T> { X = on.Memory(X), Sink = on.Memory(Sink), Count = X.Count }, X.Count / 64);
+    void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => on.Run(new ReadAll<V, M, T> { X = on.Memory(X), Sink = on.Memory(Sink), Quarter = X.Count / 4 }, Sink.Count / 4);
 }
 
 internal readonly record struct CopyLaunch(Tensor X, Tensor Y) : ILaunch
 {
     void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => on.Run(new CopyAll<V, M, T> { X = on.Memory(X), Y = on.Memory(Y), Count = X.Count }, X.Count);
+}
+
+internal readonly record struct NothingLaunch(Tensor Sink) : ILaunch
+{
+    const long Items = 8192;        // enough that a host wakes all cores
+
+    void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => on.Run(new Nothing<V, M, T> { Sink = on.Memory(Sink) }, Items);
 }

@@ -10,41 +10,40 @@ internal static class GenerateBench
 {
     const int Prompt = 512;
 
-    public static void Run(Device device, Ceilings ceilings)
+    public static void Run(Bench bench)
     {
         var config = new MambaConfig { DModel = 768, NLayer = 24, VocabSize = 50280 };
-        using var model = new MambaLM(config, device, seed: 1);
-        double bytes = WeightBytes(model);
-        Console.WriteLine($"\ngeneration float32, d {config.DModel} × {config.NLayer}, vocabulary {config.VocabSize:N0}, {model.Parameters.ElementCount / 1e6:F1} M weights, {bytes / 1e6:F1} MB of them read for a token");
-        Console.WriteLine("                    tokens/s   ms: median (best, 9 in 10)       runs      GB/s   of reading alone   managed KB");
-        foreach (int batch in (int[])[1, 4])
-            Decode(device, model, batch, bytes);
-        Prefill(device, model, ceilings);
-        Console.WriteLine("\na few rows times the weight of the head                   ms (best)      GB/s (best)   of reading alone (best)");
+        using (var model = new MambaLM(config, bench.Device, seed: 1, bench.DType))
+        {
+            Table table = bench.NewTable("generate", $"Generation, mamba-130m's shape, {model.Parameters.ElementCount / 1e6:F1} M random weights", "tokens/s", "GB/s of weights", "managed a run");
+            foreach (int batch in (int[])[1, 4])
+                Decode(bench, table, model, batch);
+            Prefill(bench, table, model);
+            table.Notes.Add("A decoded token reads every weight once; reading alone is measured before and after each row, and the better taken. The limit of a prompt is the arithmetic of its matrix products and scans.");
+            bench.Add(table);
+        }
+        Table products = bench.NewTable("few-rows", "A few rows times the weight of the head", "GB/s of weights");
         foreach (long rows in (long[])[1, 2, 4, 8])
-            Product(device, rows, config.PaddedVocabSize, config.DModel);
+            Product(bench, products, rows, config.PaddedVocabSize, config.DModel);
+        bench.Add(products);
     }
 
-    static void Product(Device device, long m, long n, long k)
+    static void Product(Bench bench, Table table, long m, long n, long k)
     {
         using var scope = new TensorScope();
-        Tensor a = Tensor.Zeros((m, k), DType.Float32, device), b = Tensor.Zeros((n, k), DType.Float32, device), c = Tensor.Zeros((m, n), DType.Float32, device);
-        double read = Ceilings.MemoryRead(device), gigabytes = 4.0 * n * k / 1e6;
-        Timing t = Timing.Measure(device, () => MatMulKernels.Multiply(new MatMulProblem(a, b, c, m, n, k) { TransposeB = true }), repeats: 30);
-        read = Math.Max(read, Ceilings.MemoryRead(device));
-        Console.WriteLine($"  {m} × {n} × {k}                      {t.Median,15:F2} ({t.Best,5:F2}) {gigabytes / t.Median,9:F1} ({gigabytes / t.Best,4:F1})   {gigabytes / t.Median / read,12:P0} ({gigabytes / t.Best / read:P0})");
+        Tensor a = bench.Draw((m, k), 1), b = bench.Draw((n, k), 2), c = a.Like((m, n));
+        double bytes = (double)n * k * bench.DType.Size();
+        Reading(bench, table, $"({m}, {k}) ({n}, {k})ᵀ", () => MatMulKernels.Multiply(new MatMulProblem(a, b, c, m, n, k) { TransposeB = true }), bytes, t => [GigaBytes(bytes, t)]);
     }
 
-    static void Decode(Device device, MambaLM model, int batch, double bytes)
+    static void Decode(Bench bench, Table table, MambaLM model, int batch)
     {
         using var scope = new TensorScope();
         using MambaState state = model.NewState(batch);
-        Tensor tokens = Tensor.From([.. Enumerable.Range(1, batch).Select(i => i * 1234)], batch, device);
-        double read = Ceilings.MemoryRead(device);
-        Timing t = Timing.Measure(device, Step, repeats: 30, leastMilliseconds: 3000);
-        read = Math.Max(read, Ceilings.MemoryRead(device));
-        double rate = bytes / t.Median / 1e6;
-        Console.WriteLine($"  decode, batch {batch}  {batch * 1e3 / t.Median,9:F1}  {Times(t)} {rate,9:F1}   {rate / read,7:P0} of {read,4:F1}   {Managed(Step, 10),10:F1}");
+        Tensor tokens = Tensor.From([.. Enumerable.Range(1, batch).Select(i => i * 1234)], batch, bench.Device);
+        // all weights but an embedding that is not also the head: of that, a row
+        double bytes = (model.Parameters.ElementCount - (model.Config.TieEmbeddings ? 0 : (model.Config.PaddedVocabSize - 1.0) * model.Config.DModel)) * bench.DType.Size();
+        Reading(bench, table, $"decode, batch {batch}", Step, bytes, t => [$"{batch * 1e3 / t.Median:F1}", GigaBytes(bytes, t), Managed(Step, 10)]);
 
         void Step()
         {
@@ -53,14 +52,12 @@ internal static class GenerateBench
         }
     }
 
-    static void Prefill(Device device, MambaLM model, Ceilings ceilings)
+    static void Prefill(Bench bench, Table table, MambaLM model)
     {
         using var scope = new TensorScope();
         using MambaState state = model.NewState(1);
-        Tensor tokens = Tensor.From([.. Enumerable.Range(0, Prompt).Select(i => i * 97 % model.Config.VocabSize)], (1, Prompt), device);
-        Timing t = Timing.Measure(device, Forward, repeats: 9, leastMilliseconds: 3000);
-        double floor = TrainBench.ForwardMilliseconds(model.Config, ceilings, Prompt, lastOnly: true);
-        Console.WriteLine($"  prefill of {Prompt}   {Prompt * 1e3 / t.Median,9:F1}  {Times(t)}             {floor / t.Median,7:P0} of the floor   {Managed(Forward, 3),6:F1}");
+        Tensor tokens = Tensor.From([.. Enumerable.Range(0, Prompt).Select(i => i * 97 % model.Config.VocabSize)], (1, Prompt), bench.Device);
+        bench.Measure(table, $"prefill of {Prompt}", Forward, TrainBench.ForwardWork(model.Config, head: false) * Prompt, t => [$"{Prompt * 1e3 / t.Median:F1}", "", Managed(Forward, 3)], repeats: 9, leastMilliseconds: 3000);
 
         void Forward()
         {
@@ -69,17 +66,22 @@ internal static class GenerateBench
         }
     }
 
-    // All weights but an embedding that is not also the head: of that, a row.
-    static double WeightBytes(MambaLM model) =>
-        (model.Parameters.ElementCount - (model.Config.TieEmbeddings ? 0 : (model.Config.PaddedVocabSize - 1.0) * model.Config.DModel)) * sizeof(float);
+    // A row bound by reading: what memory gives changes from minute to minute on a shared machine, so it is measured beside the row.
+    static void Reading(Bench bench, Table table, string name, Action run, double bytes, Func<Sample, string[]> cells)
+    {
+        double read = Ceilings.MemoryRead(bench.Device, bench.DType).Best;
+        Sample t = Timing.Measure(bench.Device, run, repeats: 30, leastMilliseconds: 1000, mostMilliseconds: 4000);
+        read = Math.Max(read, Ceilings.MemoryRead(bench.Device, bench.DType).Best);
+        table.Rows.Add(new Row(name, cells(t), t, bytes / read / 1e6 / t.Median, "memory read", new Work(0, 0, bytes, ReadOnly: true)));
+    }
 
-    static string Times(Timing t) => $"{t.Median,7:F1} ({t.Best,6:F1}, {t.Slow,6:F1}) {t.Count,14}";
+    static string GigaBytes(double bytes, Sample t) => $"{bytes / t.Median / 1e6:F1}";
 
-    static double Managed(Action run, int times)
+    static string Managed(Action run, int times)
     {
         long before = GC.GetAllocatedBytesForCurrentThread();
         for (int i = 0; i < times; i++)
             run();
-        return (GC.GetAllocatedBytesForCurrentThread() - before) / 1024.0 / times;
+        return $"{(GC.GetAllocatedBytesForCurrentThread() - before) / 1024.0 / times:F0} KB";
     }
 }

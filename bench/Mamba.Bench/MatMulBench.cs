@@ -2,25 +2,27 @@ using Mamba.Gpu;
 
 namespace Mamba.Bench;
 
-/// <summary>Matrix products: squares in all transposes, and the shapes of training.</summary>
+/// <summary>Matrix products: squares in all transposes, the shapes of training, and the few rows of generation.</summary>
 internal static class MatMulBench
 {
-    public static void Run(Device device, Ceilings ceilings)
+    public static void Run(Bench bench)
     {
-        Console.WriteLine($"\nmatrix product float32          m ×    n ×    k        ms   GFLOP/s  of the peak ({ceilings.GFlops:F0})");
+        Table table = bench.NewTable("matmul", "Matrix product", "m × n × k", "GFLOP/s", "GB/s");
         foreach ((string name, long m, long n, long k, bool ta, bool tb) in new[]
         {
             ("square", 1024L, 1024L, 1024L, false, false), ("square, B transposed", 1024, 1024, 1024, false, true), ("square, A transposed", 1024, 1024, 1024, true, false),
-            ("square", 2048, 2048, 2048, false, false), ("square, B transposed", 2048, 2048, 2048, false, true), ("square, A transposed", 2048, 2048, 2048, true, false),
-            ("in_proj 256 → 512", 2048, 512, 256, false, true), ("its dx", 2048, 256, 512, false, false), ("its dW", 512, 256, 2048, true, false),
+            ("large square", 2048, 2048, 2048, false, false), ("large square, B transposed", 2048, 2048, 2048, false, true), ("large square, A transposed", 2048, 2048, 2048, true, false),
+            ("in_proj 256 → 512", 2048, 512, 256, false, true), ("in_proj, its dx", 2048, 256, 512, false, false), ("in_proj, its dW", 512, 256, 2048, true, false),
             ("x_proj 512 → 16", 2048, 16, 512, false, true), ("out_proj 512 → 256", 2048, 256, 512, false, true), ("head 64 → 16", 2048, 16, 64, false, true),
+            ("one token, head 768 → 50280", 1, 50280, 768, false, true), ("four tokens, head 768 → 50280", 4, 50280, 768, false, true),
         })
         {
             using var scope = new TensorScope();
-            Tensor a = Tensor.Zeros(ta ? (k, m) : (m, k), DType.Float32, device), b = Tensor.Zeros(tb ? (n, k) : (k, n), DType.Float32, device), c = Tensor.Zeros((m, n), DType.Float32, device);
-            Timing t = Timing.Measure(device, () => MatMulKernels.Multiply(new MatMulProblem(a, b, c, m, n, k) { TransposeA = ta, TransposeB = tb }), repeats: 9);
-            double gflops = 2.0 * m * n * k / t.Median / 1e6;
-            Console.WriteLine($"  {name,-24} {m,6} × {n,4} × {k,4} {t.Median,9:F2} {gflops,9:F1}  {gflops / ceilings.GFlops,6:P0}  (best {2.0 * m * n * k / t.Best / 1e6 / ceilings.GFlops:P0})");
+            Tensor a = bench.Draw(ta ? (k, m) : (m, k), 1), b = bench.Draw(tb ? (n, k) : (k, n), 2), c = a.Like((m, n));
+            var work = new Work(2.0 * m * n * k, Bytes: (m * k + n * k + m * n) * (double)bench.DType.Size(), ReadOnly: m < 16);
+            bench.Measure(table, name, () => MatMulKernels.Multiply(new MatMulProblem(a, b, c, m, n, k) { TransposeA = ta, TransposeB = tb }), work,
+                t => [$"{m} × {n} × {k}", Sample.Number(work.Flops / t.Median / 1e6), Sample.Number(work.Bytes / t.Median / 1e6)]);
         }
+        bench.Add(table);
     }
 }

@@ -1,26 +1,74 @@
 using BenchmarkDotNet.Attributes;
-using Mamba.Gpu;
+using BenchmarkDotNet.Configs;
+using BenchmarkDotNet.Exporters;
+using BenchmarkDotNet.Exporters.Json;
+using BenchmarkDotNet.Jobs;
+using BenchmarkDotNet.Loggers;
+using BenchmarkDotNet.Mathematics;
+using BenchmarkDotNet.Reports;
+using BenchmarkDotNet.Running;
+using BenchmarkDotNet.Toolchains.InProcess.Emit;
 
 namespace Mamba.Bench;
 
-/// <summary>Single ops under BenchmarkDotNet: dotnet run -c Release --project bench/Mamba.Bench -- micro</summary>
-[MemoryDiagnoser]
+/// <summary>Ops, scan, matrix product and step of a token under BenchmarkDotNet, in this process: it needs no SDK.</summary>
+[MemoryDiagnoser(displayGenColumns: false)]
 public class MicroBenchmarks
 {
-    readonly HostDevice device = new();
-    Tensor x = null!, y = null!, weight = null!, matrix = null!;
+    static string deviceName = "cpu";
+    static DType dtype;
+
+    Device device = null!;
+    Tensor x = null!, y = null!, weight = null!, matrix = null!, delta = null!, A = null!, B = null!, tokens = null!;
+    MambaLM model = null!;
+    MambaState state = null!;
+
+    internal static void Run(Bench bench, string? folder)
+    {
+        (deviceName, dtype) = (bench.Device.Name, bench.DType);
+        string artifacts = Path.Combine(Path.GetTempPath(), $"mamba-bench-{Environment.ProcessId}");
+        IConfig config = ManualConfig.CreateEmpty()
+            .AddJob(Job.Default.WithToolchain(InProcessEmitToolchain.Instance).WithWarmupCount(3).WithIterationCount(9).WithMinIterationTime(Perfolizer.Horology.TimeInterval.FromMilliseconds(100)))
+            .AddColumnProvider(BenchmarkDotNet.Columns.DefaultColumnProviders.Instance)
+            .AddExporter(JsonExporter.Full, MarkdownExporter.GitHub)
+            .AddLogger(NullLogger.Instance)
+            .WithArtifactsPath(artifacts);
+        Summary summary = BenchmarkRunner.Run<MicroBenchmarks>(config);
+
+        Table table = bench.NewTable("micro", "BenchmarkDotNet", "allocated");
+        foreach (BenchmarkReport report in summary.Reports)
+        {
+            if (report.ResultStatistics is not { } s)
+                throw new MambaException($"micro: BenchmarkDotNet has no result for {report.BenchmarkCase.Descriptor.WorkloadMethod.Name}.");
+            table.Rows.Add(new Row(report.BenchmarkCase.Descriptor.WorkloadMethod.Name, [$"{report.GcStats.GetBytesAllocatedPerOperation(report.BenchmarkCase) ?? 0:N0} B"],
+                new Sample(s.Median / 1e3, s.Q1 / 1e3, s.Q3 / 1e3, s.Min / 1e3, s.N, "µs")));
+        }
+        if (folder is not null)
+            foreach (string file in Directory.EnumerateFiles(Path.Combine(artifacts, "results")))
+                File.Copy(file, bench.FileFor(table, "micro", file.EndsWith(".json", StringComparison.Ordinal) ? "json" : "md")!, overwrite: true);
+        Directory.Delete(artifacts, recursive: true);
+        bench.Add(table);
+    }
 
     [GlobalSetup]
     public void Setup()
     {
-        x = Ops.Uniform((2048, 256), DType.Float32, device, seed: 1);
-        y = Ops.Uniform((2048, 256), DType.Float32, device, seed: 2);
-        weight = Ops.Uniform(256, DType.Float32, device, seed: 3);
-        matrix = Ops.Uniform((256, 256), DType.Float32, device, seed: 4);
+        device = Device.Open(deviceName);
+        Tensor Draw(Shape shape, ulong seed, double low = 0) => Ops.Uniform(shape, dtype, device, seed, low: low);
+        (x, y, weight, matrix) = (Draw((8, 256, 256), 1), Draw((8, 256, 256), 2), Draw(256, 3), Draw((256, 256), 4));
+        (delta, A, B) = (Draw((8, 256, 256), 5, -4), Draw((256, 16), 6, -16), Draw((8, 256, 16), 7, -1));
+        model = new MambaLM(new MambaConfig { DModel = 256, NLayer = 4, VocabSize = 256 }, device, seed: 1, dtype);
+        state = model.NewState(1);
+        tokens = Tensor.From([7], 1, device);
     }
 
     [GlobalCleanup]
-    public void Cleanup() => device.Dispose();
+    public void Cleanup()
+    {
+        state.Dispose();
+        model.Dispose();
+        device.Dispose();
+    }
 
     [Benchmark]
     public void Add() => Run(() => Ops.Add(x, y));
@@ -34,9 +82,16 @@ public class MicroBenchmarks
     [Benchmark]
     public void Linear() => Run(() => Ops.Linear(x, matrix));
 
-    static void Run(Func<Tensor> op)
+    [Benchmark]
+    public void SelectiveScan() => Run(() => Ops.SelectiveScan(x, delta, A, B, B).Y);
+
+    [Benchmark]
+    public void Step() => Run(() => model.Step(tokens, state));
+
+    void Run(Func<Tensor> op)
     {
         using var scope = new TensorScope();
         op();
+        device.Synchronize();
     }
 }

@@ -1,72 +1,74 @@
-using System.Globalization;
 using Mamba.Gpu;
 
 namespace Mamba.Bench;
 
-/// <summary>The fused selective scan with all fusions on, float32, n = 16: its time beside the arithmetic, its time per token against length, its memory beside the formula.</summary>
+/// <summary>The fused selective scan with all fusions on, n = 16: its time beside the ceilings, its time per token against length, its memory beside the formula.</summary>
 internal static class ScanBench
 {
     const long N = 16;
 
-    // Instructions of the multiply-add units an update of one state takes, with 2^x as 2 for its two ends and 6 for the polynomial.
-    const int Forward = 12;         // ΔA, 8 of 2^x, Δu B, h, y
-    const int Backward = 21;        // 11 to have Ā and h again; C dy + g, y, dC, Σ g B, dB, Ā h₋, g Ā h₋, dΔ, dA, Ā g
-
-    public static void Run(Device device, Ceilings ceilings)
+    public static void Run(Bench bench)
     {
-        Console.WriteLine("""
-
-            selective scan, float32, n = 16, softplus, D, z: medians; the floor is arithmetic alone at the multiply-add peak (12 instructions an update forward, 21 back)
-              b      l     d      forward   of the peak   forward + backward   of the peak
-            """);
+        Table table = bench.NewTable("scan", "Selective scan, n = 16, softplus, D, z", "updates of a state");
         foreach ((long b, long l, long d) in new[] { (8L, 1024L, 256L), (1, 2048, 1536), (8, 256, 512), (32, 64, 128) })
         {
             using var scope = new TensorScope();
-            var scan = new Scan(device, b, l, d);
-            Timing forward = Timing.Measure(device, scan.Forward), both = Timing.Measure(device, scan.Both);
-            double floor = b * l * d * N * 2 / ceilings.GFlops / 1e6;      // one instruction an update, ms
-            Console.WriteLine($"  {b,3} {l,6:N0} {d,5:N0} {forward.Median,9:F2} ms {Percent(Forward * floor / forward.Median),11} {both.Median,17:F2} ms {Percent((Forward + Backward) * floor / both.Median),11}");
+            var scan = new Scan(bench, b, l, d);
+            string[] Cells(Sample t, double walks) => [$"{walks * b * l * d * N / t.Median / 1e6:F2} G/s"];
+            bench.Measure(table, $"b {b}, l {l}, d {d}", scan.Forward, ForwardWork(b, l, d, N, bench.DType), t => Cells(t, 1));
+            bench.Measure(table, $"b {b}, l {l}, d {d}, and back", scan.Both, BothWork(b, l, d, N, bench.DType), t => Cells(t, 2));
         }
-        Lengths(device);
-        Memory(device);
+        bench.Add(table);
+        Lengths(bench);
+        if (bench.Device is HostDevice host)
+            Memory(bench, host);
     }
 
+    /// <summary>An update of a state: Δ A, 2^x, Δu B, h, y; and each array once.</summary>
+    public static Work ForwardWork(long b, long l, long d, long n, DType dtype) =>
+        new(2 * 4.0 * b * l * d * n, (double)b * l * d * n, (4.0 * b * l * d + 2.0 * b * l * n) * dtype.Size());
+
+    /// <summary>Backward has Ā and h again (Δ A, 2^x, Δu B, h), then C dy + g, y, dC, Σ g B, dB, Ā h₋, g Ā h₋, dΔ, dA, Ā g; reads u, Δ, z, dy, B, C and writes their gradients.</summary>
+    public static Work BothWork(long b, long l, long d, long n, DType dtype) => ForwardWork(b, l, d, n, dtype)
+        + new Work(2 * 13.0 * b * l * d * n, (double)b * l * d * n, (7.0 * b * l * d + 4.0 * b * l * n) * dtype.Size());
+
     // B 1, D 64: too few channels to fill the machine, so time is cut into segments.
-    static void Lengths(Device device)
+    static void Lengths(Bench bench)
     {
-        Console.WriteLine("\ntime per token against length, b 1, d 64, n 16\n          l      forward   forward + backward   ns a token");
-        double least = double.MaxValue, most = 0, leastBoth = double.MaxValue, mostBoth = 0;
+        Table table = bench.NewTable("scan-lengths", "Selective scan against length, b 1, d 64, n 16", "ns a token", "with gradients");
+        List<double> forward = [], both = [];
         for (int log = 10; log <= 20; log += 2)
         {
             long l = 1L << log;
             using var scope = new TensorScope();
-            var scan = new Scan(device, 1, l, 64);
+            var scan = new Scan(bench, 1, l, 64);
             int repeats = log < 18 ? 15 : 5;
-            double forward = Timing.Measure(device, scan.Forward, repeats).Median * 1e6 / l, both = Timing.Measure(device, scan.Both, repeats).Median * 1e6 / l;
-            (least, most, leastBoth, mostBoth) = (Math.Min(least, forward), Math.Max(most, forward), Math.Min(leastBoth, both), Math.Max(mostBoth, both));
-            Console.WriteLine($"  {l,9:N0} {forward,12:F1} {both,20:F1}");
+            forward.Add(Timing.Measure(bench.Device, scan.Forward, repeats).Median * 1e6 / l);
+            bench.Measure(table, $"l {l}", scan.Both, BothWork(1, l, 64, N, bench.DType), t =>
+            {
+                both.Add(t.Median * 1e6 / l);
+                return [$"{forward[^1]:F1}", $"{both[^1]:F1}"];
+            }, repeats);
         }
-        Console.WriteLine($"  the slowest over the fastest: forward {most / least:F2}, forward + backward {mostBoth / leastBoth:F2}");
+        table.Notes.Add($"The slowest over the fastest, a token: forward {forward.Max() / forward.Min():F2}, with gradients {both.Max() / both.Min():F2}.");
+        bench.Add(table);
     }
 
-    static void Memory(Device device)
+    static void Memory(Bench bench, HostDevice host)
     {
-        if (device is not HostDevice host)
-            return;
-        Console.WriteLine("\nworking memory beside inputs, outputs and gradients\n  b      l     d     measured      formula   of inputs, outputs and gradients");
+        Table table = bench.NewTable("scan-memory", "Working memory of the scan beside inputs, outputs and gradients", "formula", "of inputs, outputs and gradients");
         foreach ((long b, long l, long d) in new[] { (8L, 1024L, 256L), (1, 2048, 1536), (1, 65536, 64) })
         {
             using var scope = new TensorScope();
-            var scan = new Scan(device, b, l, d);
-            long given = device.Memory.LiveBytes - scan.BoundaryBytes;
-            device.Memory.ResetPeak();
+            var scan = new Scan(bench, b, l, d);
+            long given = host.Memory.LiveBytes - scan.BoundaryBytes;
+            host.Memory.ResetPeak();
             scan.Both();
-            long measured = device.Memory.PeakBytes - given, formula = SelectiveScanKernels.WorkingBytes(scan.Inputs, host: true, host.Threads, host.Bits / 32);
-            Console.WriteLine($"  {b,3} {l,6:N0} {d,5:N0} {measured / 1e6,9:F2} MB {formula / 1e6,9:F2} MB {Percent((double)measured / given),8}");
+            long measured = host.Memory.PeakBytes - given, formula = SelectiveScanKernels.WorkingBytes(scan.Inputs, host: true, host.Threads, host.Bits / 8 / bench.DType.Size());
+            table.Rows.Add(new Row($"b {b}, l {l}, d {d}", [$"{formula / 1e6:F2} MB", $"{(double)measured / given:P1}"], Sample.Exactly(measured / 1e6, "MB")));
         }
+        bench.Add(table);
     }
-
-    static string Percent(double x) => (100 * x).ToString("F1", CultureInfo.InvariantCulture) + " %";
 
     /// <summary>One problem with everything it needs.</summary>
     sealed class Scan
@@ -74,17 +76,17 @@ internal static class ScanBench
         readonly Tensor y, last, boundaries, dy;
         readonly ScanGradients gradients;
 
-        public Scan(Device device, long b, long l, long d)
+        public Scan(Bench bench, long b, long l, long d)
         {
-            Tensor Draw(Shape shape, ulong seed, double low = -1, double high = 1) => Ops.Uniform(shape, DType.Float32, device, seed, low: low, high: high);
-            Inputs = new ScanInputs(Draw((b, l, d), 1), Draw((b, l, d), 2, -4), Draw((d, N), 3, -16, -1), Draw((b, l, N), 4), Draw((b, l, N), 5), Draw(d, 6), Draw((b, l, d), 7), Draw(d, 8), null, Softplus: true);
-            (y, last, dy) = (Inputs.U.Like(), Inputs.U.Like((b, N, d)), Draw((b, l, d), 9));
+            Inputs = new ScanInputs(bench.Draw((b, l, d), 1), bench.Draw((b, l, d), 2, -4), bench.Draw((d, N), 3, -16, -1), bench.Draw((b, l, N), 4), bench.Draw((b, l, N), 5),
+                bench.Draw(d, 6), bench.Draw((b, l, d), 7), bench.Draw(d, 8), null, Softplus: true);
+            (y, last, dy) = (Inputs.U.Like(), Inputs.U.Like((b, N, d)), bench.Draw((b, l, d), 9));
             boundaries = Inputs.U.Like((b, Inputs.Chunks, N, d));
             gradients = new ScanGradients(Inputs.U.Like(), Inputs.U.Like(), Inputs.A.Like(), Inputs.B.Like(), Inputs.C.Like(), Inputs.U.Like(d), Inputs.U.Like(), Inputs.U.Like(d), last.Like(), null);
         }
 
         public ScanInputs Inputs { get; }
-        public long BoundaryBytes => boundaries.Count * sizeof(float);
+        public long BoundaryBytes => boundaries.Count * boundaries.DType.Size();
         public void Forward() => SelectiveScanKernels.Forward(Inputs, y, last, null);
 
         public void Both()

@@ -1,31 +1,40 @@
 using System.Diagnostics;
+using Mamba.Gpu;
 
 namespace Mamba.Bench;
 
-/// <summary>Milliseconds of one run: the best and the median of several, after a warm-up. The device is waited for each time.</summary>
-internal readonly record struct Timing(double Best, double Median)
+/// <summary>Milliseconds of one run, after a warm-up, by the device's own events where it has them. The device is waited for each time.</summary>
+internal static class Timing
 {
-    /// <summary>Nine in ten runs took no longer than this.</summary>
-    public double Slow { get; init; }
+    const double ClockTicks = 0.02;      // milliseconds that a clock or an event can be trusted for: shorter runs are timed several together
 
-    /// <summary>Runs.</summary>
-    public int Count { get; init; }
-
-    public static Timing Measure(Device device, Action run, int repeats = 15, double leastMilliseconds = 20)
+    /// <param name="device">Where it runs.</param>
+    /// <param name="run">What to time.</param>
+    /// <param name="repeats">Runs at least.</param>
+    /// <param name="leastMilliseconds">Time to spend at least.</param>
+    /// <param name="mostMilliseconds">Once that long, three runs are enough.</param>
+    public static Sample Measure(Device device, Action run, int repeats = 15, double leastMilliseconds = 50, double mostMilliseconds = 2000)
     {
-        for (int i = 0; i < 3; i++)
-            run();
-        device.Synchronize();
+        var on = (ComputeDevice)device;
+        var clock = Stopwatch.StartNew();
+        double once = 0;
+        for (int i = 0; i < 3 && (i == 0 || clock.Elapsed.TotalMilliseconds < mostMilliseconds); i++)
+            once = Once(1);
+        int together = (int)Math.Clamp(ClockTicks / once, 1, 1000);
         var times = new List<double>();
-        var all = Stopwatch.StartNew();
-        while (times.Count < repeats || all.Elapsed.TotalMilliseconds < leastMilliseconds)
+        clock.Restart();
+        while ((times.Count < repeats || clock.Elapsed.TotalMilliseconds < leastMilliseconds) && (times.Count < 3 || clock.Elapsed.TotalMilliseconds < mostMilliseconds))
+            times.Add(Once(together));
+        return Sample.Of(times, "ms");
+
+        double Once(int count)
         {
-            long start = Stopwatch.GetTimestamp();
-            run();
+            Mark start = on.Mark();
+            for (int i = 0; i < count; i++)
+                run();
+            Mark end = on.Mark();
             device.Synchronize();
-            times.Add(Stopwatch.GetElapsedTime(start).TotalMilliseconds);
+            return end.MillisecondsSince(start) / count;
         }
-        times.Sort();
-        return new Timing(times[0], times[times.Count / 2]) { Slow = times[times.Count * 9 / 10], Count = times.Count };
     }
 }

@@ -30,7 +30,11 @@ public static class MatMulKernels
     /// <summary>Computes <paramref name="problem"/> on its tensors' device.</summary>
     public static void Multiply(in MatMulProblem problem)
     {
-        if (problem.C.Count > 0)
-            ((ComputeDevice)problem.C.Device).Multiply(problem);
+        if (problem.C.Count == 0)
+            return;
+        var device = (ComputeDevice)problem.C.Device;
+        device.Timeline?.Begin();
+        device.Multiply(problem);
+        device.Timeline?.End(problem);
     }
 }

@@ -1,0 +1,80 @@
+namespace Mamba.Bench;
+
+/// <summary>A device to measure on, with its ceilings, and the folder for files; benchmarks add tables to it.</summary>
+internal sealed class Bench(Device device, DType dtype, string? folder)
+{
+    readonly List<Table> tables = [];
+    Ceilings? ceilings;
+
+    public Device Device => device;
+    public DType DType => dtype;
+    public IReadOnlyList<Table> Tables => tables;
+
+    /// <summary>Measured on first use, before anything is held against them.</summary>
+    public Ceilings Ceilings
+    {
+        get
+        {
+            if (ceilings is null)
+            {
+                (ceilings, Table table) = Ceilings.Measure(device, dtype);
+                Add(table);
+            }
+            return ceilings;
+        }
+    }
+
+    /// <summary>Device memory a benchmark may fill.</summary>
+    public long MemoryLimit { get; } = Math.Min(GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 4, 4L << 30);
+
+    public Table NewTable(string name, string title, params string[] columns) => new(name, title, device.Name, dtype.Name(), columns);
+
+    /// <summary>Prints a finished table and keeps it.</summary>
+    public void Add(Table table)
+    {
+        tables.Add(table);
+        Console.WriteLine("\n" + table.ToConsole());
+    }
+
+    /// <summary>Times <paramref name="run"/> as a row of <paramref name="table"/>, beside the time <paramref name="work"/> takes at least.</summary>
+    public Sample Measure(Table table, string name, Action run, Work? work = null, Func<Sample, string[]>? cells = null, int repeats = 15, double leastMilliseconds = 50)
+    {
+        Sample sample = Timing.Measure(device, run, repeats, leastMilliseconds);
+        table.Rows.Add(RowOf(name, sample, work, cells?.Invoke(sample)));
+        return sample;
+    }
+
+    /// <summary>A row with its fraction of the limiting ceiling.</summary>
+    public Row RowOf(string name, Sample sample, Work? work, string[]? cells = null)
+    {
+        if (work is null)
+            return new Row(name, cells ?? [], sample);
+        (double least, string limit) = Ceilings.Bound(work);
+        return new Row(name, cells ?? [], sample, least / sample.Median, limit, work);
+    }
+
+    /// <summary>Where a file of that name goes, this device's name in it; null if nothing is to be written.</summary>
+    public string? FileFor(Table table, string name, string extension)
+    {
+        if (folder is null)
+            return null;
+        Directory.CreateDirectory(folder);
+        string file = $"{name}-{device.Name.Replace(':', '-')}{(dtype == DType.Float64 ? "-float64" : "")}.{extension}";
+        table.Files.Add(file);
+        return Path.Combine(folder, file);
+    }
+
+    /// <summary>Numbers from <paramref name="low"/> to <paramref name="high"/>, the same ones for a seed on every device.</summary>
+    public Tensor Draw(Shape shape, ulong seed, double low = -1, double high = 1) => Ops.Uniform(shape, dtype, device, seed, low: low, high: high);
+
+    /// <summary>The pool's peak in bytes, over what lived before, while <paramref name="run"/> ran.</summary>
+    public long PeakBytes(Action run)
+    {
+        device.Synchronize();
+        device.Memory.ResetPeak();
+        long before = device.Memory.LiveBytes;
+        run();
+        device.Synchronize();
+        return device.Memory.PeakBytes - before;
+    }
+}
