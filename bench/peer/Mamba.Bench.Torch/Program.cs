@@ -1,8 +1,8 @@
 using System.CommandLine;
 using System.Text.Json;
 using Mamba;
-using Mamba.Peer;
 using Mamba.Gpu;
+using Mamba.Peer;
 using TorchSharp;
 
 // dotnet run -c Release --project bench/peer/Mamba.Bench.Torch
