@@ -11,6 +11,7 @@ Prints a table, and with --json FILE ('-' for standard output) the same as JSON.
 
 import argparse
 import json
+import math
 import os
 import re
 import statistics
@@ -161,7 +162,10 @@ def measure(torch, device, run, seconds):
 
 def apart(a, b):
     """The largest over outputs of max |a - b| / max |b|."""
-    return max(float((x.double() - y.double()).abs().max() / y.double().abs().max()) for x, y in zip(a, b))
+    each = [float((x.double() - y.double()).abs().max() / y.double().abs().max()) for x, y in zip(a, b)]
+    if not all(math.isfinite(x) for x in each):
+        raise ArithmeticError("values are not finite")
+    return max(each)
 
 
 def conv_rows(torch, device, seconds, b, l, d, rows):
