@@ -1,29 +1,39 @@
 using System.Diagnostics;
+using TorchSharp;
 
 namespace Mamba.Peer;
 
-/// <summary>Milliseconds of both, median and best of runs taken in turn, so that what else the machine does falls on both.</summary>
-internal readonly record struct Pair(double Torch, double Ours, double TorchBest, double OurBest, int Runs)
+/// <summary>
+/// Milliseconds of both, median and best of runs taken in turn, so that what else the machine does falls on both. PyTorch gets one
+/// thread where that is faster: its operations on a slice are short, and threads wait for each other after each.
+/// </summary>
+internal readonly record struct Pair(double Torch, double Ours, double TorchBest, double OurBest, int TorchThreads, int Runs)
 {
     public double Ratio => Torch / Ours;
     public double BestRatio => TorchBest / OurBest;
 
-    public static Pair Measure(Action torch, Action ours, double leastSeconds)
+    public static Pair Measure(Action theirs, Action ours, int most, double leastSeconds)
     {
         const int Few = 5, Turns = 3;       // ours is the shorter: several of it a turn
-        torch();
+        int threads = new[] { 1, most }.MinBy(count =>
+        {
+            torch.set_num_threads(count);
+            theirs();
+            return Time(theirs);
+        });
+        torch.set_num_threads(threads);
         for (int i = 0; i < Turns; i++)
             ours();
-        var theirs = new List<double>();
+        var their = new List<double>();
         var our = new List<double>();
         var all = Stopwatch.StartNew();
-        while (theirs.Count < Few || all.Elapsed.TotalSeconds < leastSeconds)
+        while (their.Count < Few || all.Elapsed.TotalSeconds < leastSeconds)
         {
-            theirs.Add(Time(torch));
+            their.Add(Time(theirs));
             for (int i = 0; i < Turns; i++)
                 our.Add(Time(ours));
         }
-        return new Pair(Median(theirs), Median(our), theirs.Min(), our.Min(), theirs.Count);
+        return new Pair(Median(their), Median(our), their.Min(), our.Min(), threads, their.Count);
     }
 
     static double Time(Action run)

@@ -1,3 +1,4 @@
+using Mamba.Gpu;
 using TorchSharp;
 using TorchTensor = TorchSharp.torch.Tensor;
 
@@ -27,7 +28,7 @@ internal sealed class ScanPeer : IDisposable
         torchDy = ToTorch(dy);
     }
 
-    public static void Run(Device device, double seconds, List<PeerRow> rows)
+    public static void Run(HostDevice device, double seconds, List<PeerRow> rows)
     {
         PeerRow.Header("selective scan, float32, n = 16, softplus, delta bias, D, z");
         foreach ((long b, long l, long d) in new[] { (8L, 1024L, 256L), (1, 2048, 1536) })
@@ -38,7 +39,7 @@ internal sealed class ScanPeer : IDisposable
                 {
                     using var peer = new ScanPeer(device, b, l, d);
                     (string where, double difference) = peer.Difference(form, gradients);
-                    Pair pair = Pair.Measure(() => peer.Theirs(form, gradients), () => peer.Ours(gradients), seconds);
+                    Pair pair = Pair.Measure(() => peer.Theirs(form, gradients), () => peer.Ours(gradients), device.Threads, seconds);
                     string name = $"b {b}, l {l:N0}, d {d:N0}, {(gradients ? "forward + backward" : "forward")}, {(form == TorchForm.Unbound ? "unbound slices" : "all in the loop")}";
                     rows.Add(PeerRow.Print(name, pair, where, difference));
                 }

@@ -1,3 +1,4 @@
+using Mamba.Gpu;
 using TorchSharp;
 using static TorchSharp.torch.nn.functional;
 using TorchTensor = TorchSharp.torch.Tensor;
@@ -35,7 +36,7 @@ internal sealed class TrainPeer : IDisposable
         (m, v) = (torch.zeros_like(flat).detach(), torch.zeros_like(flat).detach());
     }
 
-    public static void Run(Device device, double seconds, List<PeerRow> rows)
+    public static void Run(HostDevice device, double seconds, List<PeerRow> rows)
     {
         PeerRow.Header("training step of induction heads, d_model 64, 2 layers");
         var small = new MambaConfig { DModel = 64, NLayer = 2, VocabSize = 16 };
@@ -45,7 +46,7 @@ internal sealed class TrainPeer : IDisposable
             {
                 using var peer = new TrainPeer(device, small, batch, length, way);
                 double difference = Enumerable.Range(0, 5).Max(_ => Math.Abs(peer.Theirs() / peer.Ours() - 1));
-                Pair pair = Pair.Measure(() => peer.Theirs(), () => peer.Ours(), seconds);
+                Pair pair = Pair.Measure(() => peer.Theirs(), () => peer.Ours(), device.Threads, seconds);
                 rows.Add(PeerRow.Print($"b {batch}, l {length}, {(way == TorchForm.Unbound ? "unbound slices" : "all in the loop")}", pair, "5 losses", difference));
             }
         }
