@@ -3,11 +3,7 @@ using TorchTensor = TorchSharp.torch.Tensor;
 
 namespace Mamba.Peer;
 
-/// <summary>
-/// The selective scan by PyTorch's own operations, as fast as they allow: a loop over the tokens with one fused multiply-add
-/// each, states (b, n, d) with the channels in the lanes. The parallel scans published for PyTorch do more work and are slower.
-/// u, delta, z (b, l, d); A (d, n); B, C (b, l, n); D, deltaBias (d) → y (b, l, d).
-/// </summary>
+/// <summary>How the loop over tokens is written.</summary>
 internal enum TorchForm
 {
     /// <summary>exp(delta A) and delta B u of all tokens first, (l, b, n, d), then the loop over their slices, then one product with C.</summary>
@@ -17,6 +13,11 @@ internal enum TorchForm
     InLoop,
 }
 
+/// <summary>
+/// The selective scan by PyTorch's own operations, as fast as they allow: a loop over the tokens with one fused multiply-add
+/// each, states (b, n, d) with the channels in the lanes. The parallel scans published for PyTorch do more work.
+/// u, delta, z (b, l, d); A (d, n); B, C (b, l, n); D, deltaBias (d) → y (b, l, d).
+/// </summary>
 internal static class TorchScan
 {
     public static TorchTensor Run(TorchForm form, TorchTensor u, TorchTensor delta, TorchTensor A, TorchTensor B, TorchTensor C, TorchTensor D, TorchTensor z, TorchTensor deltaBias)
