@@ -11,9 +11,9 @@ namespace Mamba.Gpu;
 /// <param name="Piece">Steps whose parts of dB and dC are kept at a time.</param>
 public sealed record ScanPlan(int Segments, long SegmentLength, int ForwardBlock, int BackwardBlock, long Piece)
 {
-    const int LargestBlock = 256, SmallestBlock = 16, DeviceBlock = 128;
+    const int LargestBlock = 256, SmallestBlock = 32, DeviceBlock = 128;
     const int HostItems = 8;                // enough for the shares of a few cores
-    const int HostRows = 4;                 // smallest blocks below which a host cuts time: it costs half as much work again
+    const int HostRows = 2;                 // smallest blocks below which a host cuts time: it costs half as much work again
     const long HostSegment = 1024;          // steps a segment must have to be worth it
     const long DeviceThreads = 1 << 16, DeviceSegment = 256;
 

@@ -229,8 +229,8 @@ public struct SelectiveScanBackward<L, PB, PC, V, M, T, I, G> : ITeamKernel<V, G
             int d = Channel(team, item, k), lanes = Lanes.In(item.EndChannel - d);
             if (d >= item.EndChannel)
                 continue;
-            if (n == 0 && V.Width > 1)
-                Prefetch(item, chunk - 1, d);
+            if (V.Width > 1 && chunk > 0)
+                Prefetch(item, (chunk - 1) * Scan.ChunkLength, d, n, S.Count);
             if (V.Width > 1 && In.HasReset == 0)
                 Reverse<S, No>(team, item, chunk, steps, d, lanes, home, k, vectors, n, Recompute<S, No>(team, item, chunk, steps, d, lanes, home, k, vectors, n));
             else
@@ -342,15 +342,14 @@ public struct SelectiveScanBackward<L, PB, PC, V, M, T, I, G> : ITeamKernel<V, G
             S.StoreWhole(ref dBefore, s, new Column(carry + 4 * group, stride), 0);
     }
 
-    // The chunk before, while this one is worked on; see SelectiveScanForwardBlocked.
+    // The chunk before, which begins at t, while this one is worked on; see SelectiveScanForwardBlocked.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    void Prefetch(in ScanItem item, long chunk, int d)
+    void Prefetch(in ScanItem item, long t, int d, int n, int count)
     {
         M u = In.U, raw = In.Delta, z = In.Z, dOut = DOut, dU = DU, dRaw = DDelta, dZ = DZ;
         int gated = In.HasZ;
-        long at = (item.B * In.Length + chunk * Scan.ChunkLength) * In.Channels + d, end = at + Scan.ChunkLength * In.Channels;
-        if (chunk < 0)
-            return;
+        long row = item.B * In.Length + t;
+        long at = (row + n * Scan.ChunkLength / In.States) * In.Channels + d, end = (row + (n + count) * Scan.ChunkLength / In.States) * In.Channels;
         for (; at < end; at += In.Channels)
         {
             V.Prefetch(raw, at);

@@ -42,7 +42,6 @@ public struct SelectiveScanForwardBlocked<L, PB, PC, V, M, T, I> : IKernel
                 long here = scratch;
                 for (int d = item.FirstChannel; d < item.EndChannel; d += V.Width, here += Group)
                 {
-                    Prefetch(item, t + Scan.ChunkLength, d);
                     States(item, t, steps, d, Lanes.In(item.EndChannel - d), here);
                 }
                 Gate(item, t, steps, scratch);
@@ -109,12 +108,14 @@ public struct SelectiveScanForwardBlocked<L, PB, PC, V, M, T, I> : IKernel
     }
 
     // The next chunk of a channel group arrives while this one is worked on: rows are too far apart for the hardware to foresee.
+    // Each few states ask for their share of it, since a core keeps track of few requests at a time.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    void Prefetch(in ScanItem item, long t, int d)
+    void Prefetch(in ScanItem item, long t, int d, int n, int count)
     {
         M u = In.U, raw = In.Delta, z = In.Z, y = Y;
         int gated = In.HasZ;
-        long at = (item.B * In.Length + t) * In.Channels + d, end = at + Math.Min(Scan.ChunkLength, item.End - t) * In.Channels;
+        long row = item.B * In.Length + t, rows = Math.Min(Scan.ChunkLength, item.End - t);
+        long at = (row + n * rows / In.States) * In.Channels + d, end = (row + (n + count) * rows / In.States) * In.Channels;
         for (; at < end; at += In.Channels)
         {
             V.Prefetch(raw, at);
@@ -143,6 +144,7 @@ public struct SelectiveScanForwardBlocked<L, PB, PC, V, M, T, I> : IKernel
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     void Tile<S>(in ScanItem item, long t, int steps, int d, int lanes, long scratch, int n) where S : struct, IStates<S, V, M, T>
     {
+        Prefetch(item, t + Scan.ChunkLength, d, n, S.Count);
         long channels = In.Channels, states = In.States, start = n * channels + d;
         var state = new Column(item.Row * states * channels + start, channels);
         S a = S.Load(In.A, new Column(start, channels), 0, lanes), h = S.Load(LastState, state, 0, lanes), before = Scan.Before<S, PB, V, M, T, I>(In, item, t, d, lanes, n);
