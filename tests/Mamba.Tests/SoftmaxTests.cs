@@ -31,7 +31,7 @@ public class SoftmaxTests
         float[] x = new float[d * d];
         double[] expected = new double[d * d];
         for (int row = 0; row < d; row++)
-            x[row * d + row] = 1e30f * (float)(expected[row * d + row] = 1);
+            (x[row * d + row], expected[row * d + row]) = (1e30f, 1);
         Assert.That(Ops.Softmax(Tensor.From(x, (d, d), TestDevices.Open(device))).ToDoubles(), Is.EqualTo(expected));
     }
 
