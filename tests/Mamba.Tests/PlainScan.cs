@@ -19,7 +19,7 @@ public sealed record PlainScan(int B, int L, int D, int N)
     public bool ConstantB { get; init; }
     public bool ConstantC { get; init; }
     public int[] Resets { get; init; } = [];        // tokens that start a sequence, the same in every row but the first, which starts one later
-    public double Step { get; init; } = 1;          // delta is multiplied by it; without softplus only
+    public double Step { get; init; } = 1;          // delta is multiplied by it
 
     public override string ToString() =>
         $"{Discretization} b {B} l {L} d {D} n {N}" + (G > 0 ? $" g {G}" : "") + (Complex ? " complex" : "") + (Skip ? "" : " no D") + (Gate ? "" : " no z") + (Bias ? "" : " no bias")
@@ -34,7 +34,7 @@ public sealed record PlainScan(int B, int L, int D, int N)
         Tensor R(Shape shape, int seed, double low = -1, double high = 1) => TestData.Random(shape, dtype, device, seed, low, high);
         Shape Projection(bool constant) => Pairs(constant ? (D, N) : G > 0 ? (B, L, G, N) : (B, L, N));
         Tensor A = R(Pairs((D, N)), 3, -2, -0.1);
-        return [R((B, L, D), 1), Softplus ? R((B, L, D), 2, -3, 1) : R((B, L, D), 2, 0.01 * Step, 0.7 * Step), A, R(Projection(ConstantB), 4), R(Projection(ConstantC), 5),
+        return [R((B, L, D), 1), Softplus ? R((B, L, D), 2, -3 * Step, Step) : R((B, L, D), 2, 0.01 * Step, 0.7 * Step), A, R(Projection(ConstantB), 4), R(Projection(ConstantC), 5),
             R(D, 6), R((B, L, D), 7), R(D, 8, -0.5, 0.5), R(Pairs((B, D, N)), 9), R(Pairs((B, D, N)), 10)];
     }
 

@@ -314,6 +314,17 @@ public class SelectiveScanFormsTests
     }
 
     [Test]
+    public void Softplus_and_its_slope_go_over_into_those_of_a_line([Values("cpu-128", "cpu-256", "cpu-512", "opencl:0", "cuda:0")] string device, [Values(DType.Float32, DType.Float64)] DType dtype)
+    {
+        var c = new PlainScan(2, 33, 5, 2) { Step = 30 };       // raw steps of -90 to 30
+        double tolerance = dtype == DType.Float32 ? 2e-5 : 1e-9;      // above 20 it is x itself, 2e-9 off at most
+        double[][] got = Evaluate(c, device, dtype);
+        AreClose(got, Evaluate(c, "cpu-256", DType.Float64, ScanAlgorithm.Sequential), tolerance);
+        using var scope = new TensorScope();
+        Assert.That(TestData.RelativeError(got[0], c.Expected(c.Inputs(dtype, TestDevices.Open("cpu-256")))[0]), Is.LessThan(tolerance));
+    }
+
+    [Test]
     public void A_large_delta_resets_the_state([Values(DType.Float32, DType.Float64)] DType dtype, [ValueSource(nameof(Hosts))] string host)
     {
         // exp(Δ A) is 0, so nothing is left of what came before

@@ -25,6 +25,17 @@ public class SoftmaxTests
     }
 
     [Test]
+    public void The_largest_is_found_wherever_it_is([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device, [Values(1, 5, 17)] int d)
+    {
+        using var scope = new TensorScope();
+        float[] x = new float[d * d];
+        double[] expected = new double[d * d];
+        for (int row = 0; row < d; row++)
+            (x[row * d + row], expected[row * d + row]) = (1e30f, 1);
+        Assert.That(Ops.Softmax(Tensor.From(x, (d, d), TestDevices.Open(device))).ToDoubles(), Is.EqualTo(expected));
+    }
+
+    [Test]
     public void Rows_are_as_by_a_plain_loop([ValueSource(nameof(Sizes))] (int Rows, int D) size)
     {
         using var scope = new TensorScope();

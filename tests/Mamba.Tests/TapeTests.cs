@@ -250,6 +250,23 @@ public class TapeTests
     }
 
     [Test]
+    public void Gradients_live_until_they_are_used()
+    {
+        using var device = new HostDevice(threads: 1);
+        using var tape = new Tape();
+        Tensor x = Tape.Watch(TestData.Random(1000, DType.Float32, device, 1)), y = x;
+        for (int i = 0; i < 30; i++)
+            y = -(y + y);
+        Tensor loss = y.Sum();
+        BufferPool pool = device.Memory;
+        long bytes = x.Buffer.Bytes, before = pool.LiveBytes;
+        pool.ResetPeak();
+        _ = tape.Backward(loss);
+        Assert.That(pool.LiveBytes - before, Is.InRange(bytes, 2 * bytes), "the gradient of x, and the one of the loss");
+        Assert.That(pool.PeakBytes - before, Is.LessThan(6 * bytes), "of sixty ops, those of one or two");
+    }
+
+    [Test]
     public void Gradients_in_one_buffer_each_add_up()
     {
         // LayerNorm's gradients of weight and bias are views of one tensor; here both have a gradient from the second use already

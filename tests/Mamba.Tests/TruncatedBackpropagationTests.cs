@@ -212,7 +212,7 @@ public class TruncatedBackpropagationTests
     [Test]
     public void What_moves_the_state_on_off_the_tape_counts()
     {
-        // pieces, single tokens, an inner tape and forgetting everything, while a tape carries gradients
+        // pieces, single tokens, a thread without a tape, an inner tape and forgetting everything, while a tape carries gradients
         using MambaLM model = Model("plain", Cpu);
         using MambaState state = model.NewState(1), plain = model.NewState(1);
         state.CarryGradient = true;
@@ -224,6 +224,14 @@ public class TruncatedBackpropagationTests
             Piece(1, 4);
             logits.AddRange(model.Step(Tensor.From([3], 1, Cpu), s).ToDoubles());
             Piece(2, 3);
+            var thread = new Thread(() =>
+            {
+                using var scope = new TensorScope();
+                logits.AddRange(model.Step(Tensor.From([5], 1, Cpu), s).ToDoubles());
+            });
+            thread.Start();
+            thread.Join();
+            Piece(6, 2);
             using (new Tape())
                 Piece(3, 5);
             Piece(4, 2);
