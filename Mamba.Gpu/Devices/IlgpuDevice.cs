@@ -14,9 +14,6 @@ internal sealed class IlgpuDevice : ComputeDevice
     readonly Accelerator accelerator;
     readonly ConcurrentDictionary<Type, Delegate> kernels = new();
     readonly Lock gate = new();
-
-    // Two devices that compiled at the same time were once seen to fail, and a failure spoils a device for all kernels after it.
-    static readonly Lock Compiling = new();
     readonly bool hasTensorCores, isProcessor;
     MatMulPrecision precision;
     readonly MemoryBuffer1D<byte, Stride1D.Dense> nothing;      // what an absent tensor points to
@@ -130,7 +127,8 @@ internal sealed class IlgpuDevice : ComputeDevice
     {
         lock (gate)
         {
-            var run = (Action<KernelConfig, DeviceMatMulArguments<float>>)Compiled(typeof(F), () => accelerator.LoadStreamKernel<DeviceMatMulArguments<float>>(TensorCoreMatMul.Run<F>));
+            var run = (Action<KernelConfig, DeviceMatMulArguments<float>>)kernels.GetOrAdd(typeof(F),
+                _ => accelerator.LoadStreamKernel<DeviceMatMulArguments<float>>(TensorCoreMatMul.Run<F>));
             Watch?.Before("TensorCoreMatMul");
             run(new KernelConfig(Groups(problem, TensorCoreMatMul.Tile), TensorCoreMatMul.Threads), Arguments<float>(problem, TensorCoreMatMul.Tile));
             Watch?.After();
@@ -143,19 +141,12 @@ internal sealed class IlgpuDevice : ComputeDevice
         where S : struct, ISums<S, V, T>
         where N : struct, ISide
     {
-        var run = (Action<KernelConfig, DeviceMatMulArguments<T>>)Compiled(typeof((S, N)), () => accelerator.LoadStreamKernel<DeviceMatMulArguments<T>>(DeviceMatMul.Run<V, T, S, N>));
+        var run = (Action<KernelConfig, DeviceMatMulArguments<T>>)kernels.GetOrAdd(typeof((S, N)),
+            _ => accelerator.LoadStreamKernel<DeviceMatMulArguments<T>>(DeviceMatMul.Run<V, T, S, N>));
         int tile = 4 * S.Blocks * N.Threads;
         Watch?.Before("DeviceMatMul");
         run(new KernelConfig(Groups(problem, tile), N.Threads * N.Threads), Arguments<T>(problem, tile));
         Watch?.After();
-    }
-
-    Delegate Compiled(Type kernel, Func<Delegate> load)
-    {
-        if (kernels.TryGetValue(kernel, out Delegate? run))
-            return run;
-        lock (Compiling)
-            return kernels[kernel] = load();
     }
 
     static long Tiles(in MatMulProblem problem, int tile) => problem.Batch * ((problem.M + tile - 1) / tile) * ((problem.N + tile - 1) / tile);
@@ -268,7 +259,8 @@ internal sealed class IlgpuDevice : ComputeDevice
         {
             if (items == 0)
                 return;
-            var run = (Action<Index1D, int, K>)device.Compiled(typeof(K), () => device.accelerator.LoadAutoGroupedStreamKernel<Index1D, int, K>(KernelEntry.Run));
+            var run = (Action<Index1D, int, K>)device.kernels.GetOrAdd(typeof(K),
+                _ => device.accelerator.LoadAutoGroupedStreamKernel<Index1D, int, K>(KernelEntry.Run));
             int workers = (int)Math.Min(items, MostWorkers);
             device.Watch?.Before(typeof(K));
             device.Timeline?.Begin();
@@ -281,7 +273,8 @@ internal sealed class IlgpuDevice : ComputeDevice
         {
             if (rows == 0)
                 return;
-            var run = (Action<KernelConfig, K>)device.Compiled(typeof(K), () => device.accelerator.LoadStreamKernel<K>(KernelEntry.RunTeam<K, V, T>));
+            var run = (Action<KernelConfig, K>)device.kernels.GetOrAdd(typeof(K),
+                _ => device.accelerator.LoadStreamKernel<K>(KernelEntry.RunTeam<K, V, T>));
             device.Watch?.Before(typeof(K));
             device.Timeline?.Begin();
             run(new KernelConfig((int)Math.Min(rows, Math.Min(slots, MostTeams)), TeamSize(width)), kernel);

@@ -135,10 +135,13 @@ internal static class TensorCoreMatMul
         public SumFragment A, B, C, D;
     }
 
-    /// <summary>What a thread brings of an operand's slab: eight elements at most.</summary>
+    /// <summary>
+    /// What a thread brings of an operand's slab: eight elements at most. Not two <see cref="Four{V, T}"/>: ILGPU takes structs of the same leaves for
+    /// the same type, so that after a convolution of eight taps the first half would be one element.
+    /// </summary>
     struct Eight
     {
-        public Four<Scalar32, float> First, Second;
+        public Scalar32 A, B, C, D, E, F, G, H;
     }
 
     public static void Run<F>(DeviceMatMulArguments<float> a) where F : struct, ITensorForm<F>
@@ -176,25 +179,24 @@ internal static class TensorCoreMatMul
         StoreRow(a, to, row + 48, column, c3);
     }
 
-    static Eight Load<F>(Panel<Scalar32, float> panel, int alongK, long k) where F : struct, ITensorForm<F> => new()
+    static Eight Load<F>(Panel<Scalar32, float> panel, int alongK, long k) where F : struct, ITensorForm<F>
     {
-        First = Panel<Scalar32, float>.Load(panel, k),
-        Second = F.Pack == 1 ? Four<Scalar32, float>.Zero() : Panel<Scalar32, float>.Load(panel, alongK != 0 ? k + 4 : k + 1),
-    };
+        Four<Scalar32, float> x = Panel<Scalar32, float>.Load(panel, k), y = F.Pack == 1 ? Four<Scalar32, float>.Zero() : Panel<Scalar32, float>.Load(panel, alongK != 0 ? k + 4 : k + 1);
+        return new() { A = x.A, B = x.B, C = x.C, D = x.D, E = y.A, F = y.B, G = y.C, H = y.D };
+    }
 
-    static void Store<F>(Panel<Scalar32, float> panel, int alongK, ArrayView<FourUnits> slabs, int to, Eight e) where F : struct, ITensorForm<F>
+    static void Store<F>(Panel<Scalar32, float> panel, int alongK, ArrayView<FourUnits> slabs, int to, Eight x) where F : struct, ITensorForm<F>
     {
-        Four<Scalar32, float> x = e.First, y = e.Second;
         if (alongK == 0)
-            slabs[(to + panel.P * Pitch + panel.I) / 4] = new() { A = Unit<F>(x.A, y.A), B = Unit<F>(x.B, y.B), C = Unit<F>(x.C, y.C), D = Unit<F>(x.D, y.D) };
+            slabs[(to + panel.P * Pitch + panel.I) / 4] = new() { A = Unit<F>(x.A, x.E), B = Unit<F>(x.B, x.F), C = Unit<F>(x.C, x.G), D = Unit<F>(x.D, x.H) };
         else
         {
             ArrayView<uint> units = slabs.Cast<uint>();
             int at = to + panel.P * Pitch + panel.I;
             units[at] = F.Pack == 1 ? Unit<F>(x.A, x.A) : Unit<F>(x.A, x.B);
             units[at + Pitch] = F.Pack == 1 ? Unit<F>(x.B, x.B) : Unit<F>(x.C, x.D);
-            units[at + 2 * Pitch] = F.Pack == 1 ? Unit<F>(x.C, x.C) : Unit<F>(y.A, y.B);
-            units[at + 3 * Pitch] = F.Pack == 1 ? Unit<F>(x.D, x.D) : Unit<F>(y.C, y.D);
+            units[at + 2 * Pitch] = F.Pack == 1 ? Unit<F>(x.C, x.C) : Unit<F>(x.E, x.F);
+            units[at + 3 * Pitch] = F.Pack == 1 ? Unit<F>(x.D, x.D) : Unit<F>(x.G, x.H);
         }
     }
 
