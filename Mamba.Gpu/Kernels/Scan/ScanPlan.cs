@@ -29,7 +29,7 @@ public sealed record ScanPlan(int Segments, long SegmentLength, int ForwardBlock
         count = (x.Length + length - 1) / length;
         if (!host)
             return new ScanPlan((int)count, length, 1, DeviceBlock, x.Length);
-        int forward = Block(LargestBlock / 4), backward = Block(LargestBlock);
+        int forward = Block(LargestBlock / 8), backward = Block(LargestBlock);      // forward, what a chunk touches stays in L1
         long piece = count > 1 || Blocks(backward) == 1 || backward == LargestBlock ? x.Length
             : Math.Min(x.Length, Math.Max(8, x.Chunks * backward / LargestBlock) * Scan.ChunkLength);
         return new ScanPlan((int)count, length, forward, backward, piece);
