@@ -29,9 +29,7 @@ public static class TestDevices
                 return device;
             try
             {
-                return Opened[name] = name.StartsWith("cpu-", StringComparison.Ordinal)
-                    ? new HostDevice(threads: 2, bits: int.Parse(name[4..]))
-                    : (ComputeDevice)Device.Open(name);
+                return Opened[name] = Make(name);
             }
             catch (MambaException e) when (!Required.Contains(name) && !Required.Contains(name.Split(':')[0]))
             {
@@ -40,6 +38,17 @@ public static class TestDevices
             }
         }
     }
+
+    /// <summary>One of a test's own, on which nothing else runs; ignored as <see cref="Open"/> where there is none.</summary>
+    public static ComputeDevice OpenAnother(string name)
+    {
+        Open(name);
+        return Make(name);
+    }
+
+    static ComputeDevice Make(string name) => name.StartsWith("cpu-", StringComparison.Ordinal)
+        ? new HostDevice(threads: 2, bits: int.Parse(name[4..]))
+        : (ComputeDevice)Device.Open(name);
 }
 
 /// <summary>Inputs and comparisons shared by tests.</summary>

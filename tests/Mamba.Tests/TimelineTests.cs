@@ -8,8 +8,8 @@ public class TimelineTests
     [TestCaseSource(typeof(TestDevices), nameof(TestDevices.All))]
     public void It_has_every_kernel_in_order_with_the_bytes_it_was_given(string name)
     {
+        using ComputeDevice device = TestDevices.OpenAnother(name);
         using var scope = new TensorScope();
-        var device = (ComputeDevice)TestDevices.Open(name);
         Tensor x = Ops.Uniform((7, 5), DType.Float32, device, 1), y = Ops.Uniform((3, 5), DType.Float32, device, 2);
         var timeline = new Timeline(device);
         device.Timeline = timeline;
