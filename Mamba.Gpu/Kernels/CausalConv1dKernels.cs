@@ -91,24 +91,12 @@ public static class CausalConv1dKernels
         }
     }
 
-    readonly record struct ForwardLaunch(Tensor X, Tensor Weight, Tensor? Bias, Tensor? State, Tensor? Reset, bool Silu, Tensor Y) : ILaunch
+    readonly record struct ForwardLaunch(Tensor X, Tensor Weight, Tensor? Bias, Tensor? State, Tensor? Reset, bool Silu, Tensor Y) : ILaunch, ITapsLaunch
     {
-        void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => On<LastTap<V, M, T>, V, M, T, I, G>(Weight.Shape[0] - 1, on);
+        void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => Taps.Choose(Weight.Shape[0], this, on);
 
-        // Makes the list of taps one longer until it has as many as the weight.
-        void On<W, V, M, T, I, G>(long missing, ILauncher<V, M, T, I, G> on)
-            where W : struct, ITaps<W, V, M>
-            where V : unmanaged, ILane<V, M, T>
-            where M : struct, IMemory<T>
-            where T : unmanaged, INumberBase<T>
-            where I : struct, IMemory<int>
-            where G : struct, ITeam<V>
+        void ITapsLaunch.With<W, V, M, T, I, G>(ILauncher<V, M, T, I, G> on)
         {
-            if (missing > 0)
-            {
-                On<Tap<W, V, M, T>, V, M, T, I, G>(missing - 1, on);
-                return;
-            }
             var grid = ConvGrid.For(X.Shape, TimeBlock, V.Width);
             on.Run(new CausalConv1dForward<W, V, M, T, I>
             {
@@ -127,23 +115,12 @@ public static class CausalConv1dKernels
         }
     }
 
-    readonly record struct BackwardLaunch(Tensor X, Tensor Weight, Tensor? Bias, Tensor? State, Tensor? Reset, bool Silu, Tensor DY, Tensor DX, Tensor? DState, Tensor Partial, long Block) : ILaunch
+    readonly record struct BackwardLaunch(Tensor X, Tensor Weight, Tensor? Bias, Tensor? State, Tensor? Reset, bool Silu, Tensor DY, Tensor DX, Tensor? DState, Tensor Partial, long Block) : ILaunch, ITapsLaunch
     {
-        void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => On<LastTap<V, M, T>, V, M, T, I, G>(Weight.Shape[0] - 1, on);
+        void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => Taps.Choose(Weight.Shape[0], this, on);
 
-        void On<W, V, M, T, I, G>(long missing, ILauncher<V, M, T, I, G> on)
-            where W : struct, ITaps<W, V, M>
-            where V : unmanaged, ILane<V, M, T>
-            where M : struct, IMemory<T>
-            where T : unmanaged, INumberBase<T>
-            where I : struct, IMemory<int>
-            where G : struct, ITeam<V>
+        void ITapsLaunch.With<W, V, M, T, I, G>(ILauncher<V, M, T, I, G> on)
         {
-            if (missing > 0)
-            {
-                On<Tap<W, V, M, T>, V, M, T, I, G>(missing - 1, on);
-                return;
-            }
             var grid = ConvGrid.For(X.Shape, Block, V.Width);
             on.Run(new CausalConv1dBackward<W, V, M, T, I>
             {
@@ -165,23 +142,12 @@ public static class CausalConv1dKernels
         }
     }
 
-    readonly record struct StepLaunch(Tensor X, Tensor State, Tensor Weight, Tensor? Bias, bool Silu, Tensor Y) : ILaunch
+    readonly record struct StepLaunch(Tensor X, Tensor State, Tensor Weight, Tensor? Bias, bool Silu, Tensor Y) : ILaunch, ITapsLaunch
     {
-        void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => On<LastTap<V, M, T>, V, M, T, I, G>(Weight.Shape[0] - 1, on);
+        void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => Taps.Choose(Weight.Shape[0], this, on);
 
-        void On<W, V, M, T, I, G>(long missing, ILauncher<V, M, T, I, G> on)
-            where W : struct, ITaps<W, V, M>
-            where V : unmanaged, ILane<V, M, T>
-            where M : struct, IMemory<T>
-            where T : unmanaged, INumberBase<T>
-            where I : struct, IMemory<int>
-            where G : struct, ITeam<V>
+        void ITapsLaunch.With<W, V, M, T, I, G>(ILauncher<V, M, T, I, G> on)
         {
-            if (missing > 0)
-            {
-                On<Tap<W, V, M, T>, V, M, T, I, G>(missing - 1, on);
-                return;
-            }
             long groups = (X.Shape[1] + V.Width - 1) / V.Width;
             on.Run(new CausalConv1dOneStep<W, V, M, T>
             {

@@ -97,24 +97,12 @@ public static class MambaStepKernels
     public static void Scan(Tensor xz, Tensor ssmState, Tensor u, Tensor delta, Tensor dtBC, Tensor a, Tensor deltaBias, Tensor skip, Tensor y) =>
         xz.Launch(new ScanLaunch(xz, ssmState, u, delta, dtBC, a, deltaBias, skip, y));
 
-    readonly record struct ConvLaunch(Tensor XZ, Tensor State, Tensor Weight, Tensor? Bias, Tensor ALog, Tensor U, Tensor A) : ILaunch
+    readonly record struct ConvLaunch(Tensor XZ, Tensor State, Tensor Weight, Tensor? Bias, Tensor ALog, Tensor U, Tensor A) : ILaunch, ITapsLaunch
     {
-        void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => On<LastTap<V, M, T>, V, M, T, I, G>(State.Shape[1] - 1, on);
+        void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => Taps.Choose(State.Shape[1], this, on);
 
-        // Makes the list of taps one longer until it has as many as the weight.
-        void On<W, V, M, T, I, G>(long missing, ILauncher<V, M, T, I, G> on)
-            where W : struct, ITaps<W, V, M>
-            where V : unmanaged, ILane<V, M, T>
-            where M : struct, IMemory<T>
-            where T : unmanaged, INumberBase<T>
-            where I : struct, IMemory<int>
-            where G : struct, ITeam<V>
+        void ITapsLaunch.With<W, V, M, T, I, G>(ILauncher<V, M, T, I, G> on)
         {
-            if (missing > 0)
-            {
-                On<Tap<W, V, M, T>, V, M, T, I, G>(missing - 1, on);
-                return;
-            }
             long d = U.Shape[1], groups = (d + V.Width - 1) / V.Width;
             on.Run(new MambaStepConv1d<W, V, M, T>
             {

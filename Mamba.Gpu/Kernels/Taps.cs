@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Runtime.CompilerServices;
 
 namespace Mamba.Gpu;
@@ -107,5 +108,46 @@ public struct Tap<W, V, M, T> : ITaps<Tap<W, V, M, T>, V, M>
     {
         W.Prepend(ref w.rest, w.x);
         w.x = v;
+    }
+}
+
+/// <summary>A launch that is compiled for each number of taps.</summary>
+internal interface ITapsLaunch
+{
+    void With<W, V, M, T, I, G>(ILauncher<V, M, T, I, G> on)
+        where W : struct, ITaps<W, V, M>
+        where V : unmanaged, ILane<V, M, T>
+        where M : struct, IMemory<T>
+        where T : unmanaged, INumberBase<T>
+        where I : struct, IMemory<int>
+        where G : struct, ITeam<V>;
+}
+
+/// <summary>From a number of taps to the list of that many.</summary>
+internal static class Taps
+{
+    public static void Choose<L, V, M, T, I, G>(long count, L launch, ILauncher<V, M, T, I, G> on)
+        where L : struct, ITapsLaunch
+        where V : unmanaged, ILane<V, M, T>
+        where M : struct, IMemory<T>
+        where T : unmanaged, INumberBase<T>
+        where I : struct, IMemory<int>
+        where G : struct, ITeam<V> =>
+        Grow<LastTap<V, M, T>, L, V, M, T, I, G>(count - 1, launch, on);
+
+    // Makes the list one longer until none is missing.
+    static void Grow<W, L, V, M, T, I, G>(long missing, L launch, ILauncher<V, M, T, I, G> on)
+        where W : struct, ITaps<W, V, M>
+        where L : struct, ITapsLaunch
+        where V : unmanaged, ILane<V, M, T>
+        where M : struct, IMemory<T>
+        where T : unmanaged, INumberBase<T>
+        where I : struct, IMemory<int>
+        where G : struct, ITeam<V>
+    {
+        if (missing == 0)
+            launch.With<W, V, M, T, I, G>(on);
+        else
+            Grow<Tap<W, V, M, T>, L, V, M, T, I, G>(missing - 1, launch, on);
     }
 }
