@@ -32,7 +32,10 @@ public static partial class Ops
         long[] strides = new long[rank];
         RowOffsets.Strides(x.Shape, strides);
         Tensor y = x.Like(new Shape([.. order.Select(axis => x.Shape[axis])]));
-        CopyKernels.Walk("Permute", x, y, y.Shape.ToArray(), [.. order.Select(axis => strides[axis])]);
+        if (rank >= 2 && x.DType != DType.Int32 && order[^1] == rank - 2 && order[^2] == rank - 1 && order.AsSpan(0, rank - 2).SequenceEqual(Enumerable.Range(0, rank - 2).ToArray()))
+            TransposeKernels.Transpose(x, y, x.Shape[..^2].Count, x.Shape[^2], x.Shape[^1]);
+        else
+            CopyKernels.Walk("Permute", x, y, y.Shape.ToArray(), [.. order.Select(axis => strides[axis])]);
         int[] back = new int[rank];
         for (int i = 0; i < rank; i++)
             back[order[i]] = i;

@@ -17,8 +17,8 @@ internal sealed class ChunkedScan(int? segments) : ScanAlgorithm("chunked")
         return new ScanResult(y, States(last)) { LastInput = lastInput is null ? null : States(lastInput) };
 
         // (b, d, n) or (b, d, n, 2) ↔ (b, rows, d), as the kernels hold states
-        Tensor? Rows(Tensor? s) => s is null ? null : SwapLast(Ops.Reshape(s, (p.Batch, p.Channels, p.Rows)));
-        Tensor States(Tensor rows) => Ops.Reshape(SwapLast(rows), state);
+        Tensor? Rows(Tensor? s) => s is null ? null : Ops.Transpose(Ops.Reshape(s, (p.Batch, p.Channels, p.Rows)));
+        Tensor States(Tensor rows) => Ops.Reshape(Ops.Transpose(rows), state);
     }
 
     /// <summary>The scan with its states as the kernels hold them, (b, rows, d).</summary>
@@ -58,19 +58,5 @@ internal sealed class ChunkedScan(int? segments) : ScanAlgorithm("chunked")
 
         Tensor Pairs(Tensor t) => isComplex ? Ops.Reshape(t, t.Shape[..^2].Append(p.Rows)) : t;
         static Tensor? Zero(Tensor? t) => t is null ? null : Tensor.Zeros(t.Shape, t.DType, t.Device);
-    }
-
-    // (b, p, q) → (b, q, p)
-    static Tensor SwapLast(Tensor x)
-    {
-        long b = x.Shape[0], p = x.Shape[1], q = x.Shape[2];
-        Tensor y = x.Like((b, q, p));
-        TransposeKernels.Transpose(x, y, b, p, q);
-        return Tape.Record("SwapLast", y, [x], dy =>
-        {
-            Tensor dx = x.Like();
-            TransposeKernels.Transpose(dy, dx, b, q, p);
-            return [dx];
-        });
     }
 }

@@ -17,16 +17,19 @@ public struct TransposeScaled<V, M, T> : IKernel
     {
         M x = X, y = Y;
         V scale = V.Splat(Scale);
-        Share share = worker.Share(Batch * Columns * Rows);
+        long groups = (Rows + V.Width - 1) / V.Width;
+        Share share = worker.Share(Batch * groups * Columns);
         for (long i = share.Start; i < share.End; i += share.Step)
         {
-            long row = i % Rows, column = i / Rows % Columns, b = i / (Rows * Columns);
-            V.Store(y, i, V.Broadcast(x, (b * Rows + row) * Columns + column) * scale, 1);
+            // a lane is a row of x; the next item is the next column, in the same cache lines
+            long column = i % Columns, group = i / Columns, b = group / groups, row = group % groups * V.Width;
+            int lanes = Lanes.In(Rows - row);
+            V.Store(y, (b * Columns + column) * Rows + row, V.Gather(x, (b * Rows + row) * Columns + column, Columns, lanes) * scale, lanes);
         }
     }
 }
 
-/// <summary>Launcher of the small transposes: weights and states on their way into a kernel's layout.</summary>
+/// <summary>Launcher of transposes.</summary>
 public static class TransposeKernels
 {
     /// <summary>y (batch, columns, rows) = scale · x (batch, rows, columns)</summary>
@@ -43,6 +46,6 @@ public static class TransposeKernels
             Rows = Rows,
             Columns = Columns,
             Scale = T.CreateTruncating(Scale),
-        }, Batch * Rows * Columns);
+        }, Batch * ((Rows + V.Width - 1) / V.Width) * Columns, V.Width);
     }
 }

@@ -16,7 +16,6 @@ namespace Mamba.Gpu;
 internal static unsafe class HostFewRows<T, V> where T : unmanaged, INumber<T> where V : unmanaged, IMatMulVector<V, T>
 {
     const MethodImplOptions Hot = MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining;
-    const int MostLanes = 16;
     const MethodImplOptions Inline = MethodImplOptions.AggressiveInlining;
 
     /// <summary>Most rows of A: with more the product is bound by arithmetic.</summary>
@@ -60,22 +59,19 @@ internal static unsafe class HostFewRows<T, V> where T : unmanaged, INumber<T> w
     }
 
     // The products of whole vectors; three more elements of sums are written.
-    [MethodImpl(Hot), SkipLocalsInit]
+    [MethodImpl(Hot)]
     static void Dot(T* a, T* b, long whole, T* sums)
     {
-        T* lanes = stackalloc T[4 * MostLanes];
         V sum = default;
         for (long p = 0; p < whole; p += V.Width)
             sum = V.Fma(V.Load(a + p), V.Load(b + p), sum);
-        Keep(sum, sum, sum, sum, lanes);
-        Sum4(lanes, sums);
+        V.StoreSums(sum, sum, sum, sum, sums);
     }
 
     // A row of A and four of B.
-    [MethodImpl(Hot), SkipLocalsInit]
+    [MethodImpl(Hot)]
     static void Dot4(T* a, T* b, long k, long whole, T* sums)
     {
-        T* lanes = stackalloc T[4 * MostLanes];
         V s0 = default, s1 = default, s2 = default, s3 = default;
         T* b1 = b + k, b2 = b1 + k, b3 = b2 + k, next = b3 + k;
         for (long p = 0; p < whole; p += V.Width, next += 4 * V.Width)
@@ -88,15 +84,13 @@ internal static unsafe class HostFewRows<T, V> where T : unmanaged, INumber<T> w
             s2 = V.Fma(x, V.Load(b2 + p), s2);
             s3 = V.Fma(x, V.Load(b3 + p), s3);
         }
-        Keep(s0, s1, s2, s3, lanes);
-        Sum4(lanes, sums);
+        V.StoreSums(s0, s1, s2, s3, sums);
     }
 
     // Two rows of A and four of B.
-    [MethodImpl(Hot), SkipLocalsInit]
+    [MethodImpl(Hot)]
     static void Dot4(T* a, T* a1, T* b, long k, long whole, T* sums)
     {
-        T* lanes = stackalloc T[8 * MostLanes];
         V s0 = default, s1 = default, s2 = default, s3 = default, t0 = default, t1 = default, t2 = default, t3 = default;
         T* b1 = b + k, b2 = b1 + k, b3 = b2 + k, next = b3 + k;
         for (long p = 0; p < whole; p += V.Width, next += 4 * V.Width)
@@ -116,17 +110,14 @@ internal static unsafe class HostFewRows<T, V> where T : unmanaged, INumber<T> w
             s3 = V.Fma(x, z, s3);
             t3 = V.Fma(y, z, t3);
         }
-        Keep(s0, s1, s2, s3, lanes);
-        Keep(t0, t1, t2, t3, lanes + 4 * V.Width);
-        Sum4(lanes, sums);
-        Sum4(lanes + 4 * V.Width, sums + 4);
+        V.StoreSums(s0, s1, s2, s3, sums);
+        V.StoreSums(t0, t1, t2, t3, sums + 4);
     }
 
     // Up to four rows of A and two of B. Missing rows are the first again, and dropped.
-    [MethodImpl(Hot), SkipLocalsInit]
+    [MethodImpl(Hot)]
     static void Dot2(T* a, long lda, long rows, T* b, long k, long whole, T* sums)
     {
-        T* lanes = stackalloc T[8 * MostLanes];
         V s0 = default, s1 = default, s2 = default, s3 = default, t0 = default, t1 = default, t2 = default, t3 = default;
         T* a1 = rows > 1 ? a + lda : a, a2 = rows > 2 ? a1 + lda : a, a3 = rows > 3 ? a2 + lda : a, b1 = b + k, next = b1 + k;
         for (long p = 0; p < whole; p += V.Width, next += 2 * V.Width)
@@ -145,10 +136,8 @@ internal static unsafe class HostFewRows<T, V> where T : unmanaged, INumber<T> w
             s3 = V.Fma(z, x, s3);
             t3 = V.Fma(z, y, t3);
         }
-        Keep(s0, t0, s1, t1, lanes);
-        Keep(s2, t2, s3, t3, lanes + 4 * V.Width);
-        Sum4(lanes, sums);
-        Sum4(lanes + 4 * V.Width, sums + 4);
+        V.StoreSums(s0, t0, s1, t1, sums);
+        V.StoreSums(s2, t2, s3, t3, sums + 4);
     }
 
     // Two vectors of the rows of B behind those under way, in the order they lie in memory: what they hold is needed soon.
@@ -160,41 +149,5 @@ internal static unsafe class HostFewRows<T, V> where T : unmanaged, INumber<T> w
         Sse.Prefetch0(next);
         if (V.Width * sizeof(T) == 64)
             Sse.Prefetch0(next + V.Width);
-    }
-
-    [MethodImpl(Inline)]
-    static void Keep(V a, V b, V c, V d, T* to)
-    {
-        V.Store(to, a);
-        V.Store(to + V.Width, b);
-        V.Store(to + 2 * V.Width, c);
-        V.Store(to + 3 * V.Width, d);
-    }
-
-    // The sums over lanes of four vectors: inside each 128-bit block by zips, all four at once, then over the blocks. By way of
-    // memory: a vector that lived across a call would lie on the stack all through the loop before it.
-    [MethodImpl(Hot)]
-    static void Sum4(T* lanes, T* sums)
-    {
-        V a = V.Load(lanes), b = V.Load(lanes + V.Width), c = V.Load(lanes + 2 * V.Width), d = V.Load(lanes + 3 * V.Width);
-        long block = 16 / sizeof(T);
-        if (sizeof(T) == 4)
-        {
-            V ac = V.Add(V.ZipLow(a, c), V.ZipHigh(a, c)), bd = V.Add(V.ZipLow(b, d), V.ZipHigh(b, d));
-            V.Store(lanes, V.Add(V.ZipLow(ac, bd), V.ZipHigh(ac, bd)));
-        }
-        else
-        {
-            V.Store(lanes, V.Add(V.ZipLow(a, b), V.ZipHigh(a, b)));
-            V.Store(lanes + V.Width, V.Add(V.ZipLow(c, d), V.ZipHigh(c, d)));
-        }
-        for (long i = 0; i < 4; i++)
-        {
-            T* of = lanes + i / block * V.Width + i % block;
-            T sum = *of;
-            for (long x = block; x < V.Width; x += block)
-                sum += of[x];
-            sums[i] = sum;
-        }
     }
 }

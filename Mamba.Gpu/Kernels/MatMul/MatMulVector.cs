@@ -25,6 +25,8 @@ internal unsafe interface IMatMulVector<V, T> where V : unmanaged, IMatMulVector
     static abstract V ZipLow(V a, V b);
     /// <summary>The same from the upper half of each block.</summary>
     static abstract V ZipHigh(V a, V b);
+    /// <summary>The sums over the lanes of a, b, c and d to p … p + 3.</summary>
+    static abstract void StoreSums(V a, V b, V c, V d, T* p);
 }
 
 /// <summary>128 bits: SSE, NEON.</summary>
@@ -38,6 +40,16 @@ internal unsafe struct MatMulVector128<T> : IMatMulVector<MatMulVector128<T>, T>
     [MethodImpl(Inline)] public static void Store(T* p, MatMulVector128<T> v) => v.x.Store(p);
     [MethodImpl(Inline)] public static MatMulVector128<T> Broadcast(T* p) => new(Vector128.Create(*p));
     [MethodImpl(Inline)] public static MatMulVector128<T> Add(MatMulVector128<T> a, MatMulVector128<T> b) => new(a.x + b.x);
+
+    [MethodImpl(Inline)]
+    public static void StoreSums(MatMulVector128<T> a, MatMulVector128<T> b, MatMulVector128<T> c, MatMulVector128<T> d, T* p)
+    {
+        if (typeof(T) == typeof(float))
+            LaneSums.Store(a.x.AsSingle(), b.x.AsSingle(), c.x.AsSingle(), d.x.AsSingle(), (float*)p);
+        else
+            LaneSums.Store(a.x.AsDouble(), b.x.AsDouble(), c.x.AsDouble(), d.x.AsDouble(), (double*)p);
+    }
+
     [MethodImpl(Inline)] public static MatMulVector128<T> LoadBlocks(T* p, long stride) => Load(p);
     [MethodImpl(Inline)] public static MatMulVector128<T> ZipLow(MatMulVector128<T> a, MatMulVector128<T> b) => new(ZipLow(a.x, b.x));
     [MethodImpl(Inline)] public static MatMulVector128<T> ZipHigh(MatMulVector128<T> a, MatMulVector128<T> b) => new(ZipHigh(a.x, b.x));
@@ -87,6 +99,16 @@ internal unsafe struct MatMulVector256<T> : IMatMulVector<MatMulVector256<T>, T>
     [MethodImpl(Inline)] public static void Store(T* p, MatMulVector256<T> v) => v.x.Store(p);
     [MethodImpl(Inline)] public static MatMulVector256<T> Broadcast(T* p) => new(Vector256.Create(*p));
     [MethodImpl(Inline)] public static MatMulVector256<T> Add(MatMulVector256<T> a, MatMulVector256<T> b) => new(a.x + b.x);
+
+    [MethodImpl(Inline)]
+    public static void StoreSums(MatMulVector256<T> a, MatMulVector256<T> b, MatMulVector256<T> c, MatMulVector256<T> d, T* p)
+    {
+        if (typeof(T) == typeof(float))
+            LaneSums.Store(a.x.AsSingle(), b.x.AsSingle(), c.x.AsSingle(), d.x.AsSingle(), (float*)p);
+        else
+            LaneSums.Store(a.x.AsDouble(), b.x.AsDouble(), c.x.AsDouble(), d.x.AsDouble(), (double*)p);
+    }
+
     [MethodImpl(Inline)] public static MatMulVector256<T> LoadBlocks(T* p, long stride) => new(Blocks(p, stride));
     [MethodImpl(Inline)] public static MatMulVector256<T> ZipLow(MatMulVector256<T> a, MatMulVector256<T> b) => new(ZipLow(a.x, b.x));
     [MethodImpl(Inline)] public static MatMulVector256<T> ZipHigh(MatMulVector256<T> a, MatMulVector256<T> b) => new(ZipHigh(a.x, b.x));
@@ -121,6 +143,15 @@ internal unsafe struct MatMulVector512<T> : IMatMulVector<MatMulVector512<T>, T>
     [MethodImpl(Inline)] public static void Store(T* p, MatMulVector512<T> v) => v.x.Store(p);
     [MethodImpl(Inline)] public static MatMulVector512<T> Broadcast(T* p) => new(Vector512.Create(*p));
     [MethodImpl(Inline)] public static MatMulVector512<T> Add(MatMulVector512<T> a, MatMulVector512<T> b) => new(a.x + b.x);
+
+    [MethodImpl(Inline)]
+    public static void StoreSums(MatMulVector512<T> a, MatMulVector512<T> b, MatMulVector512<T> c, MatMulVector512<T> d, T* p)
+    {
+        if (typeof(T) == typeof(float))
+            LaneSums.Store(a.x.AsSingle(), b.x.AsSingle(), c.x.AsSingle(), d.x.AsSingle(), (float*)p);
+        else
+            LaneSums.Store(a.x.AsDouble(), b.x.AsDouble(), c.x.AsDouble(), d.x.AsDouble(), (double*)p);
+    }
 
     [MethodImpl(Inline)]
     public static MatMulVector512<T> LoadBlocks(T* p, long stride) =>
