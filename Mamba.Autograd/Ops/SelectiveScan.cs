@@ -68,7 +68,7 @@ public static partial class Ops
         problem.Check();
         if (initialState is not null)
             Shape.Expect("SelectiveScan", initialState, (problem.Batch, problem.States, problem.Channels), $"n comes from A {A.Shape}, the rest from u {u.Shape}");
-        (Tensor y, Tensor last, _) = ((ChunkedScan)ScanAlgorithm.Chunked).ChannelsLast(problem, initialState, null);
+        (Tensor y, Tensor last, _) = ChunkedScan.ChannelsLast(problem, initialState, null);
         return (y, last);
     }
 }

@@ -13,7 +13,7 @@ internal sealed class ChunkedScan(int? segments) : ScanAlgorithm("chunked")
     {
         Shape state = p.InitialState?.Shape ?? p.StateShape;
         Tensor? initial = Rows(p.InitialState), before = Rows(p.PreviousInput);
-        (Tensor y, Tensor last, Tensor? lastInput) = ChannelsLast(p, initial, before);
+        (Tensor y, Tensor last, Tensor? lastInput) = ChannelsLast(p, initial, before, segments);
         return new ScanResult(y, States(last)) { LastInput = lastInput is null ? null : States(lastInput) };
 
         // (b, d, n) or (b, d, n, 2) ↔ (b, rows, d), as the kernels hold states
@@ -22,7 +22,7 @@ internal sealed class ChunkedScan(int? segments) : ScanAlgorithm("chunked")
     }
 
     /// <summary>The scan with its states as the kernels hold them, (b, rows, d).</summary>
-    internal (Tensor Y, Tensor Last, Tensor? LastInput) ChannelsLast(ScanProblem p, Tensor? initial, Tensor? before)
+    internal static (Tensor Y, Tensor Last, Tensor? LastInput) ChannelsLast(ScanProblem p, Tensor? initial, Tensor? before, int? segments = null)
     {
         bool isComplex = p.IsComplex;
         // Complex numbers are pairs of neighbouring elements: twice as many rows.

@@ -7,16 +7,23 @@ internal static class ScanBench
 {
     const long N = 16;
 
+    // Instructions of the multiply-add units that an update takes: Δ A, 8 for 2^x, Δu B, h, y; and back 11 of those again, without y, and the ten of BothWork.
+    const int Forward = 12, Both = Forward + 21;
+
     public static void Run(Bench bench)
     {
-        Table table = bench.NewTable("scan", "Selective scan, n = 16, softplus, D, z", "updates of a state");
+        Table table = bench.NewTable("scan", "Selective scan, n = 16, softplus, D, z", "updates of a state", "of the multiply-add peak");
         foreach ((long b, long l, long d) in new[] { (8L, 1024L, 256L), (1, 2048, 1536), (8, 256, 512), (32, 64, 128) })
         {
             using var scope = new TensorScope();
             var scan = new Scan(bench, b, l, d);
-            string[] Cells(Sample t, double walks) => [$"{walks * b * l * d * N / t.Median / 1e6:F2} G/s"];
-            bench.Measure(table, $"b {b}, l {l}, d {d}", scan.Forward, ForwardWork(b, l, d, N, bench.DType), t => Cells(t, 1));
-            bench.Measure(table, $"b {b}, l {l}, d {d}, and back", scan.Both, BothWork(b, l, d, N, bench.DType), t => Cells(t, 2));
+            string[] Cells(Sample t, double walks, int instructions)
+            {
+                double updates = (double)b * l * d * N / t.Median / 1e6;
+                return [$"{walks * updates:F2} G/s", $"{2 * instructions * updates / bench.Ceilings.GFlops:P0}"];
+            }
+            bench.Measure(table, $"b {b}, l {l}, d {d}", scan.Forward, ForwardWork(b, l, d, N, bench.DType), t => Cells(t, 1, Forward));
+            bench.Measure(table, $"b {b}, l {l}, d {d}, and back", scan.Both, BothWork(b, l, d, N, bench.DType), t => Cells(t, 2, Both));
         }
         bench.Add(table);
         Lengths(bench);
@@ -32,7 +39,7 @@ internal static class ScanBench
     public static Work BothWork(long b, long l, long d, long n, DType dtype) => ForwardWork(b, l, d, n, dtype)
         + new Work(2 * 13.0 * b * l * d * n, (double)b * l * d * n, (7.0 * b * l * d + 4.0 * b * l * n) * dtype.Size());
 
-    // B 1, D 64: too few channels to fill the machine, so time is cut into segments.
+    // One row of few channels: nothing but length grows.
     static void Lengths(Bench bench)
     {
         Table table = bench.NewTable("scan-lengths", "Selective scan against length, b 1, d 64, n 16", "ns a token", "with gradients");
