@@ -32,7 +32,7 @@ public struct MambaStepConv1d<W, V, M, T> : IKernel
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Run(Worker worker)
     {
-        long d = D, n = N, groups = (d + V.Width - 1) / V.Width;
+        long d = D, groups = (d + V.Width - 1) / V.Width;
         Share share = worker.Share(Batch * groups);
         for (long item = share.Start; item < share.End; item += share.Step)
         {
@@ -41,12 +41,49 @@ public struct MambaStepConv1d<W, V, M, T> : IKernel
             W window = W.Load(State, s, d);
             W.Append(ref window, V.Load(XZ, b * 2 * d + c));
             W.Store(State, s, d, window, lanes);
-            V pre = W.Dot(W.Gather(Weight, c * W.Count, W.Count, lanes), window, HasBias != 0 ? V.Load(Bias, c) : V.Of(0));
+            V pre = W.Dot(Taps(c, lanes), window, HasBias != 0 ? V.Load(Bias, c) : V.Of(0));
             V.Store(U, b * d + c, pre * Lanes.Sigmoid<V, M, T>(pre), lanes);
             if (b == 0)
-                for (long i = 0; i < n; i++)
-                    V.Store(A, i * d + c, V.Exp(V.Gather(ALog, c * n + i, n, lanes)) * V.Constant(-1.44269504088896340736), lanes);
+                MakeA(c, lanes);
         }
+    }
+
+    // The k weights of each of these channels. In a checkpoint they lie side by side.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    readonly W Taps(long c, int lanes)
+    {
+        W taps = default;
+        long k = W.Count, i = 0;
+        if (lanes >= V.Width)
+            for (; i + 4 <= k; i += 4)
+            {
+                V.LoadColumns(Weight, c * k + i, k, out V w0, out V w1, out V w2, out V w3);
+                W.Append(ref taps, w0);
+                W.Append(ref taps, w1);
+                W.Append(ref taps, w2);
+                W.Append(ref taps, w3);
+            }
+        for (; i < k; i++)
+            W.Append(ref taps, V.Gather(Weight, c * k + i, k, lanes));
+        return taps;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    readonly void MakeA(long c, int lanes)
+    {
+        V scale = V.Constant(-1.44269504088896340736);
+        long d = D, n = N, i = 0, at = c;
+        if (lanes >= V.Width)
+            for (; i + 4 <= n; i += 4, at += 4 * d)
+            {
+                V.LoadColumns(ALog, c * n + i, n, out V a0, out V a1, out V a2, out V a3);
+                V.Store(A, at, V.Exp(a0) * scale);
+                V.Store(A, at + d, V.Exp(a1) * scale);
+                V.Store(A, at + 2 * d, V.Exp(a2) * scale);
+                V.Store(A, at + 3 * d, V.Exp(a3) * scale);
+            }
+        for (; i < n; i++, at += d)
+            V.Store(A, at, V.Exp(V.Gather(ALog, c * n + i, n, lanes)) * scale, lanes);
     }
 }
 

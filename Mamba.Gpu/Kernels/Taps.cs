@@ -18,9 +18,6 @@ public interface ITaps<W, V, M> where W : struct, ITaps<W, V, M>
     /// <summary>The lanes at elements i, i + stride, … of p.</summary>
     static abstract W Load(M p, long i, long stride);
 
-    /// <summary>Its first tap the lanes at elements i, i + stride, …, its second those one element on, and so on: a tap's lanes are apart, the taps of a lane side by side.</summary>
-    static abstract W Gather(M p, long i, long stride, int lanes);
-
     /// <summary>The reverse of Load, for the first <paramref name="lanes"/> lanes.</summary>
     static abstract void Store(M p, long i, long stride, in W w, int lanes);
 
@@ -49,7 +46,6 @@ public struct LastTap<V, M, T> : ITaps<LastTap<V, M, T>, V, M>
 
     public static int Count => 1;
     [MethodImpl(Inline)] public static LastTap<V, M, T> Load(M p, long i, long stride) => new() { x = V.Load(p, i) };
-    [MethodImpl(Inline)] public static LastTap<V, M, T> Gather(M p, long i, long stride, int lanes) => new() { x = V.Gather(p, i, stride, lanes) };
     [MethodImpl(Inline)] public static void Store(M p, long i, long stride, in LastTap<V, M, T> w, int lanes) => V.Store(p, i, w.x, lanes);
     [MethodImpl(Inline)] public static V Dot(in LastTap<V, M, T> a, in LastTap<V, M, T> b, V sum) => V.Fma(a.x, b.x, sum);
     [MethodImpl(Inline)] public static void MulAdd(ref LastTap<V, M, T> sums, in LastTap<V, M, T> x, V y) => sums.x = V.Fma(x.x, y, sums.x);
@@ -78,7 +74,6 @@ public struct Tap<W, V, M, T> : ITaps<Tap<W, V, M, T>, V, M>
 
     public static int Count { [MethodImpl(Inline)] get => 1 + W.Count; }
     [MethodImpl(Inline)] public static Tap<W, V, M, T> Load(M p, long i, long stride) => new() { x = V.Load(p, i), rest = W.Load(p, i + stride, stride) };
-    [MethodImpl(Inline)] public static Tap<W, V, M, T> Gather(M p, long i, long stride, int lanes) => new() { x = V.Gather(p, i, stride, lanes), rest = W.Gather(p, i + 1, stride, lanes) };
     [MethodImpl(Inline)] public static V Dot(in Tap<W, V, M, T> a, in Tap<W, V, M, T> b, V sum) => W.Dot(a.rest, b.rest, V.Fma(a.x, b.x, sum));
 
     [MethodImpl(Inline)]

@@ -12,19 +12,35 @@ public struct TransposeScaled<V, M, T> : IKernel
     public long Batch, Rows, Columns;
     public T Scale;
 
+    /// <summary>Columns of an item: a cache line of floats, so that each line of x is read once.</summary>
+    public const int ColumnsTogether = 16;
+
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Run(Worker worker)
     {
         M x = X, y = Y;
         V scale = V.Splat(Scale);
-        long groups = (Rows + V.Width - 1) / V.Width;
-        Share share = worker.Share(Batch * groups * Columns);
+        long rows = Rows, columns = Columns, groups = (rows + V.Width - 1) / V.Width, blocks = (columns + ColumnsTogether - 1) / ColumnsTogether;
+        Share share = worker.Share(Batch * blocks * groups);
         for (long i = share.Start; i < share.End; i += share.Step)
         {
-            // a lane is a row of x; the next item is the next column, in the same cache lines
-            long column = i % Columns, group = i / Columns, b = group / groups, row = group % groups * V.Width;
-            int lanes = Lanes.In(Rows - row);
-            V.Store(y, (b * Columns + column) * Rows + row, V.Gather(x, (b * Rows + row) * Columns + column, Columns, lanes) * scale, lanes);
+            // A lane is a row of x. The next item is the next rows: y is written in runs, by neighbouring threads side by side.
+            long block = i / groups, row = i % groups * V.Width, b = block / blocks, column = block % blocks * ColumnsTogether;
+            long end = Math.Min(column + ColumnsTogether, columns), from = (b * rows + row) * columns + column, to = (b * columns + column) * rows + row;
+            int lanes = Lanes.In(rows - row);
+            if (lanes >= V.Width)
+            {
+                for (; column + 4 <= end; column += 4, from += 4, to += 4 * rows)
+                {
+                    V.LoadColumns(x, from, columns, out V c0, out V c1, out V c2, out V c3);
+                    V.Store(y, to, c0 * scale);
+                    V.Store(y, to + rows, c1 * scale);
+                    V.Store(y, to + 2 * rows, c2 * scale);
+                    V.Store(y, to + 3 * rows, c3 * scale);
+                }
+            }
+            for (; column < end; column++, from++, to += rows)
+                V.Store(y, to, V.Gather(x, from, columns, lanes) * scale, lanes);
         }
     }
 }
@@ -46,6 +62,6 @@ public static class TransposeKernels
             Rows = Rows,
             Columns = Columns,
             Scale = T.CreateTruncating(Scale),
-        }, Batch * ((Rows + V.Width - 1) / V.Width) * Columns, V.Width);
+        }, Batch * ((Rows + V.Width - 1) / V.Width) * ((Columns + TransposeScaled<V, M, T>.ColumnsTogether - 1) / TransposeScaled<V, M, T>.ColumnsTogether), TransposeScaled<V, M, T>.ColumnsTogether * V.Width);
     }
 }

@@ -52,6 +52,13 @@ public unsafe struct Float256 : ILane<Float256, HostMemory<float>, float>
         return new() { x = v };
     }
 
+    [MethodImpl(Inline)]
+    public static void LoadColumns(HostMemory<float> p, long i, long stride, out Float256 a, out Float256 b, out Float256 c, out Float256 d)
+    {
+        LaneColumns.Load(p.Pointer + i, stride, out Vector256<float> va, out Vector256<float> vb, out Vector256<float> vc, out Vector256<float> vd);
+        (a, b, c, d) = (new() { x = va }, new() { x = vb }, new() { x = vc }, new() { x = vd });
+    }
+
     [MethodImpl(Inline)] public static Float256 Broadcast(HostMemory<float> p, long i) => new() { x = Vector256.Create(p.Pointer[i]) };
     [MethodImpl(Inline)] public static Float256 Splat(float x) => new() { x = Vector256.Create(x) };
     [MethodImpl(Inline)] public static Float256 Of(Single x) => new() { x = Vector256.Create((float)x) };     // Single, so that it stays one among doubles

@@ -34,6 +34,11 @@ public interface ILane<V, M, T> : INumber<V, V, M, T>
     /// <summary>Elements i, i + stride, … of p in the first <paramref name="lanes"/> lanes, zeros in the others.</summary>
     static abstract V Gather(M p, long i, long stride, int lanes);
 
+    /// <summary>
+    /// Four columns, a lane being a row: a is elements i, i + stride, … of p, b those one further on, then c and d. All lanes must be in p.
+    /// </summary>
+    static abstract void LoadColumns(M p, long i, long stride, out V a, out V b, out V c, out V d);
+
     /// <summary>Element i of p in every lane.</summary>
     static abstract V Broadcast(M p, long i);
 

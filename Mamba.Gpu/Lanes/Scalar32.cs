@@ -15,6 +15,15 @@ public struct Scalar32 : ILane<Scalar32, DeviceMemory<float>, float>
     public static void Store(DeviceMemory<float> p, long i, Scalar32 v, int lanes) => p.View[i] = v.x;
     public static void Prefetch(DeviceMemory<float> p, long i) { }
     public static Scalar32 Gather(DeviceMemory<float> p, long i, long stride, int lanes) => new(p.View[i]);
+
+    public static void LoadColumns(DeviceMemory<float> p, long i, long stride, out Scalar32 a, out Scalar32 b, out Scalar32 c, out Scalar32 d)
+    {
+        a = new(p.View[i]);
+        b = new(p.View[i + 1]);
+        c = new(p.View[i + 2]);
+        d = new(p.View[i + 3]);
+    }
+
     public static Scalar32 Broadcast(DeviceMemory<float> p, long i) => new(p.View[i]);
     public static Scalar32 Splat(float x) => new(x);
     public static Scalar32 Of(float x) => new(x);

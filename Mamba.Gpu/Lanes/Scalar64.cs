@@ -21,6 +21,15 @@ public struct Scalar64 : ILane<Scalar64, DeviceMemory<double>, double>
     public static void Store(DeviceMemory<double> p, long i, Scalar64 v, int lanes) => p.View[i] = v.x;
     public static void Prefetch(DeviceMemory<double> p, long i) { }
     public static Scalar64 Gather(DeviceMemory<double> p, long i, long stride, int lanes) => new(p.View[i]);
+
+    public static void LoadColumns(DeviceMemory<double> p, long i, long stride, out Scalar64 a, out Scalar64 b, out Scalar64 c, out Scalar64 d)
+    {
+        a = new(p.View[i]);
+        b = new(p.View[i + 1]);
+        c = new(p.View[i + 2]);
+        d = new(p.View[i + 3]);
+    }
+
     public static Scalar64 Broadcast(DeviceMemory<double> p, long i) => new(p.View[i]);
     public static Scalar64 Splat(double x) => new(x);
     public static Scalar64 Of(float x) => new(x);

@@ -11,13 +11,14 @@ namespace Mamba.Gpu;
 /// <code>
 ///   task      a block of rows × a block of columns of C, taken by whichever worker is free
 ///     depth     k in equal pieces of at most 256
-///       A block   rows × depth, in L2: in place, or transposed into the worker's scratch
+///       A block   rows × depth, in L2: in place, or copied into the worker's scratch
 ///       panel     depth × two vectors of B, gathered into the worker's scratch, so in L1
 ///         tile      6 × two vectors of C (12 × two with 32 registers), in registers
 /// </code>
 /// The panel is gathered by the worker that uses it: nothing is shared, so one launch does it all, and gathering
-/// once per row block costs about what reading a shared copy from L3 would. A whose rows run
-/// along k needs no copy, because the tile only ever broadcasts single elements of it; it gets one when the rows are long.
+/// once per row block costs about what reading a shared copy from L3 would. A needs no copy for its order, because the
+/// tile only ever broadcasts single elements of it; it gets one when its rows are long, and when it is stored transposed: then the
+/// elements a tile broadcasts together are copied side by side.
 /// <para>
 /// Bits: an element of C is a chain of fused multiply-adds along each depth piece, and pieces are added in order.
 /// Neither depends on tiles, tasks or workers, so the result is the same for any number of workers, and a row's
@@ -38,8 +39,9 @@ internal readonly unsafe struct HostMatMul<T, V> : IKernel where T : unmanaged, 
     readonly long depth, rowsPerTask, columnsPerTask, rowBlocks, columnBlocks;
     readonly byte* scratch;
 
-    static long TileRows => V.Width * sizeof(T) == 64 ? 12 : 6;
+    static long TileRows { [MethodImpl(MethodImplOptions.AggressiveInlining)] get => V.Width * sizeof(T) == 64 ? 12 : 6; }
     static long PanelWidth => 2 * V.Width;
+    static long PackedRows => Ceiling(TileRows, V.Width) * V.Width;     // of a tile of a transposed A: whole vectors
     static long BlockElements => BlockBytes / sizeof(T);
     static long PanelElements => MaxDepth * PanelWidth;
     static long TileElements => 12 * PanelWidth;
@@ -72,29 +74,33 @@ internal readonly unsafe struct HostMatMul<T, V> : IKernel where T : unmanaged, 
 
     static long Ceiling(long x, long y) => (x + y - 1) / y;
 
-    // Takes the cut with the smallest Graham bound, total/workers + (1 − 1/workers)·task: what workers that take
-    // tasks as they become free need at most. Costs in cycles, of which only the ratios matter.
+    // Takes the cut that is done first: by equal tasks in rounds, and a quarter of one more because workers do not start together.
+    // Costs in cycles, of which only the ratios matter.
     void Cut(int workers, out long rows, out long columns)
     {
-        double perElementOfA = a.TransA ? 0.4 : 0.0, perElementOfB = a.TransB ? 0.4 : 0.2, best = double.MaxValue;
-        long mostRows = Math.Max(TileRows, BlockBytes / ((depth + RowPadding) * sizeof(T)) / TileRows * TileRows);
-        long rowTiles = Math.Max(1, Ceiling(a.M, TileRows)), panels = Math.Max(1, Ceiling(a.N, PanelWidth));
+        double perElementOfA = a.TransA ? 0.7 : 0.5, perElementOfB = a.TransB ? 0.4 : 0.3, late = 0.25 * (workers - 1) / workers, best = double.MaxValue;
+        long tileRows = TileRows, rowBytes = (a.TransA ? depth * PackedRows / tileRows : depth + RowPadding) * sizeof(T);
+        long mostRows = Math.Max(tileRows, BlockBytes / rowBytes / tileRows * tileRows);
+        long rowTiles = Math.Max(1, Ceiling(a.M, tileRows)), panels = Math.Max(1, Ceiling(a.N, PanelWidth)), fewest = Math.Max(1, Ceiling(a.M, mostRows));
         rows = columns = 1;
-        for (long r = Math.Max(1, Ceiling(a.M, mostRows)); ; r = Math.Min(2 * r, rowTiles))
+        for (long r = fewest; ; r = Math.Min(r < fewest + 3 ? r + 1 : 2 * r, rowTiles))
         {
             long tileCount = Ceiling(rowTiles, r);
             for (long c = 1; ; c = Math.Min(2 * c, panels))
             {
                 long panelCount = Ceiling(panels, c), tasks = Ceiling(rowTiles, tileCount) * Ceiling(panels, panelCount) * a.Batch;
-                double m = Math.Min(tileCount * TileRows, a.M), n = panelCount * PanelWidth;
-                double task = 300 + Math.Max(a.K, 8) * (m * n / PanelWidth + m * perElementOfA + n * perElementOfB);
-                double bound = (tasks * task + (workers - 1) * task) / workers;
-                if (bound < best) (best, rows, columns) = (bound, tileCount * TileRows, panelCount * PanelWidth);
+                double m = Math.Min(tileCount * tileRows, a.M), n = panelCount * PanelWidth;
+                double task = 300 + Math.Max(a.K, 8) * (m * n / PanelWidth + (CopiesA((long)n) ? m * perElementOfA : 0) + n * perElementOfB);
+                double time = (Ceiling(tasks, workers) + late) * task;
+                if (time < best) (best, rows, columns) = (time, tileCount * tileRows, panelCount * PanelWidth);
                 if (c >= panels || tasks > 16 * workers) break;
             }
             if (r >= rowTiles || r * a.Batch > 16 * workers) break;
         }
     }
+
+    // Rows longer than a depth piece are often a power of two apart, in the same few cache sets.
+    bool CopiesA(long columns) => a.TransA || a.K > depth && columns >= CopyColumns;
 
     /// <inheritdoc/>
     [MethodImpl(Hot)]
@@ -121,56 +127,78 @@ internal readonly unsafe struct HostMatMul<T, V> : IKernel where T : unmanaged, 
         if (rows <= FewRows && !a.TransA)   // bound by reading B: walk its rows from end to end
         {
             for (; j < end; j += PanelWidth)
-                for (long p = 0; p == 0 || p < a.K; p += depth) Panel(A + i * a.RowA + p, a.RowA, rows, B, p, j, Math.Min(end - j, PanelWidth), C, own);
+                for (long p = 0; p == 0 || p < a.K; p += depth) Panel(new Block(A + i * a.RowA + p, a.RowA), rows, B, p, j, Math.Min(end - j, PanelWidth), C, own);
             return;
         }
         for (long p = 0; p == 0 || p < a.K; p += depth)
         {
-            T* block = A + i * a.RowA + p;
-            long lda = a.RowA;
+            long k = Math.Min(depth, a.K - p);
+            var block = new Block(A + i * a.RowA + p, a.RowA);
             if (a.TransA)
             {
-                block = own;
-                lda = depth + RowPadding;
-                Transpose(A + p * a.M + i, a.M, Math.Min(depth, a.K - p), rows, block, lda, ahead: V.Width * a.M);
+                block = new Block(own, 1) { Step = PackedRows, Tile = depth * PackedRows };
+                Pack(A + p * a.M + i, a.M, rows, k, block);
             }
-            else if (a.K > depth && end - j >= CopyColumns)   // long rows: often a power of two apart, in the same few cache sets
+            else if (CopiesA(end - j))
             {
-                long k = Math.Min(depth, a.K - p);
-                block = own;
-                lda = depth + RowPadding;
-                for (long x = 0; x < rows; x++) new ReadOnlySpan<T>(A + (i + x) * a.RowA + p, (int)k).CopyTo(new Span<T>(own + x * lda, (int)k));
+                block = new Block(own, depth + RowPadding);
+                for (long x = 0; x < rows; x++) new ReadOnlySpan<T>(A + (i + x) * a.RowA + p, (int)k).CopyTo(new Span<T>(own + x * block.Row, (int)k));
             }
-            for (long q = j; q < end; q += PanelWidth) Panel(block, lda, rows, B, p, q, Math.Min(end - q, PanelWidth), C, own);
+            for (long q = j; q < end; q += PanelWidth) Panel(block, rows, B, p, q, Math.Min(end - q, PanelWidth), C, own);
+        }
+    }
+
+    // Element (i, p) of A is Start[i·Row + p·Step], a tile of rows Tile elements after the one before.
+    readonly struct Block(T* start, long row)
+    {
+        public readonly T* Start = start;
+        public readonly long Row = row;
+        public long Step { get; init; } = 1;
+        public long Tile { get; init; } = TileRows * row;
+    }
+
+    // A (k, rows), stored transposed, to tiles of (k, PackedRows).
+    [MethodImpl(Hot)]
+    static void Pack(T* from, long stride, long rows, long k, in Block to)
+    {
+        long step = to.Step, tile = to.Tile, tileRows = TileRows;
+        T* target = to.Start;
+        for (long p = 0; p < k; p++, from += stride, target += step)
+        {
+            T* row = target;
+            for (long i = 0; i < rows; i += tileRows, row += tile)
+                for (long x = 0, count = Math.Min(tileRows, rows - i); x < count; x += V.Width) V.Store(row + x, V.Load(from + i + x));
         }
     }
 
     // C[.., j..j+width] += A block · B[p.., j..j+width].
     [MethodImpl(Hot)]
-    void Panel(T* block, long lda, long rows, T* B, long p, long j, long width, T* C, T* own)
+    void Panel(in Block block, long rows, T* B, long p, long j, long width, T* C, T* own)
     {
         long k = Math.Min(depth, a.K - p), ldb = width > V.Width ? PanelWidth : V.Width;
         T* panel = own + BlockElements;
         if (a.TransB)
         {
             for (long x = width; x < ldb; x++) for (long q = 0; q < k; q++) panel[q * ldb + x] = T.Zero;   // no stale NaNs or denormals: slow
-            for (long x = 0; x < width; x += V.Width) Transpose(B + (j + x) * a.K + p, a.K, Math.Min(V.Width, width - x), k, panel + x, ldb, ahead: 0);   // rows along k: the hardware sees them coming
+            for (long x = 0; x < width; x += V.Width) Transpose(B + (j + x) * a.K + p, a.K, Math.Min(V.Width, width - x), k, panel + x, ldb);
         }
         else if (rows <= FewRows) { panel = B + p * a.N + j; ldb = a.N; }
         else Gather(B + p * a.N + j, a.N, k, panel, ldb);
 
         bool add = p > 0 || a.Accumulate;
         T* bias = p > 0 || a.Bias == null ? null : a.Bias + j;
-        if (width > V.Width) Rows<WideRow<V, T>>(block, lda, rows, panel, ldb, k, C + j, width, add, bias, own + BlockElements + PanelElements);
-        else Rows<NarrowRow<V, T>>(block, lda, rows, panel, ldb, k, C + j, width, add, bias, own + BlockElements + PanelElements);
+        if (width > V.Width) Rows<WideRow<V, T>>(block, rows, panel, ldb, k, C + j, width, add, bias, own + BlockElements + PanelElements);
+        else Rows<NarrowRow<V, T>>(block, rows, panel, ldb, k, C + j, width, add, bias, own + BlockElements + PanelElements);
     }
 
     // Tiles down the rows. Columns short of a row's width go by way of the spare tile.
     [MethodImpl(Hot)]
-    void Rows<R>(T* A, long lda, long rows, T* B, long ldb, long k, T* C, long width, bool add, T* bias, T* spare) where R : unmanaged, IMatMulRow<R, T>
+    void Rows<R>(in Block block, long rows, T* B, long ldb, long k, T* C, long width, bool add, T* bias, T* spare) where R : unmanaged, IMatMulRow<R, T>
     {
-        for (long i = 0, count; i < rows; i += count, A += count * lda, C += count * a.N)
+        long lda = block.Row, step = block.Step;
+        for (long i = 0, count; i < rows; i += count, C += count * a.N)
         {
+            T* A = block.Start + i / TileRows * block.Tile + i % TileRows * lda;
             count = Math.Min(rows - i, TileRows);
             T* to = width == R.Width ? C : spare;
             long ldc = width == R.Width ? a.N : R.Width;
@@ -178,9 +206,9 @@ internal readonly unsafe struct HostMatMul<T, V> : IKernel where T : unmanaged, 
             T* biasHere = width == R.Width ? bias : null;
             if (Sse.IsSupported && k >= 64)   // C is needed when the tile is done
                 for (long x = 0; x < count; x++) { Sse.Prefetch0(to + x * ldc); Sse.Prefetch0(to + x * ldc + R.Width - 1); }
-            if (count == 12) Multiply12<R>(A, lda, B, ldb, k, to, ldc, addHere, biasHere);
-            else if (count > 2) Multiply6<R>(A, lda, count = Math.Min(count, 6), B, ldb, k, to, ldc, addHere, biasHere);
-            else Multiply2<R>(A, lda, count, B, ldb, k, to, ldc, addHere, biasHere);
+            if (count == 12) Multiply12<R>(A, lda, step, B, ldb, k, to, ldc, addHere, biasHere);
+            else if (count > 2) Multiply6<R>(A, lda, step, count = Math.Min(count, 6), B, ldb, k, to, ldc, addHere, biasHere);
+            else Multiply2<R>(A, lda, step, count, B, ldb, k, to, ldc, addHere, biasHere);
             if (width < R.Width) Copy(spare, R.Width, count, width, C, add, bias);
         }
     }
@@ -201,11 +229,11 @@ internal readonly unsafe struct HostMatMul<T, V> : IKernel where T : unmanaged, 
     // Two rows take as long as one: four chains of multiply-adds just hide their latency.
 
     [MethodImpl(Hot)]
-    static void Multiply2<R>(T* a, long lda, long rows, T* b, long ldb, long k, T* c, long ldc, bool add, T* bias) where R : unmanaged, IMatMulRow<R, T>
+    static void Multiply2<R>(T* a, long lda, long step, long rows, T* b, long ldb, long k, T* c, long ldc, bool add, T* bias) where R : unmanaged, IMatMulRow<R, T>
     {
         R c0 = default, c1 = default;
         T* a1 = a + (rows - 1) * lda;
-        for (long p = 0; p < k; p++, b += ldb)
+        for (long p = 0, end = k * step; p < end; p += step, b += ldb)
         {
             R row = R.Load(b);
             R.MulAdd(a + p, row, ref c0); R.MulAdd(a1 + p, row, ref c1);
@@ -215,11 +243,11 @@ internal readonly unsafe struct HostMatMul<T, V> : IKernel where T : unmanaged, 
     }
 
     [MethodImpl(Hot)]
-    static void Multiply6<R>(T* a, long lda, long rows, T* b, long ldb, long k, T* c, long ldc, bool add, T* bias) where R : unmanaged, IMatMulRow<R, T>
+    static void Multiply6<R>(T* a, long lda, long step, long rows, T* b, long ldb, long k, T* c, long ldc, bool add, T* bias) where R : unmanaged, IMatMulRow<R, T>
     {
         R c0 = default, c1 = default, c2 = default, c3 = default, c4 = default, c5 = default;
         T* a1 = a + lda, a2 = a1 + lda, a3 = rows > 3 ? a2 + lda : a, a4 = rows > 4 ? a3 + lda : a, a5 = rows > 5 ? a4 + lda : a;
-        for (long p = 0; p < k; p++, b += ldb)
+        for (long p = 0, end = k * step; p < end; p += step, b += ldb)
         {
             R row = R.Load(b);
             R.MulAdd(a + p, row, ref c0); R.MulAdd(a1 + p, row, ref c1); R.MulAdd(a2 + p, row, ref c2);
@@ -233,13 +261,13 @@ internal readonly unsafe struct HostMatMul<T, V> : IKernel where T : unmanaged, 
 
     // 24 accumulators: for 32 registers. Twelve row pointers would not fit the 16 integer registers; two and five strides do.
     [MethodImpl(Hot)]
-    static void Multiply12<R>(T* a, long lda, T* b, long ldb, long k, T* c, long ldc, bool add, T* bias) where R : unmanaged, IMatMulRow<R, T>
+    static void Multiply12<R>(T* a, long lda, long step, T* b, long ldb, long k, T* c, long ldc, bool add, T* bias) where R : unmanaged, IMatMulRow<R, T>
     {
         R c0 = default, c1 = default, c2 = default, c3 = default, c4 = default, c5 = default;
         R c6 = default, c7 = default, c8 = default, c9 = default, c10 = default, c11 = default;
         long lda2 = 2 * lda, lda3 = 3 * lda, lda4 = 4 * lda, lda5 = 5 * lda;
         T* g = a + 6 * lda;
-        for (T* end = a + k; a < end; a++, g++, b += ldb)
+        for (T* end = a + k * step; a < end; a += step, g += step, b += ldb)
         {
             R row = R.Load(b);
             R.MulAdd(a + 0, row, ref c0); R.MulAdd(a + lda, row, ref c1); R.MulAdd(a + lda2, row, ref c2);
@@ -272,38 +300,22 @@ internal readonly unsafe struct HostMatMul<T, V> : IKernel where T : unmanaged, 
         }
     }
 
-    // to[c·ld + r] ← from[r·stride + c] for r < rows, c < columns. Blocks of a vector's width of rows times one
-    // 128-bit block of columns: row 4i + q goes to block i of register q, and two rounds of zips (one for double) turn it.
+    // to[c·ld + r] ← from[r·stride + c] for r < rows, c < columns.
     [MethodImpl(Hot)]
-    static void Transpose(T* from, long stride, long rows, long columns, T* to, long ld, long ahead)
+    static void Transpose(T* from, long stride, long rows, long columns, T* to, long ld)
     {
-        long lane = 16 / sizeof(T), quarter = V.Width / 4 * stride, r = 0;
+        long r = 0;
         for (; r + V.Width <= rows; r += V.Width)
         {
             T* source = from + r * stride, target = to + r;
             long c = 0;
-            for (; c + lane <= columns; c += lane, source += lane, target += lane * ld)
+            for (; c + 4 <= columns; c += 4, source += 4, target += 4 * ld)
             {
-                if (ahead != 0 && Sse.IsSupported)   // in four steps all rows of the block that comes ahead, a cache line each
-                    for (long i = 0; i < Math.Max(1, V.Width / 4); i++) Sse.Prefetch1(source + ahead + (c / lane & 3) * quarter + i * stride);
-                if (sizeof(T) == 4)
-                {
-                    V r0 = V.LoadBlocks(source, 4 * stride), r1 = V.LoadBlocks(source + stride, 4 * stride);
-                    V r2 = V.LoadBlocks(source + 2 * stride, 4 * stride), r3 = V.LoadBlocks(source + 3 * stride, 4 * stride);
-                    V even = V.ZipLow(r0, r2), odd = V.ZipLow(r1, r3);
-                    V.Store(target, V.ZipLow(even, odd));
-                    V.Store(target + ld, V.ZipHigh(even, odd));
-                    even = V.ZipHigh(r0, r2);
-                    odd = V.ZipHigh(r1, r3);
-                    V.Store(target + 2 * ld, V.ZipLow(even, odd));
-                    V.Store(target + 3 * ld, V.ZipHigh(even, odd));
-                }
-                else
-                {
-                    V r0 = V.LoadBlocks(source, 2 * stride), r1 = V.LoadBlocks(source + stride, 2 * stride);
-                    V.Store(target, V.ZipLow(r0, r1));
-                    V.Store(target + ld, V.ZipHigh(r0, r1));
-                }
+                V.LoadColumns(source, stride, out V c0, out V c1, out V c2, out V c3);
+                V.Store(target, c0);
+                V.Store(target + ld, c1);
+                V.Store(target + 2 * ld, c2);
+                V.Store(target + 3 * ld, c3);
             }
             for (; c < columns; c++, source++, target += ld)
                 for (long i = 0; i < V.Width; i++) target[i] = source[i * stride];
