@@ -60,13 +60,12 @@ public static partial class Ops
         Tensor y = xz.Like((b, d));
         if (y.Count == 0)
             return y;
-        Tensor u = xz.Like((b, d)), a = xz.Like((n, d)), dtBC = xz.Like((b, r + 2 * n)), delta = xz.Like((b, d));
-        MambaStepKernels.Conv1d(xz, convState, convWeight, convBias, ALog, u, a);
+        Tensor u = xz.Like((b, d)), dtBC = xz.Like((b, r + 2 * n)), delta = xz.Like((b, d));
+        MambaStepKernels.Conv1d(xz, convState, convWeight, convBias, u);
         MatMulKernels.Multiply(new MatMulProblem(u, xProj, dtBC, b, r + 2 * n, d) { TransposeB = true });
         MatMulKernels.Multiply(new MatMulProblem(dtBC, dtProj, delta, b, d, r) { TransposeB = true, RowA = r + 2 * n });
-        MambaStepKernels.Scan(xz, ssmState, u, delta, dtBC, a, deltaBias, D, y);
+        MambaStepKernels.Scan(xz, ssmState, u, delta, dtBC, ALog, deltaBias, D, y);
         u.Dispose();
-        a.Dispose();
         dtBC.Dispose();
         delta.Dispose();
         return y;

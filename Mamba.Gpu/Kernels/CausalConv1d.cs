@@ -50,8 +50,8 @@ public struct ConvGrid
         D = x[2],
         TimeBlock = timeBlock,
         ChannelBlock = width == 1 ? 1 : 512,
-        // 8 rows at a time are streams the host's prefetcher follows; at 16 and a power-of-two d they fall out of L1.
-        Walk = width == 1 ? timeBlock : Math.Min(8, timeBlock),
+        // Longer walks look back less often, but more rows than the host's prefetcher can follow: the next walk's rows are asked for.
+        Walk = width == 1 ? timeBlock : Math.Min(16, timeBlock),
     };
 }
 
@@ -72,7 +72,7 @@ public struct CausalConv1dForward<W, V, M, T, I> : IKernel
     public void Run(Worker worker)
     {
         M x = X, y = Y;
-        long d = Grid.D, l = Grid.L, walk = Grid.Walk, timeBlocks = Grid.TimeBlocks, channelBlocks = Grid.ChannelBlocks;
+        long d = Grid.D, l = Grid.L, walk = Grid.Walk, ahead = walk * Grid.D, timeBlocks = Grid.TimeBlocks, channelBlocks = Grid.ChannelBlocks;
         int silu = Silu;
         Share share = worker.Share(Grid.Items);
         for (long item = share.Start; item < share.End; item += share.Step)
@@ -104,6 +104,7 @@ public struct CausalConv1dForward<W, V, M, T, I> : IKernel
                     long o = (b * l + t0) * d + c;
                     for (long t = t0; t < t1; t++, o += d)
                     {
+                        V.Prefetch(x, o + ahead);
                         W.Append(ref window, V.Load(x, o));
                         V pre = W.Dot(weight, window, bias);
                         V.Store(y, o, silu != 0 ? pre * Lanes.Sigmoid<V, M, T>(pre) : pre, lanes);
@@ -136,7 +137,7 @@ public struct CausalConv1dBackward<W, V, M, T, I> : IKernel
     public void Run(Worker worker)
     {
         M x = X, dy = DY, dx = DX, partial = Partial;
-        long d = Grid.D, l = Grid.L, walk = Grid.Walk, timeBlocks = Grid.TimeBlocks, channelBlocks = Grid.ChannelBlocks;
+        long d = Grid.D, l = Grid.L, walk = Grid.Walk, ahead = walk * Grid.D, timeBlocks = Grid.TimeBlocks, channelBlocks = Grid.ChannelBlocks;
         int silu = Silu;
         Share share = worker.Share(Grid.Items);
         for (long item = share.Start; item < share.End; item += share.Step)
@@ -179,6 +180,8 @@ public struct CausalConv1dBackward<W, V, M, T, I> : IKernel
                         V g = V.Of(0);
                         if (t < stop)
                         {
+                            V.Prefetch(x, o + ahead);
+                            V.Prefetch(dy, o + ahead);
                             W.Append(ref window, V.Load(x, o));
                             g = V.Load(dy, o);
                             if (silu != 0)

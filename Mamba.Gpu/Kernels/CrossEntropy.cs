@@ -31,7 +31,7 @@ public struct CrossEntropyForward<V, M, T, I, G> : ITeamKernel<V, G>
             if (target != IgnoreIndex)
             {
                 V largest = Row.Largest<V, M, T, G>(team, x, o, classes);
-                V logSum = V.Log(Row.SumExp<V, M, T, G>(team, x, o, classes, largest));
+                V logSum = V.Log(Row.Sum<RowExponentials<V, M, T>, V, M, T, G>(team, new(x, o, largest), classes));
                 bool known = target >= 0 && target < classes;
                 lse = known ? largest + logSum : V.Of(float.NaN);
                 loss = known ? largest - V.Broadcast(x, o + (known ? target : 0)) + logSum : V.Of(float.NaN);

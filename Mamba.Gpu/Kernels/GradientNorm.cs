@@ -16,18 +16,11 @@ public struct SumOfSquares<V, M, T, G> : ITeamKernel<V, G>
     public void Run(G team)
     {
         M x = X;
-        long count = Count, size = BlockSize, step = (long)team.Size * V.Width;
+        long count = Count, size = BlockSize;
         for (long block = team.Index; block * size < count; block += team.Count)
         {
-            long start = block * size, end = start + size;
-            end = end < count ? end : count;
-            V sum = V.Of(0);
-            for (long i = start + (long)team.Rank * V.Width; i < end; i += step)
-            {
-                V v = V.Keep(V.Load(x, i), Lanes.In(end - i));
-                sum = V.Fma(v, v, sum);
-            }
-            sum = team.Sum(sum);
+            long start = block * size;
+            V sum = Row.Sum<RowProducts<V, M, T>, V, M, T, G>(team, new(x, x, start), Math.Min(size, count - start));
             if (team.Rank == 0)
                 V.Store(Partial, First + block, sum, 1);
         }

@@ -27,16 +27,9 @@ public struct LayerNormForward<V, M, T, G> : ITeamKernel<V, G>
         for (long row = team.Index; row < rows; row += team.Count)
         {
             long o = row * d;
-            V sum = V.Of(0), squares = V.Of(0);
-            for (long i = first; i < d; i += step)
-                sum += V.Keep(V.Load(x, o + i), Lanes.In(d - i));
-            V mean = team.Sum(sum) * inverseD;
-            for (long i = first; i < d; i += step)
-            {
-                V v = V.Keep(V.Load(x, o + i) - mean, Lanes.In(d - i));
-                squares = V.Fma(v, v, squares);
-            }
-            V rstd = V.Of(1) / V.Sqrt(V.Fma(team.Sum(squares), inverseD, epsilon));
+            V mean = Row.Sum<RowValues<V, M, T>, V, M, T, G>(team, new(x, o), d) * inverseD;
+            V squares = Row.Sum<RowSquares<V, M, T>, V, M, T, G>(team, new(x, o, mean), d);
+            V rstd = V.Of(1) / V.Sqrt(V.Fma(squares, inverseD, epsilon));
             if (team.Rank == 0)
             {
                 V.Store(Mean, row, mean, 1);
@@ -86,18 +79,9 @@ public struct LayerNormBackward<V, M, T, G> : ITeamKernel<V, G>
             for (long row = start; row < end; row++)
             {
                 long o = row * d;
-                V mean = V.Broadcast(Mean, row), rstd = V.Broadcast(Rstd, row), sum = V.Of(0), dot = V.Of(0);
-                for (long i = first; i < d; i += step)
-                {
-                    V g = V.Load(dy, o + i);
-                    if (hasWeight != 0)
-                        g *= V.Load(weight, i);
-                    g = V.Keep(g, Lanes.In(d - i));
-                    sum += g;
-                    dot += V.Keep(g * (V.Load(x, o + i) - mean) * rstd, Lanes.In(d - i));
-                }
-                sum = team.Sum(sum) * inverseD;
-                dot = team.Sum(dot) * inverseD;
+                V mean = V.Broadcast(Mean, row), rstd = V.Broadcast(Rstd, row);
+                V sum = Row.Sum<SlopeSums<V, M, T>, V, M, T, G>(team, new(dy, weight, hasWeight, o), d) * inverseD;
+                V dot = Row.Sum<SlopeProducts<V, M, T>, V, M, T, G>(team, new(dy, weight, hasWeight, x, mean, o), d) * rstd * inverseD;
                 for (long i = first; i < d; i += step)
                 {
                     V dyi = V.Load(dy, o + i), g = dyi, v = (V.Load(x, o + i) - mean) * rstd;
@@ -110,6 +94,41 @@ public struct LayerNormBackward<V, M, T, G> : ITeamKernel<V, G>
                 }
             }
         }
+    }
+}
+
+/// <summary>g = w · dy, or dy if there is no w.</summary>
+public readonly struct SlopeSums<V, M, T>(M dy, M weight, int hasWeight, long o) : IRowTerm<V>
+    where V : unmanaged, ILane<V, M, T>
+    where M : struct, IMemory<T>
+    where T : unmanaged
+{
+    readonly M dy = dy, weight = weight;
+    readonly int hasWeight = hasWeight;
+    readonly long o = o;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public V Add(long i, int lanes, V sum) => hasWeight != 0 ? V.Fma(V.Load(dy, o + i), V.Load(weight, i), sum) : sum + V.Load(dy, o + i);
+}
+
+/// <summary>g · (x − μ)</summary>
+public readonly struct SlopeProducts<V, M, T>(M dy, M weight, int hasWeight, M x, V mean, long o) : IRowTerm<V>
+    where V : unmanaged, ILane<V, M, T>
+    where M : struct, IMemory<T>
+    where T : unmanaged
+{
+    readonly M dy = dy, weight = weight, x = x;
+    readonly int hasWeight = hasWeight;
+    readonly V mean = mean;
+    readonly long o = o;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public V Add(long i, int lanes, V sum)
+    {
+        V g = V.Load(dy, o + i);
+        if (hasWeight != 0)
+            g *= V.Load(weight, i);
+        return V.Fma(g, V.Load(x, o + i) - mean, sum);
     }
 }
 

@@ -12,22 +12,19 @@ namespace Mamba.Gpu;
 //   h        = exp(delta A) h + delta B u,  A = −exp(A_log)          eq. 2a
 //   y        = (C h + D u) · silu(z)                                eq. 2b and the gate
 //
-// States are read and written once. Weights come as checkpoints have them, channels first, lanes being channels: they are
-// gathered, once for the whole batch.
+// States are read and written once. Weights come as checkpoints have them, channels first, and lanes are channels: they are turned
+// in registers, four columns at a time.
 
-/// <summary>
-/// The first launch: the convolution, and A made ready for the second. xz (b, 2 d), x first; weight (d, k); bias (d); state (b, k, d);
-/// u (b, d); A_log (d, n); a (n, d), A times log2(e).
-/// </summary>
+/// <summary>The first launch: the convolution. xz (b, 2 d), x first; weight (d, k); bias (d); state (b, k, d); u (b, d).</summary>
 public struct MambaStepConv1d<W, V, M, T> : IKernel
     where W : struct, ITaps<W, V, M>
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
 {
-    public M XZ, Weight, Bias, State, U, ALog, A;
+    public M XZ, Weight, Bias, State, U;
     public int HasBias;
-    public long Batch, D, N;
+    public long Batch, D;
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Run(Worker worker)
@@ -41,100 +38,95 @@ public struct MambaStepConv1d<W, V, M, T> : IKernel
             W window = W.Load(State, s, d);
             W.Append(ref window, V.Load(XZ, b * 2 * d + c));
             W.Store(State, s, d, window, lanes);
-            V pre = W.Dot(Taps(c, lanes), window, HasBias != 0 ? V.Load(Bias, c) : V.Of(0));
+            V pre = W.Dot(Weights(c, lanes), window, HasBias != 0 ? V.Load(Bias, c) : V.Of(0));
             V.Store(U, b * d + c, pre * Lanes.Sigmoid<V, M, T>(pre), lanes);
-            if (b == 0)
-                MakeA(c, lanes);
         }
     }
 
-    // The k weights of each of these channels. In a checkpoint they lie side by side.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    readonly W Taps(long c, int lanes)
+    readonly W Weights(long c, int lanes)
     {
-        W taps = default;
-        long k = W.Count, i = 0;
+        W weights = default;
+        long k = W.Count, j = 0;
         if (lanes >= V.Width)
-            for (; i + 4 <= k; i += 4)
+            for (; j + 4 <= k; j += 4)
             {
-                V.LoadColumns(Weight, c * k + i, k, out V w0, out V w1, out V w2, out V w3);
-                W.Append(ref taps, w0);
-                W.Append(ref taps, w1);
-                W.Append(ref taps, w2);
-                W.Append(ref taps, w3);
+                V.LoadColumns(Weight, c * k + j, k, out V w0, out V w1, out V w2, out V w3);
+                W.Append(ref weights, w0);
+                W.Append(ref weights, w1);
+                W.Append(ref weights, w2);
+                W.Append(ref weights, w3);
             }
-        for (; i < k; i++)
-            W.Append(ref taps, V.Gather(Weight, c * k + i, k, lanes));
-        return taps;
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    readonly void MakeA(long c, int lanes)
-    {
-        V scale = V.Constant(-1.44269504088896340736);
-        long d = D, n = N, i = 0, at = c;
-        if (lanes >= V.Width)
-            for (; i + 4 <= n; i += 4, at += 4 * d)
-            {
-                V.LoadColumns(ALog, c * n + i, n, out V a0, out V a1, out V a2, out V a3);
-                V.Store(A, at, V.Exp(a0) * scale);
-                V.Store(A, at + d, V.Exp(a1) * scale);
-                V.Store(A, at + 2 * d, V.Exp(a2) * scale);
-                V.Store(A, at + 3 * d, V.Exp(a3) * scale);
-            }
-        for (; i < n; i++, at += d)
-            V.Store(A, at, V.Exp(V.Gather(ALog, c * n + i, n, lanes)) * scale, lanes);
+        for (; j < k; j++)
+            W.Append(ref weights, V.Gather(Weight, c * k + j, k, lanes));
+        return weights;
     }
 }
 
 /// <summary>
-/// The second launch: the scan's step. u, delta, y (b, d); xz (b, 2 d), z last; dtBC (b, r + 2 n); a (n, d), A times log2(e);
-/// deltaBias, skip (d); state (b, n, d).
+/// The second launch: the scan's step. u, delta, y (b, d); xz (b, 2 d), z last; dtBC (b, r + 2 n); A_log (d, n); deltaBias, skip (d);
+/// state (b, n, d).
 /// </summary>
 public struct MambaStepScan<V, M, T> : IKernel
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
 {
-    public M U, Delta, XZ, DtBC, A, DeltaBias, Skip, State, Y;
+    public M U, Delta, XZ, DtBC, ALog, DeltaBias, Skip, State, Y;
     public long Batch, D, N, R;
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Run(Worker worker)
     {
-        M a = A, state = State, dtBC = DtBC;
+        M aLog = ALog;
         long d = D, n = N, groups = (d + V.Width - 1) / V.Width;
         Share share = worker.Share(Batch * groups);
         for (long item = share.Start; item < share.End; item += share.Step)
         {
-            long b = item / groups, c = item % groups * V.Width, o = b * d + c, B = b * (R + 2 * n) + R, h = b * n * d + c;
+            long b = item / groups, c = item % groups * V.Width, o = b * d + c, at = b * (R + 2 * n) + R, h = b * n * d + c, i = 0;
             int lanes = Lanes.In(d - c);
-            V u = V.Load(U, o), delta = Scan.Step<V, M, T>(V.Load(Delta, o) + V.Load(DeltaBias, c), 1);
-            V deltaU = delta * u, sum = V.Load(Skip, c) * u;
-            for (long i = 0, at = c; i < n; i++, at += d, h += d)
-            {
-                V next = V.Fma(V.Exp2(V.Load(a, at) * delta), V.Load(state, h), deltaU * V.Broadcast(dtBC, B + i));
-                V.Store(state, h, next, lanes);
-                sum = V.Fma(V.Broadcast(dtBC, B + n + i), next, sum);
-            }
+            for (long ahead = c * n; ahead < (c + V.Width) * n; ahead += 16)        // a cache line each, two turns from now: weights come from memory
+                V.Prefetch(aLog, ahead + 2 * V.Width * n);
+            V u = V.Load(U, o), delta = Scan.Step<V, M, T>(V.Load(Delta, o) + V.Load(DeltaBias, c), 1), deltaU = delta * u, sum = V.Load(Skip, c) * u;
+            delta *= V.Constant(-1.44269504088896340736);       // exp(delta A) = 2^(−log2(e) delta exp(A_log))
+            if (lanes >= V.Width)
+                for (; i + 4 <= n; i += 4)
+                {
+                    V.LoadColumns(aLog, c * n + i, n, out V a0, out V a1, out V a2, out V a3);
+                    Next(a0, delta, deltaU, at + i, h + i * d, lanes, ref sum);
+                    Next(a1, delta, deltaU, at + i + 1, h + (i + 1) * d, lanes, ref sum);
+                    Next(a2, delta, deltaU, at + i + 2, h + (i + 2) * d, lanes, ref sum);
+                    Next(a3, delta, deltaU, at + i + 3, h + (i + 3) * d, lanes, ref sum);
+                }
+            for (; i < n; i++)
+                Next(V.Gather(aLog, c * n + i, n, lanes), delta, deltaU, at + i, h + i * d, lanes, ref sum);
             V z = V.Load(XZ, (2 * b + 1) * d + c);
             V.Store(Y, o, sum * z * Lanes.Sigmoid<V, M, T>(z), lanes);
         }
+    }
+
+    // One state of these channels: B's element at dtBC[at], C's n further on, the state at state[h].
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    readonly void Next(V aLog, V delta, V deltaU, long at, long h, int lanes, ref V sum)
+    {
+        V next = V.Fma(V.Exp2(V.Exp(aLog) * delta), V.Load(State, h), deltaU * V.Broadcast(DtBC, at));
+        V.Store(State, h, next, lanes);
+        sum = V.Fma(V.Broadcast(DtBC, at + N), next, sum);
     }
 }
 
 /// <summary>Launchers of a step.</summary>
 public static class MambaStepKernels
 {
-    /// <summary>u (b, d) and a (n, d) from xz (b, 2 d); convState (b, k, d) moves on in place. Weight (d, k), aLog (d, n).</summary>
-    public static void Conv1d(Tensor xz, Tensor convState, Tensor weight, Tensor? bias, Tensor aLog, Tensor u, Tensor a) =>
-        xz.Launch(new ConvLaunch(xz, convState, weight, bias, aLog, u, a));
+    /// <summary>u (b, d) from xz (b, 2 d); convState (b, k, d) moves on in place. Weight (d, k).</summary>
+    public static void Conv1d(Tensor xz, Tensor convState, Tensor weight, Tensor? bias, Tensor u) =>
+        xz.Launch(new ConvLaunch(xz, convState, weight, bias, u));
 
-    /// <summary>y (b, d); ssmState (b, n, d) moves on in place. u, delta (b, d), dtBC (b, r + 2 n), a (n, d) from <see cref="Conv1d"/>, deltaBias and skip (d).</summary>
-    public static void Scan(Tensor xz, Tensor ssmState, Tensor u, Tensor delta, Tensor dtBC, Tensor a, Tensor deltaBias, Tensor skip, Tensor y) =>
-        xz.Launch(new ScanLaunch(xz, ssmState, u, delta, dtBC, a, deltaBias, skip, y));
+    /// <summary>y (b, d); ssmState (b, n, d) moves on in place. u, delta (b, d), dtBC (b, r + 2 n), aLog (d, n), deltaBias and skip (d).</summary>
+    public static void Scan(Tensor xz, Tensor ssmState, Tensor u, Tensor delta, Tensor dtBC, Tensor aLog, Tensor deltaBias, Tensor skip, Tensor y) =>
+        xz.Launch(new ScanLaunch(xz, ssmState, u, delta, dtBC, aLog, deltaBias, skip, y));
 
-    readonly record struct ConvLaunch(Tensor XZ, Tensor State, Tensor Weight, Tensor? Bias, Tensor ALog, Tensor U, Tensor A) : ILaunch, ITapsLaunch
+    readonly record struct ConvLaunch(Tensor XZ, Tensor State, Tensor Weight, Tensor? Bias, Tensor U) : ILaunch, ITapsLaunch
     {
         void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => Taps.Choose(State.Shape[1], this, on);
 
@@ -148,28 +140,25 @@ public static class MambaStepKernels
                 Bias = on.Memory(Bias),
                 State = on.Memory(State),
                 U = on.Memory(U),
-                ALog = on.Memory(ALog),
-                A = on.Memory(A),
                 HasBias = Bias is null ? 0 : 1,
                 Batch = U.Shape[0],
                 D = d,
-                N = A.Shape[0],
-            }, U.Shape[0] * groups, (4 + A.Shape[0]) * V.Width);
+            }, U.Shape[0] * groups, 8 * V.Width);
         }
     }
 
-    readonly record struct ScanLaunch(Tensor XZ, Tensor State, Tensor U, Tensor Delta, Tensor DtBC, Tensor A, Tensor DeltaBias, Tensor Skip, Tensor Y) : ILaunch
+    readonly record struct ScanLaunch(Tensor XZ, Tensor State, Tensor U, Tensor Delta, Tensor DtBC, Tensor ALog, Tensor DeltaBias, Tensor Skip, Tensor Y) : ILaunch
     {
         void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on)
         {
-            long d = U.Shape[1], n = A.Shape[0], groups = (d + V.Width - 1) / V.Width;
+            long d = U.Shape[1], n = ALog.Shape[1], groups = (d + V.Width - 1) / V.Width;
             on.Run(new MambaStepScan<V, M, T>
             {
                 U = on.Memory(U),
                 Delta = on.Memory(Delta),
                 XZ = on.Memory(XZ),
                 DtBC = on.Memory(DtBC),
-                A = on.Memory(A),
+                ALog = on.Memory(ALog),
                 DeltaBias = on.Memory(DeltaBias),
                 Skip = on.Memory(Skip),
                 State = on.Memory(State),
@@ -178,7 +167,7 @@ public static class MambaStepKernels
                 D = d,
                 N = n,
                 R = DtBC.Shape[1] - 2 * n,
-            }, U.Shape[0] * groups, (8 + 4 * n) * V.Width);
+            }, U.Shape[0] * groups, (8 + 6 * n) * V.Width);
         }
     }
 }

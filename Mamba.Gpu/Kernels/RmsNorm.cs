@@ -28,40 +28,14 @@ public struct RmsNormForward<V, M, T, G> : ITeamKernel<V, G>
         for (long row = team.Index; row < rows; row += team.Count)
         {
             long o = row * d, i = first;
-            V squares = V.Of(0);
-            if (add != 0)
-            {
-                for (; i < whole; i += step)
-                {
-                    V v = V.Load(x, o + i) + V.Load(residual, o + i);
-                    V.Store(sum, o + i, v);
-                    squares = V.Fma(v, v, squares);
-                }
-                if (i < d)
-                {
-                    V v = V.Keep(V.Load(x, o + i) + V.Load(residual, o + i), (int)(d - i));
-                    V.Store(sum, o + i, v, (int)(d - i));
-                    squares = V.Fma(v, v, squares);
-                }
-            }
-            else
-            {
-                for (; i < whole; i += step)
-                {
-                    V v = V.Load(x, o + i);
-                    squares = V.Fma(v, v, squares);
-                }
-                if (i < d)
-                {
-                    V v = V.Keep(V.Load(x, o + i), (int)(d - i));
-                    squares = V.Fma(v, v, squares);
-                }
-            }
-            V rstd = V.Of(1) / V.Sqrt(V.Fma(team.Sum(squares), inverseD, epsilon));
+            V squares = add != 0
+                ? Row.Sum<AddedSquares<V, M, T>, V, M, T, G>(team, new(x, residual, sum, o), d)
+                : Row.Sum<RowProducts<V, M, T>, V, M, T, G>(team, new(x, x, o), d);
+            V rstd = V.Of(1) / V.Sqrt(V.Fma(squares, inverseD, epsilon));
             if (team.Rank == 0)
                 V.Store(Rstd, row, rstd, 1);
             M normed = add != 0 ? sum : x;
-            for (i = first; i < whole; i += step)
+            for (; i < whole; i += step)
                 V.Store(y, o + i, V.Load(normed, o + i) * rstd * V.Load(weight, i));
             if (i < d)
                 V.Store(y, o + i, V.Load(normed, o + i) * rstd * V.Load(weight, i), (int)(d - i));
@@ -100,11 +74,8 @@ public struct RmsNormBackward<V, M, T, G> : ITeamKernel<V, G>
             for (long row = start; row < end; row++)
             {
                 long o = row * d;
-                V dot = V.Of(0);
-                for (long i = first; i < d; i += step)
-                    dot += V.Keep(V.Load(weight, i) * V.Load(dy, o + i) * V.Load(x, o + i), Lanes.In(d - i));
                 V rstd = V.Broadcast(Rstd, row);
-                V c = -(team.Sum(dot) * inverseD * rstd * rstd * rstd);
+                V c = -(Row.Sum<WeightedProducts<V, M, T>, V, M, T, G>(team, new(weight, dy, x, o), d) * inverseD * rstd * rstd * rstd);
                 for (long i = first; i < d; i += step)
                 {
                     V g = V.Load(dy, o + i) * rstd, v = V.Load(x, o + i);
@@ -118,6 +89,37 @@ public struct RmsNormBackward<V, M, T, G> : ITeamKernel<V, G>
             }
         }
     }
+}
+
+/// <summary>(x + residual)², the sum in brackets being stored.</summary>
+public readonly struct AddedSquares<V, M, T>(M x, M residual, M stored, long o) : IRowTerm<V>
+    where V : unmanaged, ILane<V, M, T>
+    where M : struct, IMemory<T>
+    where T : unmanaged
+{
+    readonly M x = x, residual = residual, stored = stored;
+    readonly long o = o;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public V Add(long i, int lanes, V sum)
+    {
+        V v = V.Load(x, o + i) + V.Load(residual, o + i);
+        V.Store(stored, o + i, v, lanes);
+        return V.Fma(v, v, sum);
+    }
+}
+
+/// <summary>w · dy · x, w the same for every row.</summary>
+public readonly struct WeightedProducts<V, M, T>(M weight, M dy, M x, long o) : IRowTerm<V>
+    where V : unmanaged, ILane<V, M, T>
+    where M : struct, IMemory<T>
+    where T : unmanaged
+{
+    readonly M weight = weight, dy = dy, x = x;
+    readonly long o = o;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public V Add(long i, int lanes, V sum) => V.Fma(V.Load(weight, i) * V.Load(dy, o + i), V.Load(x, o + i), sum);
 }
 
 /// <summary>Launchers of RMSNorm.</summary>

@@ -2,9 +2,42 @@ using System.Runtime.CompilerServices;
 
 namespace Mamba.Gpu;
 
-/// <summary>Passes over one row of elements that a team shares: thread r of s takes lanes r, r + s, …</summary>
+/// <summary>A term of a sum along a row.</summary>
+public interface IRowTerm<V>
+{
+    /// <summary>sum + the terms of elements i, i + 1, … of the row; those beyond the first <paramref name="lanes"/> are not the row's and may be anything.</summary>
+    V Add(long i, int lanes, V sum);
+}
+
+/// <summary>
+/// Passes over one row of elements that a team shares: thread r of s takes lanes r, r + s, … Four at a time: one chain of
+/// additions would wait for each to end.
+/// </summary>
 public static class Row
 {
+    /// <summary>Σ term(i), i &lt; count. All threads of the team must call it.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V Sum<F, V, M, T, G>(G team, F term, long count)
+        where F : struct, IRowTerm<V>
+        where V : unmanaged, ILane<V, M, T>
+        where M : struct, IMemory<T>
+        where T : unmanaged
+        where G : struct, ITeam<V>
+    {
+        V s0 = V.Of(0), s1 = s0, s2 = s0, s3 = s0;
+        long step = (long)team.Size * V.Width, i = (long)team.Rank * V.Width;
+        for (; i + 3 * step + V.Width <= count; i += 4 * step)
+        {
+            s0 = term.Add(i, V.Width, s0);
+            s1 = term.Add(i + step, V.Width, s1);
+            s2 = term.Add(i + 2 * step, V.Width, s2);
+            s3 = term.Add(i + 3 * step, V.Width, s3);
+        }
+        for (; i < count; i += step)
+            s0 += V.Keep(term.Add(i, Lanes.In(count - i), V.Of(0)), Lanes.In(count - i));
+        return team.Sum(s0 + s1 + (s2 + s3));
+    }
+
     /// <summary>The largest of elements o … o + count − 1 of x, count at least 1. All threads of the team must call it.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V Largest<V, M, T, G>(G team, M x, long o, long count)
@@ -13,29 +46,79 @@ public static class Row
         where T : unmanaged
         where G : struct, ITeam<V>
     {
-        V largest = V.Broadcast(x, o);
-        long whole = count - count % V.Width, step = (long)team.Size * V.Width;
-        for (long i = (long)team.Rank * V.Width; i < whole; i += step)
-            largest = V.Max(largest, V.Load(x, o + i));
-        for (long i = whole; i < count; i++)        // the last few, on the host: lanes past the row must not take part
-            largest = V.Max(largest, V.Broadcast(x, o + i));
-        return team.Largest(largest);
+        V m0 = V.Broadcast(x, o), m1 = m0, m2 = m0, m3 = m0;
+        long whole = count - count % V.Width, step = (long)team.Size * V.Width, i = (long)team.Rank * V.Width;
+        for (; i + 3 * step < whole; i += 4 * step)
+        {
+            m0 = V.Max(m0, V.Load(x, o + i));
+            m1 = V.Max(m1, V.Load(x, o + i + step));
+            m2 = V.Max(m2, V.Load(x, o + i + 2 * step));
+            m3 = V.Max(m3, V.Load(x, o + i + 3 * step));
+        }
+        for (; i < whole; i += step)
+            m0 = V.Max(m0, V.Load(x, o + i));
+        for (i = whole; i < count; i++)        // the last few, on the host: lanes past the row must not take part
+            m0 = V.Max(m0, V.Broadcast(x, o + i));
+        return team.Largest(V.Max(V.Max(m0, m1), V.Max(m2, m3)));
     }
+}
 
-    /// <summary>Σ exp(x − shift) over elements o … o + count − 1. All threads of the team must call it.</summary>
+/// <summary>x</summary>
+public readonly struct RowValues<V, M, T>(M x, long o) : IRowTerm<V>
+    where V : unmanaged, ILane<V, M, T>
+    where M : struct, IMemory<T>
+    where T : unmanaged
+{
+    readonly M x = x;
+    readonly long o = o;
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static V SumExp<V, M, T, G>(G team, M x, long o, long count, V shift)
-        where V : unmanaged, ILane<V, M, T>
-        where M : struct, IMemory<T>
-        where T : unmanaged
-        where G : struct, ITeam<V>
+    public V Add(long i, int lanes, V sum) => sum + V.Load(x, o + i);
+}
+
+/// <summary>x · y</summary>
+public readonly struct RowProducts<V, M, T>(M x, M y, long o) : IRowTerm<V>
+    where V : unmanaged, ILane<V, M, T>
+    where M : struct, IMemory<T>
+    where T : unmanaged
+{
+    readonly M x = x, y = y;
+    readonly long o = o;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public V Add(long i, int lanes, V sum) => V.Fma(V.Load(x, o + i), V.Load(y, o + i), sum);
+}
+
+/// <summary>(x − shift)²</summary>
+public readonly struct RowSquares<V, M, T>(M x, long o, V shift) : IRowTerm<V>
+    where V : unmanaged, ILane<V, M, T>
+    where M : struct, IMemory<T>
+    where T : unmanaged
+{
+    readonly M x = x;
+    readonly long o = o;
+    readonly V shift = shift;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public V Add(long i, int lanes, V sum)
     {
-        V sum = V.Of(0);
-        long step = (long)team.Size * V.Width;
-        for (long i = (long)team.Rank * V.Width; i < count; i += step)
-            sum += V.Keep(V.Exp(V.Load(x, o + i) - shift), Lanes.In(count - i));
-        return team.Sum(sum);
+        V v = V.Load(x, o + i) - shift;
+        return V.Fma(v, v, sum);
     }
+}
+
+/// <summary>exp(x − shift)</summary>
+public readonly struct RowExponentials<V, M, T>(M x, long o, V shift) : IRowTerm<V>
+    where V : unmanaged, ILane<V, M, T>
+    where M : struct, IMemory<T>
+    where T : unmanaged
+{
+    readonly M x = x;
+    readonly long o = o;
+    readonly V shift = shift;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public V Add(long i, int lanes, V sum) => sum + V.Exp(V.Load(x, o + i) - shift);
 }
 
 /// <summary>sum = Σ partial[block], in the order of the blocks: the second pass of every sum over rows. partial (blocks, count), sum (count).</summary>

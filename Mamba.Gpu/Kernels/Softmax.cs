@@ -20,17 +20,30 @@ public struct SoftmaxForward<V, M, T, G> : ITeamKernel<V, G>
         for (long row = team.Index; row < rows; row += team.Count)
         {
             long o = row * d;
-            V largest = Row.Largest<V, M, T, G>(team, x, o, d), sum = V.Of(0);
-            for (long i = first; i < d; i += step)
-            {
-                V e = V.Exp(V.Load(x, o + i) - largest);
-                V.Store(y, o + i, e, Lanes.In(d - i));
-                sum += V.Keep(e, Lanes.In(d - i));
-            }
-            V scale = V.Of(1) / team.Sum(sum);
+            V largest = Row.Largest<V, M, T, G>(team, x, o, d);
+            V scale = V.Of(1) / Row.Sum<StoredExponentials<V, M, T>, V, M, T, G>(team, new(x, y, o, largest), d);
             for (long i = first; i < d; i += step)
                 V.Store(y, o + i, V.Load(y, o + i) * scale, Lanes.In(d - i));
         }
+    }
+}
+
+/// <summary>exp(x − shift), stored in y.</summary>
+public readonly struct StoredExponentials<V, M, T>(M x, M y, long o, V shift) : IRowTerm<V>
+    where V : unmanaged, ILane<V, M, T>
+    where M : struct, IMemory<T>
+    where T : unmanaged
+{
+    readonly M x = x, y = y;
+    readonly long o = o;
+    readonly V shift = shift;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public V Add(long i, int lanes, V sum)
+    {
+        V e = V.Exp(V.Load(x, o + i) - shift);
+        V.Store(y, o + i, e, lanes);
+        return sum + e;
     }
 }
 
@@ -52,10 +65,7 @@ public struct SoftmaxBackward<V, M, T, G> : ITeamKernel<V, G>
         for (long row = team.Index; row < rows; row += team.Count)
         {
             long o = row * d;
-            V dot = V.Of(0);
-            for (long i = first; i < d; i += step)
-                dot += V.Keep(V.Load(dy, o + i) * V.Load(y, o + i), Lanes.In(d - i));
-            dot = team.Sum(dot);
+            V dot = Row.Sum<RowProducts<V, M, T>, V, M, T, G>(team, new(dy, y, o), d);
             for (long i = first; i < d; i += step)
                 V.Store(dx, o + i, V.Load(y, o + i) * (V.Load(dy, o + i) - dot), Lanes.In(d - i));
         }
@@ -81,7 +91,7 @@ public struct LogSoftmaxForward<V, M, T, G> : ITeamKernel<V, G>
         {
             long o = row * d;
             V largest = Row.Largest<V, M, T, G>(team, x, o, d);
-            V logSum = V.Log(Row.SumExp<V, M, T, G>(team, x, o, d, largest));
+            V logSum = V.Log(Row.Sum<RowExponentials<V, M, T>, V, M, T, G>(team, new(x, o, largest), d));
             for (long i = first; i < d; i += step)
                 V.Store(y, o + i, V.Load(x, o + i) - largest - logSum, Lanes.In(d - i));
         }
@@ -106,10 +116,7 @@ public struct LogSoftmaxBackward<V, M, T, G> : ITeamKernel<V, G>
         for (long row = team.Index; row < rows; row += team.Count)
         {
             long o = row * d;
-            V sum = V.Of(0);
-            for (long i = first; i < d; i += step)
-                sum += V.Keep(V.Load(dy, o + i), Lanes.In(d - i));
-            sum = team.Sum(sum);
+            V sum = Row.Sum<RowValues<V, M, T>, V, M, T, G>(team, new(dy, o), d);
             for (long i = first; i < d; i += step)
                 V.Store(dx, o + i, V.Load(dy, o + i) - V.Exp(V.Load(y, o + i)) * sum, Lanes.In(d - i));
         }

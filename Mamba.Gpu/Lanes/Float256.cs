@@ -25,14 +25,7 @@ public unsafe struct Float256 : ILane<Float256, HostMemory<float>, float>
         if (lanes >= Vector256<float>.Count)
             v.x.Store(p.Pointer + i);
         else
-            StoreSome(p, i, v, lanes);
-    }
-
-    [MethodImpl(MethodImplOptions.NoInlining)]
-    static void StoreSome(HostMemory<float> p, long i, Float256 v, int lanes)
-    {
-        for (int k = 0; k < lanes; k++)
-            p.Pointer[i + k] = v.x.GetElement(k);
+            LaneStore.Store(p.Pointer + i, v.x, lanes);
     }
 
     [MethodImpl(Inline)]
@@ -67,18 +60,12 @@ public unsafe struct Float256 : ILane<Float256, HostMemory<float>, float>
     [MethodImpl(Inline)] public static float First(Float256 v) => v.x.ToScalar();
     [MethodImpl(Inline)] public static int ToInt(Float256 v) => (int)v.x.ToScalar();
     [MethodImpl(Inline)] public static Float256 Keep(Float256 v, int lanes) => lanes >= Vector256<float>.Count ? v : new() { x = Elementary256.Keep(v.x, lanes) };
-    [MethodImpl(Inline)] public static Float256 Sum(Float256 v) => new() { x = Vector256.Create(Vector256.Sum(v.x)) };
+    [MethodImpl(Inline)] public static Float256 Sum(Float256 v) => new() { x = Vector256.Create(LaneSums.Sum(v.x)) };
 
     [MethodImpl(Inline)]
     public static void StoreSums(Float256 a, Float256 b, Float256 c, Float256 d, HostMemory<float> p, long i) => LaneSums.Store(a.x, b.x, c.x, d.x, p.Pointer + i);
 
-    public static Float256 Largest(Float256 v)
-    {
-        float largest = v.x.ToScalar();
-        for (int k = 1; k < Vector256<float>.Count; k++)
-            largest = Math.Max(largest, v.x.GetElement(k));
-        return new() { x = Vector256.Create(largest) };
-    }
+    [MethodImpl(Inline)] public static Float256 Largest(Float256 v) => new() { x = Vector256.Create(LaneSums.Largest(v.x)) };
 
     [MethodImpl(Inline)] public static Float256 operator +(Float256 a, Float256 b) => new() { x = a.x + b.x };
     [MethodImpl(Inline)] public static Float256 operator -(Float256 a, Float256 b) => new() { x = a.x - b.x };

@@ -4,10 +4,38 @@ using System.Runtime.Intrinsics.X86;
 
 namespace Mamba.Gpu;
 
-/// <summary>The sums over the lanes of four vectors at once: a transposition half done, at a third of the instructions of four sums.</summary>
+/// <summary>Sums over lanes: halves are added until one number is left, as a team of a device does.</summary>
 internal static unsafe class LaneSums
 {
     const MethodImplOptions Inline = MethodImplOptions.AggressiveInlining;
+
+    [MethodImpl(Inline)] public static float Sum(Vector512<float> v) => Sum(v.GetLower() + v.GetUpper());
+    [MethodImpl(Inline)] public static float Sum(Vector256<float> v) => Sum(v.GetLower() + v.GetUpper());
+    [MethodImpl(Inline)] public static double Sum(Vector512<double> v) => Sum(v.GetLower() + v.GetUpper());
+    [MethodImpl(Inline)] public static double Sum(Vector256<double> v) => Sum(v.GetLower() + v.GetUpper());
+    [MethodImpl(Inline)] public static double Sum(Vector128<double> v) => v.ToScalar() + v.GetElement(1);
+
+    [MethodImpl(Inline)]
+    public static float Sum(Vector128<float> v)
+    {
+        v += Vector128.Shuffle(v, Vector128.Create(2, 3, 0, 1));
+        return v.ToScalar() + v.GetElement(1);
+    }
+
+    [MethodImpl(Inline)] public static float Largest(Vector512<float> v) => Largest(Vector256.MaxNative(v.GetLower(), v.GetUpper()));
+    [MethodImpl(Inline)] public static float Largest(Vector256<float> v) => Largest(Vector128.MaxNative(v.GetLower(), v.GetUpper()));
+    [MethodImpl(Inline)] public static double Largest(Vector512<double> v) => Largest(Vector256.MaxNative(v.GetLower(), v.GetUpper()));
+    [MethodImpl(Inline)] public static double Largest(Vector256<double> v) => Largest(Vector128.MaxNative(v.GetLower(), v.GetUpper()));
+    [MethodImpl(Inline)] public static double Largest(Vector128<double> v) => Vector128.MaxNative(v, Vector128.Shuffle(v, Vector128.Create(1, 0))).ToScalar();
+
+    [MethodImpl(Inline)]
+    public static float Largest(Vector128<float> v)
+    {
+        v = Vector128.MaxNative(v, Vector128.Shuffle(v, Vector128.Create(2, 3, 0, 1)));
+        return Vector128.MaxNative(v, Vector128.Shuffle(v, Vector128.Create(1, 0, 3, 2))).ToScalar();
+    }
+
+    // Store: the sums over the lanes of four vectors at once, a transposition half done, at a third of the instructions of four sums.
 
     [MethodImpl(Inline)]
     public static void Store(Vector512<float> a, Vector512<float> b, Vector512<float> c, Vector512<float> d, float* to)

@@ -2,22 +2,46 @@ using Mamba.Gpu;
 
 namespace Mamba.Bench;
 
-/// <summary>The three algorithms of the linear recurrence, forward and its adjoint with all gradients, beside the time memory needs for what they read and write once.</summary>
+/// <summary>The three algorithms of the linear recurrence, forward and its adjoint with all gradients, each beside the time memory needs for what it must itself move.</summary>
 internal static class RecurrenceBench
 {
     public static void Run(Bench bench)
     {
-        Table table = bench.NewTable("recurrence", "Linear recurrence", "b, l, m");
+        Table table = bench.NewTable("recurrence", "Linear recurrence", "b, l, m", "MB moved", "GB/s");
         foreach ((long b, long l, long m) in new[] { (1L, 4096L, 1024L), (8, 256, 1024), (1, 65536, 16) })
             foreach (LinearScan algorithm in Enum.GetValues<LinearScan>())
             {
                 using var scope = new TensorScope();
                 Tensor a = bench.Draw((b, l, m), 1, 0), x = bench.Draw((b, l, m), 2), dh = bench.Draw((b, l, m), 3), h = x.Like(), da = a.Like(), dx = x.Like();
-                double bytes = (double)a.Count * bench.DType.Size();
-                string[] Cells(Sample _) => [$"{b}, {l}, {m}"];
-                bench.Measure(table, $"{algorithm}, l {l}", () => LinearRecurrenceKernels.Forward(algorithm, a, x, null, h), new Work(2.0 * a.Count, Bytes: 3 * bytes), Cells);
-                bench.Measure(table, $"{algorithm}, l {l}, backward", () => LinearRecurrenceKernels.Backward(algorithm, a, null, h, dh, dx, da, null), new Work(3.0 * a.Count, Bytes: 5 * bytes), Cells);
+                double walk = Moved(algorithm, l) * b * m * bench.DType.Size(), gradients = 3.0 * a.Count * bench.DType.Size();        // dh and h to da
+                Row($"{algorithm}, l {l}", walk, 2, () => LinearRecurrenceKernels.Forward(algorithm, a, x, null, h));
+                Row($"{algorithm}, l {l}, backward", walk + gradients, 3, () => LinearRecurrenceKernels.Backward(algorithm, a, null, h, dh, dx, da, null));
+
+                void Row(string name, double bytes, double flops, Action run) =>
+                    bench.Measure(table, name, run, new Work(flops * a.Count, Bytes: bytes), t => [$"{b}, {l}, {m}", Sample.Number(bytes / 1e6), Sample.Number(bytes / t.Median / 1e6)]);
             }
+        table.Notes.Add("Bytes are those that an algorithm reads and writes, level by level: Sequential 3 elements for each of a, Blelloch some 12, Kogge-Stone up to 4 in each of log2 l passes.");
         bench.Add(table);
+    }
+
+    /// <summary>Elements of a channel that are read and written.</summary>
+    static double Moved(LinearScan algorithm, long l)
+    {
+        double moved = 0;
+        switch (algorithm)
+        {
+            case LinearScan.KoggeStone:
+                for (long distance = 1; distance < l; distance *= 2)
+                    moved += 2 * l + (l - distance) + Math.Max(0, l - 2 * distance);       // x in and out, a in where there is one to join, and out where there is another to come
+                return moved;
+            case LinearScan.Blelloch:
+                for (long distance = 1; 2 * distance < l; distance *= 2)
+                    moved += 6.0 * (l / (2 * distance));                                   // up: two steps in and one out
+                for (long distance = 2; distance < l; distance *= 2)
+                    moved += 5.0 * ((l + distance - 1) / (2 * distance));                  // down: a state and a step in, two states out
+                return moved + 3.5 * l;                                                    // the leaves: a state for two steps, the steps, and the states after them
+            default:
+                return 3.0 * l;
+        }
     }
 }

@@ -54,6 +54,20 @@ public class ShapesTests
     }
 
     [Test]
+    public void A_transpose_of_any_size_moves_each_element_to_its_place([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device)
+    {
+        foreach (DType dtype in DTypes)
+            foreach (long rows in new[] { 1, 4, 7, 16, 33 })
+                foreach (long columns in new[] { 1, 3, 4, 16, 21, 35 })
+                {
+                    using var scope = new TensorScope();
+                    Shape from = (2, rows, columns);
+                    Tensor y = Numbered(from, dtype, TestDevices.Open(device)).Transpose();
+                    Assert.That(y.ToDoubles(), Is.EqualTo(Each((2, columns, rows), i => At(from, i[0], i[2], i[1]))), from.ToString());
+                }
+    }
+
+    [Test]
     public void Five_axes_can_all_be_reversed([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device)
     {
         using var scope = new TensorScope();
