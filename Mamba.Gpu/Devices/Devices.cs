@@ -1,4 +1,6 @@
+using System.Reflection;
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using ILGPU;
 using ILGPU.Algorithms;
 using ILGPU.Runtime.CPU;
@@ -11,6 +13,22 @@ namespace Mamba;
 /// <summary>Opens devices by name.</summary>
 public static class Devices
 {
+    static Devices()
+    {
+        try
+        {
+            NativeLibrary.SetDllImportResolver(typeof(Context).Assembly, Driver);
+        }
+        catch (InvalidOperationException)
+        {
+            // the program has a resolver of its own
+        }
+    }
+
+    // ILGPU asks for libcuda.so and libOpenCL.so, names that only the packages for developers bring; the drivers' own end in .so.1.
+    static nint Driver(string name, Assembly assembly, DllImportSearchPath? path) =>
+        NativeLibrary.TryLoad(name, assembly, path, out nint library) || (OperatingSystem.IsLinux() && NativeLibrary.TryLoad($"lib{name}.so.1", assembly, path, out library)) ? library : 0;
+
     extension(Device)
     {
         /// <summary>

@@ -93,6 +93,8 @@ public struct LinearRecurrenceSequential<V, M, T> : IKernel
     public LinearSteps<V, M, T> Steps;
     public M H;
 
+    const int RowsAhead = 8;        // the host is asked for: parts of rows are no pattern that its prefetcher follows
+
     /// <summary>Channels that are never parted.</summary>
     public static long Block(int width) => width == 1 ? 1 : 64;
 
@@ -120,6 +122,8 @@ public struct LinearRecurrenceSequential<V, M, T> : IKernel
                     V state = s0 > 0 ? V.Load(h, at - stride) : steps.Before(b, c);
                     for (long s = s0; s < s1; s++, at += stride)
                     {
+                        V.Prefetch(steps.A, at + RowsAhead * stride);
+                        V.Prefetch(steps.X, at + RowsAhead * stride);
                         state = steps.Step(at, s).From(state);
                         V.Store(h, at, state, lanes);
                     }

@@ -19,7 +19,7 @@ internal sealed record Ceilings(double GFlops, double GExps, double ReadGBs, IRe
     public (double Milliseconds, string Limit) Bound(Work work)
     {
         double flops = work.Flops / GFlops / 1e6, exps = work.Exps / GExps / 1e6, launches = work.Launches * LaunchMicroseconds / 1e3;
-        double bytes = work.Bytes == 0 ? 0 : work.Bytes / 1e6 / (work.ReadOnly && work.Bytes > Copies[^1].Bytes / 2 ? ReadGBs : CopyOf(work.Bytes));
+        double bytes = work.Bytes == 0 ? 0 : work.Bytes / 1e6 / (work.ReadOnly && work.Bytes > Copies[^1].Bytes / 2 ? ReadGBs : CopyOf(work.AtOnce ?? work.Bytes));
         (double, string)[] all = OneUnit
             ? [(flops + exps, exps > flops ? "exponentials" : "multiply-adds"), (bytes, "memory"), (launches, "launches")]
             : [(flops, "multiply-adds"), (exps, "exponentials"), (bytes, "memory"), (launches, "launches")];

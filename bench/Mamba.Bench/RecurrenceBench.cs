@@ -18,7 +18,7 @@ internal static class RecurrenceBench
                 Row($"{algorithm}, l {l}, backward", walk + gradients, 3, () => LinearRecurrenceKernels.Backward(algorithm, a, null, h, dh, dx, da, null));
 
                 void Row(string name, double bytes, double flops, Action run) =>
-                    bench.Measure(table, name, run, new Work(flops * a.Count, Bytes: bytes), t => [$"{b}, {l}, {m}", Sample.Number(bytes / 1e6), Sample.Number(bytes / t.Median / 1e6)]);
+                    bench.Measure(table, name, run, new Work(flops * a.Count, Bytes: bytes, AtOnce: Math.Min(bytes, 4.0 * a.Count * bench.DType.Size())), t => [$"{b}, {l}, {m}", Sample.Number(bytes / 1e6), Sample.Number(bytes / t.Median / 1e6)]);
             }
         table.Notes.Add("Bytes are those that an algorithm reads and writes, level by level: Sequential 3 elements for each of a, Blelloch some 12, Kogge-Stone up to 4 in each of log2 l passes.");
         bench.Add(table);

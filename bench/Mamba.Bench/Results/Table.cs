@@ -6,7 +6,8 @@ namespace Mamba.Bench;
 /// <param name="Bytes">Through memory, each value read or written once.</param>
 /// <param name="Launches">Kernels.</param>
 /// <param name="ReadOnly">The bytes are nearly all read.</param>
-internal sealed record Work(double Flops = 0, double Exps = 0, double Bytes = 0, double Launches = 1, bool ReadOnly = false)
+/// <param name="AtOnce">Of the bytes, those of one pass over memory, where there are several: what decides which memory holds them.</param>
+internal sealed record Work(double Flops = 0, double Exps = 0, double Bytes = 0, double Launches = 1, bool ReadOnly = false, double? AtOnce = null)
 {
     /// <summary>Flops for each byte, an exponential being a flop here; what a roofline has on its axis.</summary>
     public double Intensity => (Flops + Exps) / Bytes;
