@@ -1,7 +1,11 @@
 namespace Mamba.Bench;
 
 /// <summary>A device to measure on, with its ceilings, and the folder for files; benchmarks add tables to it.</summary>
-internal sealed class Bench(Device device, DType dtype, string? folder)
+/// <param name="device">The device.</param>
+/// <param name="dtype">What to measure in.</param>
+/// <param name="folder">Where files go; null if none are to be written.</param>
+/// <param name="added">Called after each table.</param>
+internal sealed class Bench(Device device, DType dtype, string? folder, Action<Bench> added)
 {
     readonly List<Table> tables = [];
     Ceilings? ceilings;
@@ -34,6 +38,7 @@ internal sealed class Bench(Device device, DType dtype, string? folder)
     {
         tables.Add(table);
         Console.WriteLine("\n" + table.ToConsole());
+        added(this);
     }
 
     /// <summary>Times <paramref name="run"/> as a row of <paramref name="table"/>, beside the time <paramref name="work"/> takes at least.</summary>

@@ -47,7 +47,7 @@ command.SetAction(result => Guarded(() =>
         var tables = new List<Table>();
         foreach (Device device in devices)
         {
-            var bench = new Bench(device, dtype, folder);
+            var bench = new Bench(device, dtype, folder, Save);
             _ = bench.Ceilings;
             foreach ((string name, _, Action<Bench, string?> run) in benches.Where(b => chosen == "all" || b.Name == chosen))
             {
@@ -56,13 +56,18 @@ command.SetAction(result => Guarded(() =>
                     Console.WriteLine($"  {name} done after {time.Elapsed.TotalSeconds:F0} s");
             }
             Figures.Roofline(bench.FileFor(bench.Tables[0], "roofline", "png"), $"roofline, {device.Name}, {dtype.Name()}", bench.Ceilings, bench.Tables);
+            Save(bench);
             tables.AddRange(bench.Tables);
-            if (folder is not null)
-                new Report(machine, tables).Save(folder);        // what there is, should a later device fail
         }
         if (folder is not null)
             Console.WriteLine($"{Path.Combine(folder, Report.PageName)}, {time.Elapsed.TotalSeconds:F0} s");
         return 0;
+
+        void Save(Bench bench)      // what there is, should the run be cut short
+        {
+            if (folder is not null)
+                new Report(machine, [.. tables, .. bench.Tables]).Save(folder);
+        }
     }
     finally
     {

@@ -158,6 +158,16 @@ public class MatMulTests
             }
     }
 
+    // A depth of 16 fills a worker's block with 3072 rows of floats or 1536 of doubles.
+    [Test]
+    public void A_transposed_matrix_gives_the_bits_of_its_transpose([Values(DType.Float32, DType.Float64)] DType dtype, [Values(37, 1550, 3110)] int m, [Values(1, 16, 17, 257)] int k, [Values(128, 256, 512)] int bits)
+    {
+        using var device = new HostDevice(threads: 1, bits);
+        using var scope = new TensorScope();
+        Tensor a = TestData.Random((k, m), dtype, device, 1), b = TestData.Random((k, 37), dtype, device, 2);
+        Assert.That(Ops.MatMul(a, b, transposeA: true).ToDoubles(), Is.EqualTo(Ops.MatMul(Ops.Transpose(a), b).ToDoubles()));
+    }
+
     [Test]
     public void The_number_of_cores_changes_no_bit_of_a_few_rows([Values(DType.Float32, DType.Float64)] DType dtype, [Values(1, 2, 5, 8)] int m)
     {

@@ -79,8 +79,8 @@ internal readonly unsafe struct HostMatMul<T, V> : IKernel where T : unmanaged, 
     void Cut(int workers, out long rows, out long columns)
     {
         double perElementOfA = a.TransA ? 0.7 : 0.5, perElementOfB = a.TransB ? 0.4 : 0.3, late = 0.25 * (workers - 1) / workers, best = double.MaxValue;
-        long tileRows = TileRows, rowBytes = (a.TransA ? depth * PackedRows / tileRows : depth + RowPadding) * sizeof(T);
-        long mostRows = Math.Max(tileRows, BlockBytes / rowBytes / tileRows * tileRows);
+        long tileRows = TileRows, tileBytes = (a.TransA ? depth * PackedRows : tileRows * (depth + RowPadding)) * sizeof(T);
+        long mostRows = Math.Max(1, BlockBytes / tileBytes) * tileRows;
         long rowTiles = Math.Max(1, Ceiling(a.M, tileRows)), panels = Math.Max(1, Ceiling(a.N, PanelWidth)), fewest = Math.Max(1, Ceiling(a.M, mostRows));
         rows = columns = 1;
         for (long r = fewest; ; r = Math.Min(r < fewest + 3 ? r + 1 : 2 * r, rowTiles))
