@@ -35,7 +35,7 @@ public struct EmbeddingForward<V, M, T, I, G> : ITeamKernel<V, G>
 }
 
 /// <summary>
-/// dWeight[token[row]] += dy[row], rows in order. A worker owns a block of the vocabulary in one group of columns, and
+/// dWeight[token[row]] += dy[row], rows in order. A worker owns a block of the vocabulary in a run of columns, and
 /// walks all tokens: no two workers write one element, and the bits do not depend on how the work is cut.
 /// token (rows); dy (rows, d); dWeight (v, d), zero before.
 /// </summary>
@@ -47,25 +47,24 @@ public struct EmbeddingBackward<V, M, T, I> : IKernel
 {
     public I Token;
     public M DY, DWeight;
-    public long Rows, D, Vocabulary, Block;     // Block: vocabulary entries of one worker's item
+    public long Rows, D, Vocabulary, Block, Columns;     // Block, Columns: of one worker's item
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Run(Worker worker)
     {
         I token = Token;
         M dy = DY, dWeight = DWeight;
-        long rows = Rows, d = D, groups = (d + V.Width - 1) / V.Width, blocks = (Vocabulary + Block - 1) / Block;
-        Share share = worker.Share(groups * blocks);
+        long rows = Rows, d = D, runs = (d + Columns - 1) / Columns, blocks = (Vocabulary + Block - 1) / Block;
+        Share share = worker.Share(runs * blocks);
         for (long item = share.Start; item < share.End; item += share.Step)
         {
-            long i = item % groups * V.Width, low = item / groups * Block, high = low + Block;
-            high = high < Vocabulary ? high : Vocabulary;
-            int lanes = Lanes.In(d - i);
+            long first = item % runs * Columns, end = Math.Min(first + Columns, d), low = item / runs * Block, high = Math.Min(low + Block, Vocabulary);
             for (long row = 0; row < rows; row++)
             {
                 long t = token[row];
                 if (t >= low && t < high)
-                    V.Store(dWeight, t * d + i, V.Load(dWeight, t * d + i) + V.Load(dy, row * d + i), lanes);
+                    for (long i = first; i < end; i += V.Width)
+                        V.Store(dWeight, t * d + i, V.Load(dWeight, t * d + i) + V.Load(dy, row * d + i), Lanes.In(end - i));
             }
         }
     }
@@ -96,21 +95,24 @@ public static class EmbeddingKernels
     {
         void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on)
         {
-            // Enough items for the threads of a device, or for the cores of a host.
-            long wanted = V.Width == 1 ? 32768 : 16, vocabulary = DWeight.Shape[0], groups = (DWeight.Shape[1] + V.Width - 1) / V.Width;
-            if (vocabulary == 0 || groups == 0)
+            long vocabulary = DWeight.Shape[0], d = DWeight.Shape[1];
+            if (vocabulary == 0 || d == 0)
                 return;
-            long block = Math.Max(1, vocabulary * groups / wanted), blocks = (vocabulary + block - 1) / block;
+            // Enough items for the threads of a device, a column each, or for the cores of a host, which take whole rows if there are entries enough.
+            long wanted = V.Width == 1 ? 32768 : 16, runs = V.Width == 1 ? d : Math.Min(Math.Max(1, wanted / vocabulary), (d + V.Width - 1) / V.Width);
+            long columns = ((d + runs - 1) / runs + V.Width - 1) / V.Width * V.Width, block = Math.Max(1, vocabulary * runs / wanted);
+            runs = (d + columns - 1) / columns;
             on.Run(new EmbeddingBackward<V, M, T, I>
             {
                 Token = on.Ints(Tokens),
                 DY = on.Memory(DY),
                 DWeight = on.Memory(DWeight),
                 Rows = Tokens.Count,
-                D = DWeight.Shape[1],
+                D = d,
                 Vocabulary = vocabulary,
                 Block = Math.Min(block, vocabulary),
-            }, blocks * groups, Tokens.Count);
+                Columns = columns,
+            }, (vocabulary + block - 1) / block * runs, Tokens.Count);
         }
     }
 }
