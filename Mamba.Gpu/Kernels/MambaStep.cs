@@ -85,7 +85,7 @@ public struct MambaStepScan<V, M, T> : IKernel
         {
             long b = item / groups, c = item % groups * V.Width, o = b * d + c, at = b * (R + 2 * n) + R, h = b * n * d + c, i = 0;
             int lanes = Lanes.In(d - c);
-            for (long ahead = c * n; ahead < (c + V.Width) * n; ahead += 16)        // a cache line each, two turns from now: weights come from memory
+            for (long ahead = c * n; ahead < (c + V.Width) * n; ahead += 16)        // a cache line of floats each, two turns from now: weights come from memory
                 V.Prefetch(aLog, ahead + 2 * V.Width * n);
             V u = V.Load(U, o), delta = Scan.Step<V, M, T>(V.Load(Delta, o) + V.Load(DeltaBias, c), 1), deltaU = delta * u, sum = V.Load(Skip, c) * u;
             delta *= V.Constant(-1.44269504088896340736);       // exp(delta A) = 2^(−log2(e) delta exp(A_log))
