@@ -20,14 +20,18 @@ internal static class DevicesCommand
             fastest = device.Name;
         if (Console.IsOutputRedirected)
         {
-            foreach ((string name, string description, bool float64) in Devices.List())
-                Console.WriteLine($"{name,-12}{(float64 ? "float32, float64" : "float32"),-18}{description}{(name == fastest ? " (auto)" : "")}");
+            foreach (DeviceInfo device in Devices.List())
+                Console.WriteLine($"{device.Name,-12}{DTypes(device),-18}{device.Description}, subnormals {Subnormals(device)}{(device.Name == fastest ? " (auto)" : "")}");
             return 0;
         }
-        Table table = new Table().Border(TableBorder.Rounded).AddColumns("device", "dtypes", "what it is");
-        foreach ((string name, string description, bool float64) in Devices.List())
-            table.AddRow(name == fastest ? $"[green]{name}[/] (auto)" : name, float64 ? "float32, float64" : "float32", description.EscapeMarkup());
+        Table table = new Table().Border(TableBorder.Rounded).AddColumns("device", "dtypes", "subnormals", "what it is");
+        foreach (DeviceInfo device in Devices.List())
+            table.AddRow(device.Name == fastest ? $"[green]{device.Name}[/] (auto)" : device.Name, DTypes(device), Subnormals(device), device.Description.EscapeMarkup());
         AnsiConsole.Write(table);
         return 0;
     }
+
+    static string DTypes(DeviceInfo device) => device.Float64 ? "float32, float64" : "float32";
+
+    static string Subnormals(DeviceInfo device) => device.KeepsSubnormals ? "kept" : "flushed";
 }

@@ -21,6 +21,10 @@ public abstract class ComputeDevice : Device
         }
     }
 
+    /// <summary>Whether kernels compute with subnormal numbers; else such inputs and results count as zero.</summary>
+    /// <exception cref="MambaException">The device cannot.</exception>
+    public abstract bool KeepSubnormals { get; set; }
+
     /// <summary>Matrix product, the exception: host and devices have each their own.</summary>
     internal abstract void Multiply(in MatMulProblem problem);
 

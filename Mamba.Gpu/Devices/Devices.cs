@@ -58,20 +58,31 @@ public static class Devices
             get => ((ComputeDevice)device).MatMulPrecision;
             set => ((ComputeDevice)device).MatMulPrecision = value;
         }
+
+        /// <summary>
+        /// Whether kernels compute with subnormal numbers from now on; where they do not, such inputs and results count as zero. <c>cpu</c> does not
+        /// unless told to, and is then up to tens of times slower on values that small; other devices cannot be told. docs/subnormals.md.
+        /// </summary>
+        /// <exception cref="MambaException">The device cannot.</exception>
+        public bool KeepSubnormals
+        {
+            get => ((ComputeDevice)device).KeepSubnormals;
+            set => ((ComputeDevice)device).KeepSubnormals = value;
+        }
     }
 
-    /// <summary>What there is on this machine: name, description, float64 or not.</summary>
-    public static IEnumerable<(string Name, string Description, bool Float64)> List()
+    /// <summary>What there is on this machine.</summary>
+    public static IEnumerable<DeviceInfo> List()
     {
         using (var host = new HostDevice())
-            yield return (host.Name, host.Description, host.SupportsFloat64);
+            yield return new(host.Name, host.Description, host.SupportsFloat64) { KeepsSubnormals = host.KeepSubnormals };
         using (Context? cuda = CudaContext())
             for (int i = 0; i < (cuda?.GetCudaDevices().Count ?? 0); i++)
-                yield return ($"cuda:{i}", cuda!.GetCudaDevice(i).Name, true);
+                yield return new($"cuda:{i}", cuda!.GetCudaDevice(i).Name, true) { KeepsSubnormals = IlgpuDevice.Keeps(cuda!.GetCudaDevice(i)) };
         using (Context? opencl = OpenCLContext())
             for (int i = 0; i < (opencl?.GetCLDevices().Count ?? 0); i++)
-                yield return ($"opencl:{i}", opencl!.GetCLDevice(i).Name, opencl!.GetCLDevice(i).Capabilities.Float64);
-        yield return ("ilgpu-cpu", "ILGPU's simulator of a device: a checker, thousands of times slower", true);
+                yield return new($"opencl:{i}", opencl!.GetCLDevice(i).Name, opencl!.GetCLDevice(i).Capabilities.Float64) { KeepsSubnormals = IlgpuDevice.Keeps(opencl!.GetCLDevice(i)) };
+        yield return new("ilgpu-cpu", "ILGPU's simulator of a device: a checker, thousands of times slower", true) { KeepsSubnormals = true };
     }
 
     /// <summary>Whether devices opened from now on keep events that time their work; the benchmarks want that.</summary>

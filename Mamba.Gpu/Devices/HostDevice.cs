@@ -37,6 +37,13 @@ public sealed unsafe class HostDevice : ComputeDevice
     /// <summary>Threads that run kernels, the calling one among them.</summary>
     public int Threads => pool.Size;
 
+    /// <summary>Off, unless this platform has no switch for it: an Intel core takes some 150 cycles for each operation on one.</summary>
+    public override bool KeepSubnormals
+    {
+        get => pool.KeepSubnormals || !Subnormals.CanFlush;
+        set => pool.KeepSubnormals = value || Subnormals.CanFlush ? value : throw new MambaException($"{Name}: this platform has no switch that flushes subnormal numbers; they are kept.");
+    }
+
     internal HostPool Pool => pool;
 
     public override void Synchronize() { }

@@ -20,6 +20,7 @@ internal sealed unsafe class HostPool : IDisposable
     // The launch under way. Written before `state`; stable until every share that was taken is done.
     void* arguments;
     delegate*<void*, int, int, void> entry;
+    bool keepNow;                           // subnormals
 
     // epoch (32 bits), shares (16), next share (16), in one word: a share is taken by compare-and-swap, so a thread that comes late
     // can neither take a share twice nor mix two launches.
@@ -52,18 +53,34 @@ internal sealed unsafe class HostPool : IDisposable
     /// <summary>Shares a large launch is best cut into.</summary>
     public int Shares => Size == 1 ? 1 : Size * SharesPerThread;
 
+    /// <summary>Whether launches from now on compute with subnormal numbers; false: such inputs and results count as zero, see <see cref="Subnormals"/>.</summary>
+    public bool KeepSubnormals { get; set; }
+
     /// <summary>Runs entryPoint(arguments, i, count) once for every i below count, on all threads, and returns when all are done.</summary>
     public void Run(delegate*<void*, int, int, void> entryPoint, void* with, int count)
     {
-        // One launch at a time; a thread that finds the pool busy does its work alone: the bits are the same.
-        if (count == 1 || Size == 1 || !gate.TryEnter())
-        {
-            for (int i = 0; i < count; i++)
-                entryPoint(with, i, count);
-            return;
-        }
+        bool keep = KeepSubnormals;
+        Subnormals.Environment callers = Subnormals.Set(keep);
         try
         {
+            // One launch at a time; a thread that finds the pool busy does its work alone: the bits are the same.
+            if (count > 1 && Size > 1 && gate.TryEnter())
+                Share(entryPoint, with, count, keep);
+            else
+                for (int i = 0; i < count; i++)
+                    entryPoint(with, i, count);
+        }
+        finally
+        {
+            Subnormals.Restore(callers);
+        }
+    }
+
+    void Share(delegate*<void*, int, int, void> entryPoint, void* with, int count, bool keep)
+    {
+        try
+        {
+            keepNow = keep;
             arguments = with;
             entry = entryPoint;
             done = 0;
@@ -71,7 +88,7 @@ internal sealed unsafe class HostPool : IDisposable
             for (int i = 0; i < threads.Length; i++)
                 if (Volatile.Read(ref asleep[i * 16]) == 1 && Interlocked.Exchange(ref asleep[i * 16], 0) == 1)
                     wake[i].Release();
-            while (TakeShare())
+            while (TakeShare(ref keep))
             {
             }
             for (int spins = 0; Volatile.Read(ref done) != count; spins++)
@@ -93,8 +110,8 @@ internal sealed unsafe class HostPool : IDisposable
         }
     }
 
-    // Takes the next share and does it; false when none is left.
-    bool TakeShare()
+    // Takes the next share and does it; false when none is left. `keeps` is what the thread does with subnormals.
+    bool TakeShare(ref bool keeps)
     {
         while (true)
         {
@@ -104,6 +121,8 @@ internal sealed unsafe class HostPool : IDisposable
                 return false;
             if (Interlocked.CompareExchange(ref state, seen + 1, seen) != seen)
                 continue;
+            if (keeps != keepNow)
+                Subnormals.Set(keeps = keepNow);
             try
             {
                 entry(arguments, next, count);
@@ -126,10 +145,12 @@ internal sealed unsafe class HostPool : IDisposable
     void Work(int index)
     {
         slot = index + 1;
+        bool keeps = false;
+        Subnormals.Set(keeps);              // the thread is the pool's: nobody misses what it had
         ref int sleeping = ref asleep[index * 16];
         for (int spins = 0; !stopping;)
         {
-            if (TakeShare())
+            if (TakeShare(ref keeps))
             {
                 spins = 0;
             }

@@ -14,7 +14,7 @@ internal sealed class IlgpuDevice : ComputeDevice
     readonly Accelerator accelerator;
     readonly ConcurrentDictionary<Type, Delegate> kernels = new();
     readonly Lock gate = new();
-    readonly bool hasTensorCores, isProcessor;
+    readonly bool hasTensorCores, isProcessor, keepsSubnormals;
     MatMulPrecision precision;
     readonly MemoryBuffer1D<byte, Stride1D.Dense> nothing;      // what an absent tensor points to
 
@@ -27,6 +27,7 @@ internal sealed class IlgpuDevice : ComputeDevice
         SupportsFloat64 = supportsFloat64;
         hasTensorCores = accelerator is CudaAccelerator { Architecture: var architecture } && architecture >= CudaArchitecture.SM_80;
         isProcessor = device is CLDevice { DeviceType: CLDeviceType.CL_DEVICE_TYPE_CPU };
+        keepsSubnormals = Keeps(device);
         nothing = accelerator.Allocate1D<byte>(256);
     }
 
@@ -74,6 +75,21 @@ internal sealed class IlgpuDevice : ComputeDevice
             precision = value;
         }
     }
+
+    /// <summary>What the device's own instructions do: nobody but its driver can tell them otherwise.</summary>
+    public override bool KeepSubnormals
+    {
+        get => keepsSubnormals;
+        set
+        {
+            if (value != keepsSubnormals)
+                throw new MambaException($"{Name}: its float32 kernels {(keepsSubnormals ? "compute with" : "flush")} subnormal numbers; only cpu can be told what to do with them.");
+        }
+    }
+
+    // The PTX that ILGPU writes has no .ftz, and float64 on CUDA no such form; the simulator is ordinary .NET. OpenCL drivers say what they do (CL_FP_DENORM).
+    internal static bool Keeps(ILGPU.Runtime.Device device) =>
+        device is not CLDevice opencl || (CLAPI.CurrentAPI.GetDeviceInfo<ulong>(opencl.DeviceId, CLDeviceInfoType.CL_DEVICE_SINGLE_FP_CONFIG) & 1) != 0;
 
     internal override void Multiply(in MatMulProblem problem)
     {

@@ -18,8 +18,8 @@ internal static class Elementary256
         Vector256.ConditionalSelect(Vector256.LessThan(Vector256<long>.Indices, Vector256.Create((long)lanes)).AsDouble(), v, Vector256<double>.Zero);
 
     // 2^a = 2^t · p(f), a = t + f, |f| ≤ ½. AVX-512 has instructions for both ends of it. Elsewhere adding 1.5·2^23 leaves t in
-    // the low bits of the sum, ready to be shifted into the exponent, and the clamps make the ends exact: t = -127 gives 0 and
-    // t = 128 infinity, because f is 0 there. MaxNative keeps a NaN that stands second.
+    // the low bits of the sum, ready to be shifted into the exponent. An exponent shifted below the smallest normal number would leave bits that
+    // mean nothing: the result is 0 there. At the other end the clamp makes it infinite: f is 0 there. MaxNative keeps a NaN that stands second.
     [MethodImpl(Inline)]
     public static Vector256<float> Exp2(Vector256<float> a)
     {
@@ -42,18 +42,20 @@ internal static class Elementary256
     static Vector256<float> Exp2ByShift(Vector256<float> a)
     {
         Vector256<float> magic = Vector256.Create(12582912f);
-        Vector256<float> y = Vector256.MinNative(Vector256.Create(128f), Vector256.MaxNative(Vector256.Create(-127f), a));
+        Vector256<float> y = Vector256.MinNative(Vector256.Create(128f), Vector256.MaxNative(Vector256.Create(-126f), a));
         Vector256<float> t = y + magic;
-        return (Exp2Fraction(y - (t - magic)).AsInt32() + (t.AsInt32() << 23)).AsSingle();
+        Vector256<float> e = (Exp2Fraction(y - (t - magic)).AsInt32() + (t.AsInt32() << 23)).AsSingle();
+        return Vector256.AndNot(e, Vector256.LessThan(a, Vector256.Create(-126f)));
     }
 
     [MethodImpl(Inline)]
     static Vector256<double> Exp2ByShift(Vector256<double> a)
     {
         Vector256<double> magic = Vector256.Create(6755399441055744d);
-        Vector256<double> y = Vector256.MinNative(Vector256.Create(1024d), Vector256.MaxNative(Vector256.Create(-1023d), a));
+        Vector256<double> y = Vector256.MinNative(Vector256.Create(1024d), Vector256.MaxNative(Vector256.Create(-1022d), a));
         Vector256<double> t = y + magic;
-        return (ExpReduced((y - (t - magic)) * Vector256.Create(0.693147180559945309)).AsInt64() + (t.AsInt64() << 52)).AsDouble();
+        Vector256<double> e = (ExpReduced((y - (t - magic)) * Vector256.Create(0.693147180559945309)).AsInt64() + (t.AsInt64() << 52)).AsDouble();
+        return Vector256.AndNot(e, Vector256.LessThan(a, Vector256.Create(-1022d)));
     }
 
     // 2^f, |f| ≤ ½: the polynomial of the Cephes library's exp2f, 1.7e-7 relative
@@ -135,38 +137,38 @@ internal static class Elementary256
         return Vector256.ConditionalSelect(Vector256.GreaterThan(a, Vector256.Create(709.7827128933840)), Vector256.Create(double.PositiveInfinity), e);
     }
 
-    // log(1 + e) = 2 atanh(s), s = e / (2 + e) ≤ ⅓, by its series in s²
+    // log(1 + e) = 2 atanh(r/2), r = e / (1 + e/2) ≤ ⅔, by its series in r². For e near the smallest normal number e/2 is subnormal: r is not.
     [MethodImpl(Inline)]
     public static Vector256<float> Log1p(Vector256<float> e)
     {
-        Vector256<float> s = e / (Vector256.Create(2f) + e), q = s * s;
-        Vector256<float> p = Vector256.FusedMultiplyAdd(q, Vector256.Create(1f / 15), Vector256.Create(1f / 13));
-        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1f / 11));
-        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1f / 9));
-        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1f / 7));
-        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1f / 5));
-        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1f / 3));
-        return (s + s) * Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1f));
+        Vector256<float> r = e / Vector256.FusedMultiplyAdd(e, Vector256.Create(0.5f), Vector256.Create(1f)), q = r * r;
+        Vector256<float> p = Vector256.FusedMultiplyAdd(q, Vector256.Create(1f / 15 / 16384), Vector256.Create(1f / 13 / 4096));
+        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1f / 11 / 1024));
+        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1f / 9 / (16 * 16)));
+        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1f / 7 / 64));
+        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1f / 5 / 16));
+        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1f / 3 / 4));
+        return r * Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1f));
     }
 
     public static Vector256<double> Log1p(Vector256<double> e)
     {
-        Vector256<double> s = e / (Vector256.Create(2d) + e), q = s * s;
-        Vector256<double> p = Vector256.FusedMultiplyAdd(q, Vector256.Create(1d / 33), Vector256.Create(1d / 31));
-        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d / 29));
-        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d / 27));
-        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d / 25));
-        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d / 23));
-        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d / 21));
-        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d / 19));
-        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d / 17));
-        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d / 15));
-        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d / 13));
-        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d / 11));
-        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d / 9));
-        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d / 7));
-        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d / 5));
-        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d / 3));
-        return (s + s) * Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d));
+        Vector256<double> r = e / Vector256.FusedMultiplyAdd(e, Vector256.Create(0.5), Vector256.Create(1d)), q = r * r;
+        Vector256<double> p = Vector256.FusedMultiplyAdd(q, Vector256.Create(1d / 33 / 4294967296L), Vector256.Create(1d / 31 / 1073741824));
+        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d / 29 / 268435456));
+        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d / 27 / 67108864));
+        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d / 25 / 16777216));
+        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d / 23 / 4194304));
+        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d / 21 / 1048576));
+        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d / 19 / 262144));
+        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d / 17 / 65536));
+        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d / 15 / 16384));
+        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d / 13 / 4096));
+        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d / 11 / 1024));
+        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d / 9 / (16 * 16)));
+        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d / 7 / 64));
+        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d / 5 / 16));
+        p = Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d / 3 / 4));
+        return r * Vector256.FusedMultiplyAdd(p, q, Vector256.Create(1d));
     }
 }

@@ -61,13 +61,13 @@ public struct Scalar64 : ILane<Scalar64, DeviceMemory<double>, double>
     public static Scalar64 Sqrt(Scalar64 a) => new(XMath.Sqrt(a.x));
     public static Scalar64 IfLess(Scalar64 a, Scalar64 b, Scalar64 yes, Scalar64 no) => new(a.x < b.x ? yes.x : no.x);
 
-    // 2^a = 2^t · e^(f ln 2), a = t + f; the clamps make 0 and infinity exact, as on the host
+    // 2^a = 2^t · e^(f ln 2), a = t + f; 0 below the smallest normal number, infinite above 1024, as on the host
     public static Scalar64 Exp2(Scalar64 a)
     {
-        double y = a.x < -1023 ? -1023 : a.x;
+        double y = a.x < -1022 ? -1022 : a.x;
         y = y > 1024 ? 1024 : y;
         double s = y + Magic, f = y - (s - Magic);
-        return new(Scale(ExpReduced(f * Ln2), s));
+        return new(a.x < -1022 ? 0 : Scale(ExpReduced(f * Ln2), s));
     }
 
     public static Scalar64 Exp(Scalar64 a)
