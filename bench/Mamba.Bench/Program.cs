@@ -14,6 +14,7 @@ using Mamba.Bench;
     ("algorithms", "every scan algorithm", (bench, _) => AlgorithmsBench.Run(bench)),
     ("train", "training steps", (bench, _) => TrainBench.Run(bench)),
     ("generate", "tokens a second, one at a time and of a prompt", (bench, _) => GenerateBench.Run(bench)),
+    ("subnormals", "numbers below the smallest normal one beside ordinary ones", (bench, _) => SubnormalBench.Run(bench)),
     ("memory", "a training step, allocation by allocation", (bench, _) => MemoryBench.Run(bench)),
     ("scaling", "time and memory against length, throughput against batch", (bench, _) => ScalingBench.Run(bench)),
     ("timeline", "where the time of a step and of a token goes", (bench, _) => TimelineBench.Run(bench)),

@@ -67,11 +67,16 @@ internal sealed class TrainingStep : IDisposable
 
     public MambaLM Model => model;
 
-    public void Run()
+    public void Run() => Run(scale: 1);
+
+    /// <summary>A step whose gradients are scaled.</summary>
+    public void Run(double scale)
     {
         using var tape = new Tape();
         Tensor x = Tensor.From(tokens, shape, model.Parameters.Device);
         Tensor loss = Ops.CrossEntropy(model.Forward(x), x);
+        if (scale != 1)
+            loss = Ops.Mul(loss, scale);
         optimizer.Step(tape.Backward(loss).ClipNorm(1));
     }
 
