@@ -9,7 +9,7 @@ public static class CausalConv1dKernels
     public const int MostTaps = 8;
 
     // Forward: any cut gives the same bits. 32 steps: the k − 1 loads before them are a tenth of the work.
-    const long TimeBlock = 32;
+    const long TimeBlock = 32, LongestBlock = 128;
 
     /// <summary>y (b, l, d)</summary>
     public static void Forward(Tensor x, Tensor weight, Tensor? bias, Tensor? state, Tensor? reset, bool silu, Tensor y)
@@ -31,8 +31,8 @@ public static class CausalConv1dKernels
             dBias.Clear();
             return;
         }
-        // About 1024 blocks at most; it depends on the problem alone, and with it the order of the sums.
-        long d = weight.Shape[0], k = weight.Shape[1], timeBlock = Math.Max(TimeBlock, (x.Shape[0] * x.Shape[1] / 1024 + TimeBlock - 1) / TimeBlock * TimeBlock);
+        // About 1024 blocks, and none so long that its running sums lose digits; it depends on the problem alone, and with it the order of the sums.
+        long d = weight.Shape[0], k = weight.Shape[1], timeBlock = Math.Clamp((x.Shape[0] * x.Shape[1] / 1024 + TimeBlock - 1) / TimeBlock * TimeBlock, TimeBlock, LongestBlock);
         Tensor transposed = Transposed(weight), partial = x.Like((x.Shape[0] * ((x.Shape[1] + timeBlock - 1) / timeBlock), k + 1, d)), sums = x.Like((k + 1, d));
         x.Launch(new BackwardLaunch(x, transposed, bias, state, reset, silu, dy, dx, dState, partial, timeBlock));
         PartialKernels.Sum(partial, sums);

@@ -49,7 +49,8 @@ public static class Reduction
 
 // Both kernels reduce the middle axis of x (outer, n, inner) in blocks of fixed size: y (outer, blocks, inner). A sum over
 // more rows than a block holds is a sum of sums: the kernel runs again on y. So the order of the sum is that of the shape,
-// however many workers there are, and rounding grows with the depth and not with n.
+// however many workers there are. Within a block no chain of additions has more than 16 links (64 for narrow lanes), so the error is
+// at most some 80 half ulps of Σ|x| for each time the kernel runs, and in practice some ulps: it grows with log n.
 
 /// <summary>x (outer, n, inner) → y (outer, blocks, inner), lanes over the inner axis.</summary>
 public struct ReduceColumns<F, V, M, T> : IKernel
@@ -72,8 +73,13 @@ public struct ReduceColumns<F, V, M, T> : IKernel
             long row = item / perRow, j = (item - row * perRow) * V.Width, outer = row / blocks;
             long first = (row - outer * blocks) * block, end = Math.Min(n, first + block);
             V sum = F.Start<V, M, T>();
-            for (long k = first; k < end; k++)
-                sum = F.Combine<V, M, T>(sum, V.Load(x, (outer * n + k) * inner + j));
+            for (long k = first; k < end;)
+            {
+                V chain = F.Start<V, M, T>();
+                for (long last = Math.Min(k + Cascade<V, M, T>.Links, end); k < last; k++)
+                    chain = F.Combine<V, M, T>(chain, V.Load(x, (outer * n + k) * inner + j));
+                sum = F.Combine<V, M, T>(sum, chain);
+            }
             V.Store(y, row * inner + j, sum, Lanes.In(inner - j));
         }
     }
@@ -98,9 +104,15 @@ public struct ReduceRows<F, V, M, T, G> : ITeamKernel<V, G>
         for (long row = team.Index; row < rows; row += team.Count)
         {
             long outer = row / blocks, first = (row - outer * blocks) * block, end = Math.Min(n, first + block);
+            long step = (long)team.Size * V.Width;
             V start = F.Start<V, M, T>(), sum = start;
-            for (long k = first + (long)team.Rank * V.Width; k < end; k += (long)team.Size * V.Width)
-                sum = F.Combine<V, M, T>(sum, Lanes.Inside<V, M, T>(V.Load(x, outer * n + k), Lanes.In(end - k), start));
+            for (long k = first + (long)team.Rank * V.Width; k < end;)
+            {
+                V chain = start;
+                for (long last = Math.Min(k + Cascade<V, M, T>.Links * step, end); k < last; k += step)
+                    chain = F.Combine<V, M, T>(chain, Lanes.Inside<V, M, T>(V.Load(x, outer * n + k), Lanes.In(end - k), start));
+                sum = F.Combine<V, M, T>(sum, chain);
+            }
             sum = F.Across<V, M, T, G>(team, sum);
             if (team.Rank == 0)
                 V.Store(y, row, sum, 1);

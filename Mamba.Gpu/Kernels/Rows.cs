@@ -10,8 +10,62 @@ public interface IRowTerm<V>
 }
 
 /// <summary>
+/// A sum of many terms, in a fixed order and with short chains of additions: 16 terms make one of the next level. Of count terms a chain has
+/// 48 + count / 4096 links in all, and the error is at most that many half ulps of Σ|term|: where all terms are equal, which rounds the same way each
+/// time, it stays below 10⁻⁶ up to 2^20 of them. One running sum has count links, and was off by 2·10⁻⁴ at 2^18.
+/// </summary>
+public struct Cascade<V, M, T>
+    where V : unmanaged, ILane<V, M, T>
+    where M : struct, IMemory<T>
+    where T : unmanaged
+{
+    /// <summary>Links of a chain.</summary>
+    public const int Links = 16;
+
+    V low, middle, high;
+    int count;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Add(V term)
+    {
+        low += term;
+        count++;
+        if (count % Links != 0)
+            return;
+        middle += low;
+        low = V.Of(0);
+        if (count % (Links * Links) != 0)
+            return;
+        high += middle;
+        middle = V.Of(0);
+    }
+
+    public readonly V Sum
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => high + (middle + low);
+    }
+
+    /// <summary>Σ of elements at, at + stride, … of p, <paramref name="count"/> of them.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V Of(M p, long at, long stride, long count)
+    {
+        Cascade<V, M, T> sum = default;
+        for (long k = 0; k < count;)
+        {
+            long end = Math.Min(k + Links, count);
+            V chain = V.Load(p, at + k * stride);
+            for (k++; k < end; k++)
+                chain += V.Load(p, at + k * stride);
+            sum.Add(chain);
+        }
+        return sum.Sum;
+    }
+}
+
+/// <summary>
 /// Passes over one row of elements that a team shares: thread r of s takes lanes r, r + s, … Four at a time: one chain of
-/// additions would wait for each to end.
+/// additions would wait for each to end. None is longer than <see cref="Cascade{V, M, T}.Links"/>.
 /// </summary>
 public static class Row
 {
@@ -24,18 +78,24 @@ public static class Row
         where T : unmanaged
         where G : struct, ITeam<V>
     {
-        V s0 = V.Of(0), s1 = s0, s2 = s0, s3 = s0;
-        long step = (long)team.Size * V.Width, i = (long)team.Rank * V.Width;
-        for (; i + 3 * step + V.Width <= count; i += 4 * step)
+        Cascade<V, M, T> sum = default;
+        long step = (long)team.Size * V.Width, i = (long)team.Rank * V.Width, whole = count - 3 * step - V.Width;
+        while (i <= whole)
         {
-            s0 = term.Add(i, V.Width, s0);
-            s1 = term.Add(i + step, V.Width, s1);
-            s2 = term.Add(i + 2 * step, V.Width, s2);
-            s3 = term.Add(i + 3 * step, V.Width, s3);
+            V s0 = V.Of(0), s1 = s0, s2 = s0, s3 = s0;
+            for (long last = Math.Min(whole, i + 4 * (Cascade<V, M, T>.Links - 1) * step); i <= last; i += 4 * step)
+            {
+                s0 = term.Add(i, V.Width, s0);
+                s1 = term.Add(i + step, V.Width, s1);
+                s2 = term.Add(i + 2 * step, V.Width, s2);
+                s3 = term.Add(i + 3 * step, V.Width, s3);
+            }
+            sum.Add(s0 + s1 + (s2 + s3));
         }
+        V rest = V.Of(0);
         for (; i < count; i += step)
-            s0 += V.Keep(term.Add(i, Lanes.In(count - i), V.Of(0)), Lanes.In(count - i));
-        return team.Sum(s0 + s1 + (s2 + s3));
+            rest += V.Keep(term.Add(i, Lanes.In(count - i), V.Of(0)), Lanes.In(count - i));
+        return team.Sum(sum.Sum + rest);
     }
 
     /// <summary>The largest of elements o … o + count − 1 of x, count at least 1. All threads of the team must call it.</summary>
@@ -121,7 +181,7 @@ public readonly struct RowExponentials<V, M, T>(M x, long o, V shift) : IRowTerm
     public V Add(long i, int lanes, V sum) => sum + V.Exp(V.Load(x, o + i) - shift);
 }
 
-/// <summary>sum = Σ partial[block], in the order of the blocks: the second pass of every sum over rows. partial (blocks, count), sum (count).</summary>
+/// <summary>sum = Σ partial[block], in a fixed order: the second pass of every sum over rows. partial (blocks, count), sum (count).</summary>
 public struct SumPartials<V, M, T> : IKernel
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
@@ -133,16 +193,9 @@ public struct SumPartials<V, M, T> : IKernel
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Run(Worker worker)
     {
-        M partial = Partial;
-        long count = Count, end = Blocks * count;
-        Share share = worker.Share(count, V.Width);
+        Share share = worker.Share(Count, V.Width);
         for (long i = share.Start; i < share.End; i += share.Step)
-        {
-            V sum = V.Of(0);
-            for (long o = i; o < end; o += count)
-                sum += V.Load(partial, o);
-            V.Store(Sum, i, sum, Lanes.In(share.End - i));
-        }
+            V.Store(Sum, i, Cascade<V, M, T>.Of(Partial, i, Count, Blocks), Lanes.In(share.End - i));
     }
 }
 

@@ -135,7 +135,7 @@ public struct SelectiveScanCarry<S, V, M, T> : IKernel
     }
 }
 
-/// <summary>The sum over channel blocks of parts (blocks, b, piece, width), in their order, into a piece of sum (b, l, width).</summary>
+/// <summary>The sum over channel blocks of parts (blocks, b, piece, width), in a fixed order, into a piece of sum (b, l, width).</summary>
 public struct SumScanParts<V, M, T> : IKernel
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
@@ -153,10 +153,7 @@ public struct SumScanParts<V, M, T> : IKernel
         for (long i = share.Start; i < share.End; i += share.Step)
         {
             long b = i / groups, at = i % groups * V.Width;
-            V total = V.Load(parts, b * PieceElements + at);
-            for (long block = 1; block < Blocks; block++)
-                total += V.Load(parts, (block * Batch + b) * PieceElements + at);
-            V.Store(sum, b * RowElements + Offset + at, total, Lanes.In(PieceElements - at));
+            V.Store(sum, b * RowElements + Offset + at, Cascade<V, M, T>.Of(parts, b * PieceElements + at, Batch * PieceElements, Blocks), Lanes.In(PieceElements - at));
         }
     }
 }
