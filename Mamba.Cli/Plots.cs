@@ -120,11 +120,7 @@ internal static class Plots
         (note.OffsetX, note.OffsetY) = (alignment is Alignment.LowerRight or Alignment.UpperRight ? -8 : 8, alignment is Alignment.UpperLeft or Alignment.UpperRight ? 6 : alignment == Alignment.LowerRight ? -4 : 0);
     }
 
-    static void Save(Plot plot, string path)
-    {
-        plot.SavePng(path + ".tmp", Width, Height);
-        File.Move(path + ".tmp", path, overwrite: true);
-    }
+    static void Save(Plot plot, string path) => AtomicFile.Write(path, stream => stream.Write(plot.GetImageBytes(Width, Height, ImageFormat.Png)));
 
     static string Short(int length) => length >= 1 << 20 ? $"{length >> 20}M" : length >= 1 << 10 ? $"{length >> 10}K" : $"{length}";
 

@@ -10,7 +10,6 @@ namespace Mamba;
 /// </summary>
 internal sealed record HuggingFaceConfig
 {
-    public string ModelType { get; init; } = "mamba";
     public int VocabSize { get; init; } = 50280;
     public int HiddenSize { get; init; } = 768;
     public int StateSize { get; init; } = 16;
@@ -31,15 +30,16 @@ internal sealed record HuggingFaceConfig
     public string TimeStepInitScheme { get; init; } = "random";
     public double TimeStepFloor { get; init; } = 1e-4;
 
-    /// <summary>Whether a config.json is one of these: the official ones have a d_model and no hidden_size.</summary>
+    /// <summary>Whether a config.json, an object, is one of these: the official ones have a d_model and no hidden_size.</summary>
     public static bool Recognizes(JsonElement root) =>
-        root.ValueKind == JsonValueKind.Object && (root.TryGetProperty("hidden_size", out _) || root.TryGetProperty("num_hidden_layers", out _));
+        root.TryGetProperty("hidden_size", out _) || root.TryGetProperty("num_hidden_layers", out _);
 
     /// <summary>The same model in the official words.</summary>
     public MambaConfig ToMambaConfig()
     {
-        if (ModelType != "mamba")
-            throw new MambaException($"MambaConfig: model_type is {Safetensors.Quote(ModelType)}; only 'mamba' is implemented.");
+        // An early copy of it, quantized, calls itself a mamba.
+        if (HiddenSize == 4096 && TimeStepRank == 256 && VocabSize == 65024)
+            throw new MambaException("MambaConfig: hidden_size 4096, time_step_rank 256 and vocab_size 65024 are Falcon-Mamba's; only Mamba-1 is implemented.");
         if (HiddenAct != "silu")
             throw new MambaException($"MambaConfig: hidden_act is {Safetensors.Quote(HiddenAct)}; only 'silu' is implemented.");
         int expand = Expand;

@@ -46,13 +46,18 @@ public sealed record MambaConfig
     [JsonIgnore] public int DInner => SsmCfg.Expand * DModel;
 
     /// <summary>Rank of delta's projection, r: ⌈d_model / 16⌉ unless set.</summary>
-    [JsonIgnore] public int DtRank => SsmCfg.DtRank ?? (DModel + 15) / 16;
+    [JsonIgnore] public int DtRank => SsmCfg.DtRank ?? AutomaticDtRank;
+
+    internal int AutomaticDtRank => DModel / 16 + (DModel % 16 == 0 ? 0 : 1);
 
     /// <summary>Rows of the embedding.</summary>
     [JsonIgnore] public int PaddedVocabSize => (VocabSize + PadVocabSizeMultiple - 1) / PadVocabSizeMultiple * PadVocabSizeMultiple;
 
     /// <summary>Throws one clear line if a model cannot be built from this.</summary>
-    public void Validate()
+    public void Validate() => Validate(name => name);
+
+    /// <summary>The same, with a dialect's words for the fields.</summary>
+    internal void Validate(Func<string, string> word)
     {
         Positive(DModel, "d_model");
         Positive(NLayer, "n_layer");
@@ -63,57 +68,43 @@ public sealed record MambaConfig
         Between(SsmCfg.DState, 1, 256, "d_state");
         Between(SsmCfg.DConv, 1, 8, "d_conv");
         if (2L * SsmCfg.Expand * DModel > int.MaxValue || (long)VocabSize + PadVocabSizeMultiple > int.MaxValue || DtRank > int.MaxValue / 2)
-            throw new MambaException($"MambaConfig: expand {SsmCfg.Expand}, d_model {DModel}, vocab_size {VocabSize}, dt_rank {DtRank}: a weight of such a model has more rows than can be counted.");
+            throw new MambaException($"MambaConfig: expand {SsmCfg.Expand}, {word("d_model")} {DModel}, vocab_size {VocabSize}, {word("dt_rank")} {DtRank}: a weight of such a model has more rows than can be counted.");
         if (DIntermediate != 0)
             throw new MambaException($"MambaConfig: d_intermediate is {DIntermediate}; a Mamba-1 model has no MLP, expected 0.");
         if (AttnLayerIdx.Count != 0)
             throw new MambaException($"MambaConfig: attn_layer_idx is [{string.Join(", ", AttnLayerIdx)}]; attention layers are not implemented, expected [].");
         if (SsmCfg.Layer != "Mamba1")
-            throw new MambaException($"MambaConfig: ssm_cfg.layer is '{SsmCfg.Layer}'; only 'Mamba1' is implemented.");
+            throw new MambaException($"MambaConfig: ssm_cfg.layer is {Safetensors.Quote(SsmCfg.Layer)}; only 'Mamba1' is implemented.");
         if (SsmCfg.DtInit is not ("random" or "constant"))
-            throw new MambaException($"MambaConfig: dt_init is '{SsmCfg.DtInit}'; expected 'random' or 'constant'.");
-        if (!(SsmCfg.DtMin > 0 && SsmCfg.DtMax >= SsmCfg.DtMin))
-            throw new MambaException($"MambaConfig: dt_min is {SsmCfg.DtMin} and dt_max {SsmCfg.DtMax}; expected 0 < dt_min <= dt_max.");
+            throw new MambaException($"MambaConfig: {word("dt_init")} is {Safetensors.Quote(SsmCfg.DtInit)}; expected 'random' or 'constant'.");
+        if (!(SsmCfg.DtMin > 0 && SsmCfg.DtMax >= SsmCfg.DtMin && double.IsFinite(SsmCfg.DtMax)))
+            throw new MambaException($"MambaConfig: {word("dt_min")} is {SsmCfg.DtMin} and {word("dt_max")} {SsmCfg.DtMax}; expected 0 < {word("dt_min")} <= {word("dt_max")}.");
+        NotNegative(SsmCfg.DtScale, "dt_scale");
+        NotNegative(SsmCfg.DtInitFloor, "dt_init_floor");
+        NotNegative(NormEpsilon, "norm_epsilon");
 
-        static void Positive(int value, string name) => Between(value, 1, int.MaxValue, name);
+        void Positive(int value, string name) => Between(value, 1, int.MaxValue, name);
 
-        static void Between(int value, int low, int high, string name)
+        // Beyond float32 an epsilon would be infinite, and every output 0.
+        void NotNegative(double value, string name)
+        {
+            if (!(value >= 0 && value <= float.MaxValue))
+                throw new MambaException($"MambaConfig: {word(name)} is {value}; expected a number from 0 to {float.MaxValue}.");
+        }
+
+        void Between(int value, int low, int high, string name)
         {
             if (value < low || value > high)
-                throw new MambaException($"MambaConfig: {name} is {value}; expected {(high == int.MaxValue ? $"{low} or more" : $"{low} to {high}")}.");
+                throw new MambaException($"MambaConfig: {word(name)} is {value}; expected {(high == int.MaxValue ? $"{low} or more" : $"{low} to {high}")}.");
         }
     }
-
-    static readonly JsonSerializerOptions Json = new()
-    {
-        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
-        WriteIndented = true,
-        RespectNullableAnnotations = true,
-    };
 
     /// <summary>The official config.json.</summary>
-    public string ToJson() => JsonSerializer.Serialize(this, Json);
+    public string ToJson() => JsonSerializer.Serialize(this, ConfigFile.Json);
 
-    /// <summary>Reads a config.json, the official one or Hugging Face's; fields it lacks take their defaults.</summary>
-    /// <exception cref="MambaException">It is no JSON, or a field is wrong.</exception>
-    public static MambaConfig FromJson(string json)
-    {
-        MambaConfig config;
-        try
-        {
-            using JsonDocument document = JsonDocument.Parse(json);
-            JsonElement root = document.RootElement;
-            config = HuggingFaceConfig.Recognizes(root)
-                ? root.Deserialize<HuggingFaceConfig>(Json)!.ToMambaConfig()
-                : root.Deserialize<MambaConfig>(Json) ?? throw new JsonException("it is null");
-        }
-        catch (JsonException e)
-        {
-            throw new MambaException($"MambaConfig: the JSON cannot be read: {e.Message.Split('\n')[0]}", e);
-        }
-        config.Validate();
-        return config;
-    }
+    /// <summary>Reads a config.json, the official one or Hugging Face's; fields it lacks take their defaults, sizes excepted.</summary>
+    /// <exception cref="MambaException">It is no JSON, no config of a Mamba-1 model, or a field is wrong.</exception>
+    public static MambaConfig FromJson(string json) => ConfigFile.Read(json);
 }
 
 /// <summary>The settings of one Mamba block: the official <c>ssm_cfg</c>.</summary>

@@ -14,7 +14,7 @@ public static class ModelFolder
         string path = Path.Combine(folder, "config.json");
         if (!Directory.Exists(folder))
             throw new MambaException($"{folder}: there is no such folder; a model is a folder with config.json and model.safetensors.");
-        string json = AtomicFile.ReadText(path);
+        string json = InputFile.ReadText(path);
         try
         {
             return MambaConfig.FromJson(json);

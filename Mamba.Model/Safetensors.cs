@@ -26,15 +26,10 @@ public sealed class Safetensors : IDisposable
     {
         Path = path;
         this.file = file;
-        long length = RandomAccess.GetLength(file);
-        Span<byte> prefix = stackalloc byte[8];
-        if (length < 8)
-            throw Bad($"it is {length} bytes long; a safetensors file starts with 8 bytes of header length");
+        long length = InputFile.Reading(path, () => RandomAccess.GetLength(file));
+        Span<byte> prefix = stackalloc byte[(int)Math.Min(length, 8)];
         ReadExactly(prefix, 0);
-        ulong headerLength = BinaryPrimitives.ReadUInt64LittleEndian(prefix);
-        if (headerLength > LongestHeader || (long)headerLength > length - 8)
-            throw Bad($"its header would be {headerLength} bytes long, but the file has {length}: it is truncated or not a safetensors file");
-        byte[] header = new byte[headerLength];
+        byte[] header = new byte[ExpectHeader(path, prefix, length)];
         ReadExactly(header, 8);
         dataStart = 8 + header.Length;
         Parse(header, length - dataStart);
@@ -53,22 +48,17 @@ public sealed class Safetensors : IDisposable
     /// <exception cref="MambaException">The file is missing, truncated or not what it claims to be.</exception>
     public static Safetensors Open(string path)
     {
-        SafeFileHandle? handle = null;
+        SafeFileHandle handle = InputFile.Open(path, start => ExpectHeader(path, start, long.MaxValue));
         try
         {
-            handle = File.OpenHandle(path);
             return new Safetensors(path, handle);
         }
         catch (Exception e)
         {
-            handle?.Dispose();
-            throw e switch
-            {
-                FileNotFoundException or DirectoryNotFoundException => new MambaException($"{path}: there is no such file.", e),
-                IOException or UnauthorizedAccessException => new MambaException($"{path}: cannot be read: {e.Message}", e),
-                JsonException or InvalidOperationException => new MambaException($"{path}: the header is not the JSON of a safetensors file: {OneLine(e.Message)}", e),
-                _ => e,
-            };
+            handle.Dispose();
+            if (JsonText.IsMalformed(e))
+                throw new MambaException($"{path}: the header is not the JSON of a safetensors file: {OneLine(e.Message)}.", e);
+            throw;
         }
     }
 
@@ -92,14 +82,16 @@ public sealed class Safetensors : IDisposable
     };
 
     /// <summary>The values of a tensor of any dtype as float64; exact, but for integers beyond 2^53.</summary>
-    public double[] ReadDoubles(string name) => this[name].Type switch
+    public double[] ReadDoubles(string name) => ReadDoubles(name, 0, this[name].Shape.Count);
+
+    double[] ReadDoubles(string name, long first, long count) => this[name].Type switch
     {
-        "F32" => Read<float, double>(name, x => x),
-        "F64" => Read<double, double>(name, x => x),
-        "F16" => Read<Half, double>(name, x => (double)x),
-        "BF16" => Read<ushort, double>(name, x => Widen(x)),
-        "I32" => Read<int, double>(name, x => x),
-        _ => Read<long, double>(name, x => x),
+        "F32" => Read<float, double>(name, x => x, first, count),
+        "F64" => Read<double, double>(name, x => x, first, count),
+        "F16" => Read<Half, double>(name, x => (double)x, first, count),
+        "BF16" => Read<ushort, double>(name, x => Widen(x), first, count),
+        "I32" => Read<int, double>(name, x => x, first, count),
+        _ => Read<long, double>(name, x => x, first, count),
     };
 
     /// <summary>The values of an integer tensor.</summary>
@@ -116,6 +108,17 @@ public sealed class Safetensors : IDisposable
     public void Dispose() => file.Dispose();
 
     // ---- header ----------------------------------------------------------------------------------
+
+    /// <summary>The length of the header, which the first bytes of a file tell.</summary>
+    static int ExpectHeader(string path, ReadOnlySpan<byte> start, long length)
+    {
+        if (start.Length < 8)
+            throw new MambaException($"{path}: it is {start.Length} bytes long; a safetensors file starts with 8 bytes of header length.");
+        ulong header = BinaryPrimitives.ReadUInt64LittleEndian(start);
+        return header is > 0 and <= LongestHeader && (long)header <= length - 8
+            ? (int)header
+            : throw new MambaException($"{path}: its header would be {header} bytes long{(length == long.MaxValue ? "" : $", but the file has {length}")}: it is truncated or not a safetensors file.");
+    }
 
     void Parse(byte[] header, long dataLength)
     {
@@ -191,6 +194,37 @@ public sealed class Safetensors : IDisposable
 
     // ---- values ----------------------------------------------------------------------------------
 
+    /// <summary>
+    /// Whether a tensor holds the same values as one of the same shape in another file, or in this one: bit for bit where the dtypes are
+    /// the same, NaN among them, and else by what they stand for. Read piece by piece.
+    /// </summary>
+    internal bool HasSameValues(string name, Safetensors other, string otherName)
+    {
+        const int Piece = 1 << 16;
+        SafetensorsEntry mine = this[name], theirs = other[otherName];
+        long count = mine.Shape.Count;
+        if (theirs.Shape.Count != count)
+            return false;
+        if (mine.Type != theirs.Type)
+        {
+            for (long done = 0; done < count; done += Piece)
+                if (!ReadDoubles(name, done, Math.Min(Piece, count - done)).AsSpan().SequenceEqual(other.ReadDoubles(otherName, done, Math.Min(Piece, count - done))))
+                    return false;
+            return true;
+        }
+        byte[] left = new byte[Piece], right = new byte[Piece];
+        long bytes = count * SafetensorsEntry.SizeOf(mine.Type);
+        for (long done = 0; done < bytes; done += Piece)
+        {
+            int run = (int)Math.Min(Piece, bytes - done);
+            ReadExactly(left.AsSpan(0, run), dataStart + mine.Start + done);
+            other.ReadExactly(right.AsSpan(0, run), other.dataStart + theirs.Start + done);
+            if (!left.AsSpan(0, run).SequenceEqual(right.AsSpan(0, run)))
+                return false;
+        }
+        return true;
+    }
+
     TTo[] Read<TFrom, TTo>(string name, Func<TFrom, TTo> convert, long first = 0, long? run = null) where TFrom : unmanaged
     {
         SafetensorsEntry entry = this[name];
@@ -226,9 +260,9 @@ public sealed class Safetensors : IDisposable
                 done += read;
             }
         }
-        catch (IOException e)
+        catch (Exception e) when (InputFile.IsOfFiles(e))
         {
-            throw new MambaException($"{Path}: cannot be read: {e.Message}", e);
+            throw new MambaException($"{Path}: cannot be read: {InputFile.Sentence(e)}", e);
         }
     }
 
@@ -237,7 +271,8 @@ public sealed class Safetensors : IDisposable
     /// <summary>A name out of a file, fit for a message: in quotes, on one line, not too long.</summary>
     internal static string Quote(string name) => $"'{OneLine(name)}'";
 
-    static string OneLine(string text)
+    /// <summary>The same without quotes.</summary>
+    internal static string OneLine(string text)
     {
         string line = string.Concat((text.Length > 120 ? text[..120] + "…" : text).Select(c => char.IsControl(c) || char.IsSurrogate(c) ? '?' : c));
         return line.TrimEnd('.');

@@ -8,4 +8,10 @@ public sealed class MambaException : Exception
 {
     public MambaException(string message) : base(message) { }
     public MambaException(string message, Exception inner) : base(message, inner) { }
+
+    /// <summary>What <c>new MambaException($"…")</c> calls: numbers are written as they are read, whatever the culture.</summary>
+    public MambaException(InvariantText message) : base(message.Take()) { }
+
+    /// <inheritdoc cref="MambaException(InvariantText)"/>
+    public MambaException(InvariantText message, Exception inner) : base(message.Take(), inner) { }
 }

@@ -57,7 +57,7 @@ public sealed record Difference(string Name, Shape Shape, IReadOnlyList<long>? I
     /// <summary>One line.</summary>
     public override string ToString() => Index is null
         ? $"{Name} {Shape} is the same."
-        : $"{Name} {Shape} at ({string.Join(", ", Index)}) is {Actual:g10}; expected {Expected:g10}. The difference is {Relative:0.0e+0} of the largest element; allowed is {Tolerance:0.0e+0}.";
+        : FormattableString.Invariant($"{Name} {Shape} at ({string.Join(", ", Index)}) is {Actual:g10}; expected {Expected:g10}. The difference is {Relative:0.0e+0} of the largest element; allowed is {Tolerance:0.0e+0}.");
 }
 
 /// <summary>What <see cref="GradCheck.Compare"/> found.</summary>

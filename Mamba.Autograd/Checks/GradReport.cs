@@ -79,13 +79,13 @@ public sealed record GradInputReport(string Name, Shape Shape, int Elements, int
         if (Worst is not { } worst)
             return $"{Name} {Shape} has no elements.";
         string where = worst.Index is null ? $"of {Name} {Shape} along a random direction" : $"of {Name} {Shape} at ({string.Join(", ", worst.Index)})";
-        return Verdict switch
+        return FormattableString.Invariant(Verdict switch
         {
             GradVerdict.Agrees => $"The gradient of {Name} {Shape} agrees with differences to {RelativeError:0.0e+0}; these are good to {EstimatedError:0.0e+0}.",
             GradVerdict.NotSmooth => $"The function is not smooth where the derivative {where} was asked for: its slope is {worst.Slopes.Left:g6} to the left and {worst.Slopes.Right:g6} to the right; analytic {worst.Analytic:g6}.",
             GradVerdict.Inconclusive => $"Differences cannot judge the derivative {where}: they are good to {worst.EstimatedError:0.0e+0} of the gradient only. Analytic {worst.Analytic:g10}, numeric {worst.Numeric:g10}.",
             _ => $"The derivative {where} is wrong: analytic {worst.Analytic:g10}, numeric {worst.Numeric:g10}; they differ by {worst.AbsoluteError:0.0e+0}, {worst.RelativeError:0.0e+0} of the gradient, and the numeric one is good to {worst.EstimatedError:0.0e+0}.",
-        };
+        });
     }
 }
 

@@ -60,8 +60,9 @@ internal static class BridgeFiles
             writer.Add(name, tensor);
             said.Add($"{name} {tensor.Shape}");
         }
+        TextWriter where = AtomicFile.IsStandardOutput(path) ? Console.Error : Console.Out;         // not among the data
         writer.Save(path);
         const int Most = 12;
-        Console.WriteLine($"{path} holds {string.Join(", ", said.Take(Most))}{(said.Count > Most ? $" and {said.Count - Most} more" : "")}");
+        where.WriteLine($"{path} holds {string.Join(", ", said.Take(Most))}{(said.Count > Most ? $" and {said.Count - Most} more" : "")}");
     }
 }

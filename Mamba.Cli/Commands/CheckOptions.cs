@@ -33,15 +33,17 @@ internal sealed class CheckOptions
 
     static OpCase[] Load(string path)
     {
+        InputFile.ExpectFile(path);
         try
         {
             return [.. System.Reflection.Assembly.LoadFrom(Path.GetFullPath(path)).GetExportedTypes()
                 .Select(type => type.GetProperty("Cases", BindingFlags.Public | BindingFlags.Static, null, null, [], null)?.GetValue(null))
                 .OfType<IEnumerable<OpCase>>().SelectMany(cases => cases)];
         }
-        catch (Exception e) when (e is FileNotFoundException or FileLoadException or BadImageFormatException or TypeLoadException)
+        catch (Exception e) when (e is not (MambaException or OutOfMemoryException))       // code of somebody's: it may throw anything
         {
-            throw new MambaException($"--assembly {path}: {e.Message.ReplaceLineEndings(" ")}", e);
+            Exception cause = e is TargetInvocationException { InnerException: { } inner } ? inner : e;
+            throw new MambaException($"--assembly {path}: {cause.Message.ReplaceLineEndings(" ")}", e);
         }
     }
 }

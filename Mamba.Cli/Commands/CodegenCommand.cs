@@ -69,9 +69,9 @@ internal static class CodegenCommand
         string name = report.Kernel.Name.Replace(", ", "_", StringComparison.Ordinal).Replace('<', '_').Replace(">", "", StringComparison.Ordinal);
         string path = Path.Combine(folder, $"{name}.{report.Kernel.DType.Name()}");
         if (report.Ptx is { } ptx)
-            File.WriteAllText(path + ".ptx", ptx);
+            AtomicFile.WriteText(path + ".ptx", ptx);
         if (report.OpenCL is { } openCL)
-            File.WriteAllText(path + ".cl", openCL);
+            AtomicFile.WriteText(path + ".cl", openCL);
     }
 
     interface IRows : IDisposable

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Globalization;
 
 namespace Mamba.Cli;
 
@@ -21,7 +22,7 @@ internal sealed class DeviceOptions
         {
             if (threads is < 1 or > 1024)
                 throw new MambaException($"--threads is {threads}; expected 1 to 1024.");
-            Environment.SetEnvironmentVariable("MAMBA_THREADS", threads.ToString());
+            Environment.SetEnvironmentVariable("MAMBA_THREADS", threads.ToString(CultureInfo.InvariantCulture));
         }
         return Device.Open(parsed.GetValue(Name) ?? otherwise);
     }

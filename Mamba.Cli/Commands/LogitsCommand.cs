@@ -73,7 +73,7 @@ internal static class LogitsCommand
         string source = "--ids";
         if (!File.Exists(text) && text.All(c => char.IsAsciiDigit(c) || c is ',' or ' '))
         {
-            ids = Array.ConvertAll(text.Split(','), part => long.TryParse(part, out long id) ? id : throw new MambaException($"--ids is '{text}'; expected whole numbers with commas between, or a file."));
+            ids = Array.ConvertAll(text.Split(','), part => Numbers.Long(part.Trim(' ')) ?? throw new MambaException($"--ids is '{text}'; expected whole numbers with commas between, or a file."));
             shape = (1, ids.Length);
         }
         else

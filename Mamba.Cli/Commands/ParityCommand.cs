@@ -11,7 +11,13 @@ internal static class ParityCommand
 
     // For the process that runs a simulator, which dies when a kernel's index is out of range.
     static readonly Option<string?> Worker = new("--worker") { Hidden = true };
-    static readonly Option<int> Skip = new("--skip") { Hidden = true };
+    static readonly Option<int?> Skip = Hidden(Option.Int("--skip", "Cases to leave out."));
+
+    static Option<int?> Hidden(Option<int?> option)
+    {
+        option.Hidden = true;
+        return option;
+    }
 
     public static Command Create()
     {
@@ -28,7 +34,7 @@ internal static class ParityCommand
         IReadOnlyList<string> devices = CheckDevices.Parse(parsed.GetValue(DeviceNames) ?? "fast");
         if (parsed.GetValue(Worker) is { } trace)
         {
-            foreach (ParityResult result in Parity.Run([.. Parity.For(cases, devices[0]).Skip(parsed.GetValue(Skip))], devices[0], trace))
+            foreach (ParityResult result in Parity.Run([.. Parity.For(cases, devices[0]).Skip(parsed.GetValue(Skip) ?? 0)], devices[0], trace))
                 Console.WriteLine(JsonSerializer.Serialize(result, CheckOptions.Json));
             return 0;
         }

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Diagnostics;
+using System.Globalization;
 using System.Text.Json;
 using Mamba.Checks;
 
@@ -73,7 +74,7 @@ internal static class SimulatorProcess
         {
             return JsonSerializer.Deserialize<ParityResult>(line, CheckOptions.Json);
         }
-        catch (JsonException)
+        catch (Exception e) when (JsonText.IsMalformed(e))
         {
             return null;
         }
@@ -85,7 +86,7 @@ internal static class SimulatorProcess
         var start = new ProcessStartInfo(self) { UseShellExecute = false, RedirectStandardOutput = true, RedirectStandardError = true };
         if (Path.GetFileNameWithoutExtension(self) == "dotnet")
             start.ArgumentList.Add(typeof(SimulatorProcess).Assembly.Location);
-        string[] arguments = ["parity", .. parsed.GetValue(options.Ops)!, "--devices", "ilgpu-cpu", "--worker", trace, "--skip", skip.ToString(), .. parsed.GetValue(options.Assembly) is { } path ? ["--assembly", path] : Array.Empty<string>()];
+        string[] arguments = ["parity", .. parsed.GetValue(options.Ops)!, "--devices", "ilgpu-cpu", "--worker", trace, "--skip", skip.ToString(CultureInfo.InvariantCulture), .. parsed.GetValue(options.Assembly) is { } path ? ["--assembly", path] : Array.Empty<string>()];
         foreach (string argument in arguments)
             start.ArgumentList.Add(argument);
         start.Environment["DOTNET_DbgEnableMiniDump"] = "0";

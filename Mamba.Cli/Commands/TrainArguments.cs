@@ -77,6 +77,8 @@ internal sealed class TrainArguments
         TrainOptions options = Apply(parsed, taskName == TokenBatches.TaskName ? Tokens(parsed) : Presets.Named(taskName ?? "induction-heads", parsed.GetValue(preset) ?? "quick"));
         if (options.Data is not null && options.Task != TokenBatches.TaskName)
             throw new MambaException($"--data was given; {options.Task} makes its own.");
+        if (parsed.GetValue(dataTokens) is not null && options.Task != SelectiveCopying.TaskName)
+            throw new MambaException($"--data-tokens was given; only {SelectiveCopying.TaskName} has tokens to remember.");
         MambaConfig first = options.Init is { } model ? ModelFolder.ReadConfig(model) : Presets.Model, config = Apply(parsed, first);
         if (options.Init is not null && config != first)
             throw new MambaException("--init says what the model's dimensions are: no option may change them.");
@@ -166,7 +168,7 @@ internal sealed class TrainArguments
         }
     }
 
-    static string? Newest(string? task) => !Directory.Exists("runs") ? null : Directory.GetDirectories("runs", (task ?? "") + "*")
-        .Where(path => new RunFolder(path).IsRun)
+    static string? Newest(string? task) => !Directory.Exists("runs") ? null : Directory.GetDirectories("runs")
+        .Where(path => Path.GetFileName(path).StartsWith(task ?? "", StringComparison.Ordinal) && new RunFolder(path).IsRun)
         .MaxBy(path => File.GetLastWriteTimeUtc(new RunFolder(path).Log));
 }

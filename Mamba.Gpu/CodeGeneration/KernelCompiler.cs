@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Text.RegularExpressions;
 using ILGPU;
 using ILGPU.Algorithms;
@@ -73,7 +72,7 @@ public static partial class KernelCompiler
 
     // sm_90a is sm_90 with instructions ILGPU knows nothing of.
     internal static CudaArchitecture Architecture(string name) =>
-        name.StartsWith("sm_", StringComparison.Ordinal) && int.TryParse(name.AsSpan(3).TrimEnd("af"), NumberStyles.None, null, out int number) && number is >= 50 and < 1000
+        name.StartsWith("sm_", StringComparison.Ordinal) && Numbers.Index(name.AsSpan(3).TrimEnd("af")) is >= 50 and < 1000 and int number
             ? new CudaArchitecture(number / 10, number % 10)
             : throw new MambaException($"'{name}' is no GPU architecture; expected sm_50 or newer: sm_80, sm_90, …");
 }

@@ -43,8 +43,8 @@ public static class Devices
             "ilgpu-cpu" => OpenSimulator(),
             "cuda" => OpenCuda(0),
             "opencl" => OpenOpenCL(0),
-            _ when name.StartsWith("cuda:", StringComparison.Ordinal) && int.TryParse(name[5..], out int i) => OpenCuda(i),
-            _ when name.StartsWith("opencl:", StringComparison.Ordinal) && int.TryParse(name[7..], out int i) => OpenOpenCL(i),
+            _ when name.StartsWith("cuda:", StringComparison.Ordinal) && Numbers.Index(name.AsSpan(5)) is { } i => OpenCuda(i),
+            _ when name.StartsWith("opencl:", StringComparison.Ordinal) && Numbers.Index(name.AsSpan(7)) is { } i => OpenOpenCL(i),
             _ => throw new MambaException($"Device '{name}' is unknown; {Known()}"),
         };
     }

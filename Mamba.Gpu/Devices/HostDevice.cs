@@ -18,7 +18,7 @@ public sealed unsafe class HostDevice : ComputeDevice
     public HostDevice(int threads = 0, int bits = 0)
     {
         if (threads == 0)
-            threads = int.TryParse(Environment.GetEnvironmentVariable("MAMBA_THREADS"), out int asked) && asked > 0 ? asked : Environment.ProcessorCount;
+            threads = ThreadsAsked() ?? Environment.ProcessorCount;
         if (threads is < 1 or > 1024)
             throw new MambaException($"cpu: {threads} threads were asked for; expected 1 to 1024.");
         Bits = bits != 0 ? bits : Vector512.IsHardwareAccelerated ? 512 : Vector256.IsHardwareAccelerated ? 256 : 128;
@@ -26,6 +26,14 @@ public sealed unsafe class HostDevice : ComputeDevice
             throw new MambaException($"cpu: vectors of {Bits} bits were asked for; expected 128, 256 or 512.");
         pool = new HostPool(threads);
     }
+
+    // 0 and an empty value ask for nothing.
+    static int? ThreadsAsked() => Environment.GetEnvironmentVariable("MAMBA_THREADS") is not { Length: > 0 } text ? null : Numbers.Index(text) switch
+    {
+        0 => null,
+        <= 1024 and int asked => asked,
+        _ => throw new MambaException($"The environment variable MAMBA_THREADS is '{text}'; expected 1 to 1024, or 0 for all cores."),
+    };
 
     public override string Name => "cpu";
     public override string Description => $"host lanes of {Bits} bits on {Threads} {(Threads == 1 ? "core" : "cores")}";

@@ -11,7 +11,7 @@ public static class CheckDevices
     public static Device Open(string name, int threads = 0) => name switch
     {
         "cpu" when threads > 0 => new HostDevice(threads),
-        "cpu-128" or "cpu-256" or "cpu-512" => new HostDevice(threads, int.Parse(name[4..])),
+        "cpu-128" or "cpu-256" or "cpu-512" => new HostDevice(threads, Numbers.Index(name.AsSpan(4))!.Value),
         _ => Device.Open(name),
     };
 

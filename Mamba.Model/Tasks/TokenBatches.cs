@@ -21,6 +21,7 @@ public sealed class TokenBatches : TrainingData
     public TokenBatches(string path)
     {
         this.path = path;
+        InputFile.ExpectFile(path);         // a batch is read when its step comes
         using Safetensors file = Safetensors.Open(path);
         Shape shape = file[Tensor].Shape;
         if (shape.Rank != 3 || shape.Count == 0)

@@ -11,7 +11,7 @@ internal static class Checkpoint
 {
     const string Format = "mamba-checkpoint", M = "adam.m.", V = "adam.v.", State = "state";
 
-    static readonly JsonSerializerOptions Json = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower };
+    static readonly JsonSerializerOptions Json = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, AllowDuplicateProperties = false };
 
     public static void Save(string path, Trainer trainer)
     {
@@ -54,13 +54,13 @@ internal static class Checkpoint
         try
         {
             TrainState state = JsonSerializer.Deserialize<TrainState>(json, Json) ?? throw new JsonException("it is null");
-            return state.Step >= 0 && state.StageStep >= 0 && state.StageStep <= state.Step && state.Stage >= 0 && state.Stage <= options.Stages.Count && state.Tokens >= 0
+            return state.Step >= 0 && state.StageStep >= 0 && state.StageStep <= state.Step && state.Stage >= 0 && state.Stage <= options.Stages.Count && state.Tokens >= 0 && state.Accuracy is >= 0 and <= 1
                 ? state
                 : throw new JsonException("a count in it makes no sense");
         }
-        catch (JsonException e)
+        catch (Exception e) when (JsonText.IsMalformed(e))
         {
-            throw new MambaException($"{path}: the state of the training cannot be read: {e.Message.ReplaceLineEndings(" ")}", e);
+            throw new MambaException($"{path}: the state of the training cannot be read: {InputFile.Sentence(e)}", e);
         }
     }
 

@@ -41,7 +41,7 @@ public sealed class RunFolder(string path)
         if (File.Exists(Path))
             return false;
         return !Directory.Exists(Path) || Directory.EnumerateFileSystemEntries(Path).All(entry =>
-            System.IO.Path.GetFileName(entry) == ".lock" || entry == Config + ".tmp" || entry == Train + ".tmp" || (entry == Config && AtomicFile.ReadText(Config) == config.ToJson()));
+            RunLock.IsLock(entry) || AtomicFile.IsLeftover(entry) || (entry == Config && InputFile.ReadText(Config) == config.ToJson()));
     }
 
     /// <summary>Makes the folder a run that has not begun. Files of an earlier run in it are deleted, others are left alone.</summary>
@@ -54,9 +54,9 @@ public sealed class RunFolder(string path)
             foreach (string file in (string[])[Train, Checkpoint, Model, Log, LossPlot, Eval, EvalPlot])
                 File.Delete(file);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (InputFile.IsOfFiles(e))
         {
-            throw new MambaException($"{Path}: cannot be written: {e.Message}", e);
+            throw new MambaException($"{Path}: cannot be written: {InputFile.Sentence(e)}", e);
         }
         AtomicFile.WriteText(Config, config.ToJson());
         Write(options);
@@ -66,7 +66,7 @@ public sealed class RunFolder(string path)
     public void Write(TrainOptions options) => AtomicFile.WriteText(Train, options.ToJson());
 
     /// <summary>The options it was made with.</summary>
-    public TrainOptions ReadOptions() => TrainOptions.FromJson(AtomicFile.ReadText(Train), Train);
+    public TrainOptions ReadOptions() => TrainOptions.FromJson(InputFile.ReadText(Train), Train);
 
     /// <summary>The model's dimensions.</summary>
     public MambaConfig ReadConfig() => ModelFolder.ReadConfig(Path);

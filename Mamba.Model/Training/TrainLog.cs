@@ -7,6 +7,8 @@ namespace Mamba;
 /// <summary><c>log.jsonl</c>: a line for each step, handed to the system as soon as it is known.</summary>
 internal sealed class TrainLog : IDisposable
 {
+    const int LongestLine = 1 << 16;        // a line has some two hundred bytes
+
     readonly FileStream file;
     readonly ArrayBufferWriter<byte> buffer = new(256);
     readonly Utf8JsonWriter json;
@@ -16,14 +18,19 @@ internal sealed class TrainLog : IDisposable
     {
         try
         {
+            if (FileNode.Of(path) is { Kind: not NodeKind.File })
+                throw new IOException("expected a file, to be cut and written to at its end");
             file = new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.ReadWrite, bufferSize: 0);
-            file.SetLength(LengthOf(file, step));
+            (long end, bool whole) = Lines(file).TakeWhile(line => line.Report.Step <= step).Select(line => (line.End, line.Whole)).LastOrDefault((0, true));
+            file.SetLength(end);
             file.Seek(0, SeekOrigin.End);
+            if (!whole)
+                file.Write("\n"u8);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (InputFile.IsOfFiles(e))
         {
             file?.Dispose();
-            throw new MambaException($"{path}: cannot be written: {e.Message}", e);
+            throw new MambaException($"{path}: cannot be written: {InputFile.Sentence(e)}", e);
         }
         json = new Utf8JsonWriter(buffer);
     }
@@ -53,40 +60,67 @@ internal sealed class TrainLog : IDisposable
     /// <summary>Forces what was written to the disk.</summary>
     public void Flush() => file.Flush(flushToDisk: true);
 
-    /// <summary>The whole lines at the start of a log that belong to steps 1, 2, 3, … up to <paramref name="last"/>.</summary>
-    static IEnumerable<(StepReport Report, long End)> Lines(Stream stream, long last)
+    /// <summary>
+    /// The lines of a log that tell of steps, each of a later one than that before it. Where a line ends is counted in the bytes
+    /// of the file, whatever they are: a byte-order mark, the line ends of another system, letters torn in half. Lines that
+    /// cannot be read are passed over.
+    /// </summary>
+    /// <returns>What the line says, where it ends, and whether it has an end; only the last one may have none.</returns>
+    static IEnumerable<(StepReport Report, long End, bool Whole)> Lines(Stream stream)
     {
-        using var reader = new StreamReader(stream, Encoding.UTF8, leaveOpen: true);
-        long end = 0, length = stream.Length;
-        for (long step = 1; step <= last && reader.ReadLine() is { } line; step++)
+        long end = 0, step = 0;
+        bool torn = false;                  // the line is too long to be one, and its start is gone
+        byte[] piece = new byte[LongestLine];
+        for (int filled = 0; ;)
         {
-            end += Encoding.UTF8.GetByteCount(line) + 1;
-            if (end > length || Parse(line) is not { } report || report.Step != step)
+            int read = stream.ReadAtLeast(piece.AsSpan(filled), 1, throwOnEndOfStream: false), start = 0;
+            filled += read;
+            for (int length; start < filled; start += length)
+            {
+                int feed = Array.IndexOf(piece, (byte)'\n', start, filled - start);
+                bool whole = feed >= 0;
+                if (!whole && read > 0 && (start > 0 || filled < piece.Length))
+                    break;                  // there may be more of it
+                length = whole ? feed + 1 - start : filled - start;
+                end += length;
+                if (!torn && (whole || read == 0) && Parse(piece.AsMemory(start, length), first: end == length) is { } report && report.Step > step)
+                {
+                    step = report.Step;
+                    yield return (report, end, whole);
+                }
+                torn = !whole;
+            }
+            if (read == 0)
                 yield break;
-            yield return (report, end);
+            piece.AsSpan(start, filled - start).CopyTo(piece);
+            filled -= start;
         }
     }
-
-    static long LengthOf(Stream stream, long step) => Lines(stream, step).Select(line => line.End).DefaultIfEmpty(0).Last();
 
     /// <summary>The steps a log tells of.</summary>
     public static List<StepReport> Read(string path)
     {
-        using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
-        return [.. Lines(stream, long.MaxValue).Select(line => line.Report)];
+        InputFile.ExpectFile(path);
+        return InputFile.Reading<List<StepReport>>(path, () =>
+        {
+            using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
+            return [.. Lines(stream).Select(line => line.Report)];
+        });
     }
 
-    static StepReport? Parse(string line)
+    static StepReport? Parse(ReadOnlyMemory<byte> line, bool first)
     {
         try
         {
+            if (first && line.Span.StartsWith(Encoding.UTF8.Preamble))
+                line = line[Encoding.UTF8.Preamble.Length..];
             using JsonDocument document = JsonDocument.Parse(line);
             JsonElement e = document.RootElement;
             return new StepReport(e.GetProperty("step").GetInt64(), e.GetProperty("stage").GetInt32(), e.GetProperty("length").GetInt32(), e.GetProperty("batch").GetInt32(),
                 e.GetProperty("loss").GetDouble(), e.GetProperty("accuracy").GetDouble(),
                 e.TryGetProperty("grad_norm", out JsonElement norm) ? norm.GetDouble() : double.NaN, e.GetProperty("lr").GetDouble(), e.GetProperty("tokens").GetInt64());
         }
-        catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException or FormatException)
+        catch (Exception e) when (JsonText.IsMalformed(e))
         {
             return null;
         }

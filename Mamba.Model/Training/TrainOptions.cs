@@ -13,6 +13,7 @@ public sealed record TrainOptions
         RespectNullableAnnotations = true,
         RespectRequiredConstructorParameters = true,
         UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
+        AllowDuplicateProperties = false,
     };
 
     /// <summary><c>induction-heads</c>, <c>selective-copying</c> or <c>tokens</c>.</summary>
@@ -104,15 +105,16 @@ public sealed record TrainOptions
     public long TokensLeft(TrainState state)
     {
         Func<int, int> tokens = Task == TokenBatches.TaskName ? length => length - 1 : OpenTask().Tokens;
-        long left = 0, steps = Steps - state.Step ?? long.MaxValue;
+        Int128 left = 0;
+        long steps = Steps - state.Step ?? long.MaxValue;
         for (int i = state.Stage; i < Stages.Count && steps > 0; i++)
         {
             bool stretched = Steps is not null && i == Stages.Count - 1;
             long here = stretched ? steps : Math.Min(steps, Math.Max(0, Stages[i].Steps - (i == state.Stage ? state.StageStep : 0)));
-            left += here * Stages[i].Batch * tokens(Stages[i].Length);
+            left += (Int128)here * Stages[i].Batch * tokens(Stages[i].Length);
             steps -= here;
         }
-        return left;
+        return (long)Int128.Min(left, long.MaxValue / 2);
     }
 
     /// <summary>Throws one clear line unless these options make sense and the model can say every token of the task.</summary>
@@ -125,8 +127,7 @@ public sealed record TrainOptions
             throw new MambaException($"vocab-size is {task.Classes(config)}; {task.Name} needs {task.VocabSize}.");
         if (Dtype is not ("float32" or "float64"))
             throw new MambaException($"dtype is '{Dtype}'; expected float32 or float64.");
-        if (Stages.Count == 0 || Stages.Any(stage => stage is null))
-            throw new MambaException("stages is empty, or one of them is; expected at least one stage with a length, a batch and steps.");
+        ExpectStages("");
         foreach (Stage stage in Stages)
         {
             if (stage.Length < task.MinLength)
@@ -135,14 +136,19 @@ public sealed record TrainOptions
             Expect("steps", stage.Steps, 0, long.MaxValue / 2);
             if (!(stage.Rate > 0 && double.IsFinite(stage.Rate)))
                 throw new MambaException($"a stage's rate is {stage.Rate}; expected a number above 0.");
+            if (stage.UntilAccuracy is { } until && !(until > 0 && double.IsFinite(until)))
+                throw new MambaException($"a stage's until_accuracy is {until}; expected a number above 0.");
             if ((stage.Length + (long)task.Answers) * stage.Batch > int.MaxValue)
                 throw new MambaException($"a batch of {stage.Batch} sequences of length {stage.Length} is too large: at most {int.MaxValue} tokens in all.");
         }
         Expect("steps", Steps ?? 0, 0, long.MaxValue / 2);
+        if (Stages.Aggregate((Int128)0, (sum, stage) => sum + stage.Steps) > long.MaxValue / 2)
+            throw new MambaException("the steps of all stages together are more than can be counted.");
         if (task.MostSteps is { } most && (Steps ?? Stages.Sum(stage => stage.Steps)) > most)
             throw new MambaException($"steps is {Steps ?? Stages.Sum(stage => stage.Steps)}; {Data} has batches for {most}.");
         Expect("warmup", Warmup, 0, long.MaxValue / 2);
         Expect("checkpoint-every", CheckpointEvery, 0, long.MaxValue / 2);
+        Expect("max-eval-length", MaxEvalLength, 0, int.MaxValue);
         if (Schedule is not ("constant" or "cosine"))
             throw new MambaException($"schedule is '{Schedule}'; expected constant or cosine.");
         if (!(LearningRate > 0 && double.IsFinite(LearningRate)))
@@ -151,7 +157,7 @@ public sealed record TrainOptions
             throw new MambaException($"weight-decay is {WeightDecay}; expected a number from 0.");
         if (!(Clip >= 0 && double.IsFinite(Clip)))
             throw new MambaException($"clip is {Clip}; expected a number from 0 (0: no clipping).");
-        if (!(Beta1 is >= 0 and < 1 && Beta2 is >= 0 and < 1 && Eps > 0))
+        if (!(Beta1 is >= 0 and < 1 && Beta2 is >= 0 and < 1 && Eps > 0 && double.IsFinite(Eps)))
             throw new MambaException($"beta1, beta2 and eps are {Beta1}, {Beta2} and {Eps}; expected betas from 0 to below 1 and an eps above 0.");
         Expect("d-model", config.DModel, 1, 1 << 16);
         Expect("n-layer", config.NLayer, 1, 1 << 12);
@@ -161,6 +167,13 @@ public sealed record TrainOptions
         Expect("expand", config.SsmCfg.Expand, 1, 64);
         Expect("dt-rank", config.DtRank, 1, 1 << 16);
         config.Validate();
+    }
+
+    // Everything else that asks for them takes it that they are there.
+    void ExpectStages(string source)
+    {
+        if (Stages.Count == 0 || Stages.Any(stage => stage is null))
+            throw new MambaException($"{source}stages is empty, or one of them is; expected at least one stage with a length, a batch and steps.");
     }
 
     static void Expect(string name, long value, long low, long high)
@@ -179,11 +192,13 @@ public sealed record TrainOptions
     {
         try
         {
-            return JsonSerializer.Deserialize<TrainOptions>(json, Json) ?? throw new JsonException("it is null");
+            TrainOptions options = JsonSerializer.Deserialize<TrainOptions>(json, Json) ?? throw new JsonException("it is null");
+            options.ExpectStages($"{source}: ");
+            return options;
         }
-        catch (JsonException e)
+        catch (Exception e) when (JsonText.IsMalformed(e))
         {
-            throw new MambaException($"{source}: these are not training options: {e.Message.ReplaceLineEndings(" ")}", e);
+            throw new MambaException($"{source}: these are not training options: {InputFile.Sentence(e)}", e);
         }
     }
 }

@@ -24,6 +24,7 @@ internal sealed class WeightFiles : IDisposable
     public SafetensorsEntry this[string name] => byName[name][name];
     public float[] ReadFloats(string name) => byName[name].ReadFloats(name);
     public double[] ReadDoubles(string name) => byName[name].ReadDoubles(name);
+    public bool AreSame(string name, string other) => byName[name].HasSameValues(name, byName[other], other);
 
     /// <exception cref="MambaException">A file is missing or broken, or two hold a tensor of one name.</exception>
     public static WeightFiles Open(string path)
@@ -31,14 +32,20 @@ internal sealed class WeightFiles : IDisposable
         var result = new WeightFiles(path);
         try
         {
-            foreach (string file in System.IO.Path.GetFileName(path) == IndexName ? Shards(path) : [path])
+            (string Tensor, string File)[] map = System.IO.Path.GetFileName(path) == IndexName ? Shards(path) : [];
+            string[] paths = map.Length == 0 ? [path] : [.. map.Select(pair => pair.File).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal)];
+            foreach (string file in paths)
             {
+                InputFile.ExpectFile(file);
                 var opened = Safetensors.Open(file);
                 result.files.Add(opened);
                 foreach (SafetensorsEntry entry in opened.Entries)
                     if (!result.byName.TryAdd(entry.Name, opened))
                         throw new MambaException($"{file}: the tensor {entry.QuotedName} is in {result.byName[entry.Name].Path}, too.");
             }
+            foreach ((string tensor, string file) in map)
+                if (!result.byName.TryGetValue(tensor, out Safetensors? holder) || holder.Path != file)
+                    throw new MambaException($"{path}: the tensor {Safetensors.Quote(tensor)} is not in {file}, where this says it is.");
             return result;
         }
         catch
@@ -48,23 +55,24 @@ internal sealed class WeightFiles : IDisposable
         }
     }
 
-    static IEnumerable<string> Shards(string index)
+    /// <summary>Every tensor that an index names, and the file it says the tensor is in.</summary>
+    static (string Tensor, string File)[] Shards(string index)
     {
-        string folder = System.IO.Path.GetDirectoryName(index) ?? "";
-        string[] names;
+        string folder = System.IO.Path.GetDirectoryName(index) ?? "", json = InputFile.ReadText(index);
         try
         {
-            using JsonDocument document = JsonDocument.Parse(AtomicFile.ReadText(index));
-            names = [.. document.RootElement.GetProperty("weight_map").EnumerateObject().Select(pair => pair.Value.GetString() ?? "").Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal)];
+            using JsonDocument document = JsonDocument.Parse(json, JsonText.NamesOnce);
+            (string, string)[] map = [.. document.RootElement.GetProperty("weight_map").EnumerateObject().Select(pair => (pair.Name, Beside(pair.Value.GetString() ?? "")))];
+            return map.Length > 0 ? map : throw new MambaException($"{index}: its weight_map is empty.");
         }
-        catch (Exception e) when (e is JsonException or InvalidOperationException or KeyNotFoundException)
+        catch (Exception e) when (JsonText.IsMalformed(e))
         {
-            throw new MambaException($"{index}: this is not an index of safetensors files: {e.Message.ReplaceLineEndings(" ")}", e);
+            throw new MambaException($"{index}: this is not an index of safetensors files: {InputFile.Sentence(e)}", e);
         }
-        foreach (string name in names)
-            yield return name.Length > 0 && name == System.IO.Path.GetFileName(name) && !name.Any(char.IsControl)
-                ? System.IO.Path.Combine(folder, name)
-                : throw new MambaException($"{index}: {Safetensors.Quote(name)} is not the name of a file beside it.");
+
+        string Beside(string name) => name.Length > 0 && name == System.IO.Path.GetFileName(name) && !name.Any(char.IsControl)
+            ? System.IO.Path.Combine(folder, name)
+            : throw new MambaException($"{index}: {Safetensors.Quote(name)} is not the name of a file beside it.");
     }
 
     public void Dispose()

@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace Mamba;
 
 /// <summary>A model's weights in a safetensors file, under their official names; Hugging Face's, which differ in one, are read too.</summary>
@@ -10,7 +12,7 @@ public static class Weights
     {
         var writer = new SafetensorsWriter { Metadata = { ["format"] = "pt" } };
         if (step is not null)
-            writer.Metadata["step"] = step.Value.ToString();
+            writer.Metadata["step"] = step.Value.ToString(CultureInfo.InvariantCulture);
         foreach (Parameter parameter in model.Parameters)
             writer.Add(parameter.Name, parameter.Value);
         if (!model.Parameters.Any(p => p.Name == TiedHead))
@@ -62,12 +64,15 @@ public static class Weights
     static void ExpectParameters(WeightFiles file, IReadOnlyList<Parameter> parameters)
     {
         ExpectNames(file, parameters.Select(p => (NameIn(file, p), p.Shape)), mayHave: TiedHead);
-        Shape head = parameters.First(p => p.Name == Embedding).Shape;
-        if (file.Contains(TiedHead) && file[TiedHead].Shape != head)
-            throw new MambaException($"{file.Path}: '{TiedHead}' has shape {file[TiedHead].Shape}; expected {head}, as the embedding it is tied to.");
+        Parameter embedding = parameters.First(p => p.Name == Embedding);
+        if (file.Contains(TiedHead) && file[TiedHead].Shape != embedding.Shape)
+            throw new MambaException($"{file.Path}: '{TiedHead}' has shape {file[TiedHead].Shape}; expected {embedding.Shape}, as the embedding it is tied to.");
         foreach (SafetensorsEntry entry in file.Entries)
             if (!entry.IsFloat)
                 throw new MambaException($"{file.Path}: {entry.QuotedName} is {entry.Type}; weights are F32, F64, F16 or BF16.");
+        // One of two matrices would be dropped, and which one differs from program to program.
+        if (file.Contains(TiedHead) && !parameters.Any(p => p.Name == TiedHead) && !file.AreSame(TiedHead, NameIn(file, embedding)))
+            throw new MambaException($"{file.Path}: '{TiedHead}' is another matrix than '{NameIn(file, embedding)}', but config.json says that they are one: expected the same values, or tie_embeddings (tie_word_embeddings) false.");
     }
 
     /// <summary>Throws one clear line unless the file holds exactly these tensors, and perhaps <paramref name="mayHave"/>.</summary>

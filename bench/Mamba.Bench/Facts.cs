@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Reflection;
 using System.Runtime.InteropServices;
 using Mamba.Gpu;
@@ -12,7 +13,7 @@ internal static class Facts
         string version = typeof(Facts).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "";
         string ilgpu = typeof(ILGPU.Context).Assembly.GetName().Version?.ToString(3) ?? "unknown";
         return new Machine(Processor(), Environment.ProcessorCount, $"{GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 1e9:F0} GB", RuntimeInformation.OSDescription, RuntimeInformation.FrameworkDescription, ilgpu,
-            version.Split('+') is [_, { Length: > 7 } hash] ? hash[..8] : "unknown", DateTime.UtcNow.ToString("yyyy-MM-dd", null), command,
+            version.Split('+') is [_, { Length: > 7 } hash] ? hash[..8] : "unknown", DateTime.UtcNow.ToString("yyyy-MM-dd", CultureInfo.InvariantCulture), command,
             [.. devices.Select(d => new DeviceFacts(d.Name, d.Description, ((ComputeDevice)d).Driver))]);
     }
 

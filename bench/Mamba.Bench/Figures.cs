@@ -1,3 +1,4 @@
+using System.Globalization;
 using ScottPlot;
 using SkiaSharp;
 
@@ -72,7 +73,7 @@ internal static class Figures
         plot.Axes.Bottom.TickLabelStyle.FontSize = plot.Axes.Left.TickLabelStyle.FontSize = 14;
         plot.Legend.FontSize = 14;
         fill(plot);
-        plot.SavePng(path, Width, Height);
+        AtomicFile.Write(path, stream => stream.Write(plot.GetImageBytes(Width, Height, ImageFormat.Png)));
     }
 
     static string Short(double x) => x switch
@@ -80,7 +81,7 @@ internal static class Figures
         >= 1 << 20 when x % (1 << 20) == 0 => $"{x / (1 << 20):0}M",
         >= 1 << 10 when x % (1 << 10) == 0 => $"{x / (1 << 10):0}K",
         >= 1e6 => $"{x / 1e6:0.#}·10⁶",
-        >= 1e4 => x.ToString("N0", null),
+        >= 1e4 => x.ToString("N0", CultureInfo.InvariantCulture),
         _ => $"{x:0.####}",
     };
 }

@@ -45,7 +45,7 @@ public class MicroBenchmarks
         }
         if (folder is not null)
             foreach (string file in Directory.EnumerateFiles(Path.Combine(artifacts, "results")))
-                File.Copy(file, bench.FileFor(table, "micro", file.EndsWith(".json", StringComparison.Ordinal) ? "json" : "md")!, overwrite: true);
+                AtomicFile.WriteText(bench.FileFor(table, "micro", file.EndsWith(".json", StringComparison.Ordinal) ? "json" : "md")!, InputFile.ReadText(file));
         Directory.Delete(artifacts, recursive: true);
         bench.Add(table);
     }

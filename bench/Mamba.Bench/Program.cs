@@ -93,7 +93,7 @@ static int Guarded(Func<int> run)
     {
         return run();
     }
-    catch (MambaException e)
+    catch (Exception e) when (e is MambaException or IOException or UnauthorizedAccessException)
     {
         Console.Error.WriteLine(e.Message);
         return 1;

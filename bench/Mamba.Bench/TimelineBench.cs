@@ -68,7 +68,7 @@ internal static class TimelineBench
         table.Rows.Add(new Row("the whole, not recorded", [], plain));
         table.Notes.Add($"Kernels take {kernels / plain.Median:P0} of the whole; the rest is the host's work between them and copies. Bytes are those of the tensors a kernel is given, each counted once, so reuse shows as more than memory can do and partial reads as less.");
         if (bench.FileFor(table, name, "json") is { } path)
-            File.WriteAllText(path, ChromeTrace.Write($"{title} on {device.Name}", typical));
+            AtomicFile.WriteText(path, ChromeTrace.Write($"{title} on {device.Name}", typical));
         bench.Add(table);
     }
 }

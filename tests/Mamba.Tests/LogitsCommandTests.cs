@@ -163,6 +163,16 @@ public class LogitsCommandTests
         File.Copy(Path.Combine(model, "model-00001-of-00003.safetensors"), Path.Combine(model, "copy.safetensors"));
         File.WriteAllText(index, "{\"weight_map\":{\"a\":\"model-00001-of-00003.safetensors\",\"b\":\"copy.safetensors\"}}");
         MambaInProcess.Refuse(args, "too");
+
+        // Every file is there and every tensor in one of them, but the index says it is in another, or one that no file has.
+        (string first, JsonNode? place) = map.First();
+        map[first] = map.Select(pair => pair.Value!.GetValue<string>()).First(name => name != place!.GetValue<string>());
+        File.WriteAllText(index, new JsonObject { ["weight_map"] = map.DeepClone() }.ToJsonString());
+        MambaInProcess.Refuse(args, first, "where this says it is");
+        map[first] = place!.GetValue<string>();
+        map["backbone.surplus"] = place.GetValue<string>();
+        File.WriteAllText(index, new JsonObject { ["weight_map"] = map.DeepClone() }.ToJsonString());
+        MambaInProcess.Refuse(args, "backbone.surplus");
     }
 
     [Test]
@@ -182,6 +192,75 @@ public class LogitsCommandTests
         using var scope = new TensorScope();
         Assert.That(result.ReadFloats("logits"), Is.EqualTo(model.Forward(Tensor.From(new[] { 12, 3, 0, 7 }, (1, 4), TestDevices.Open("cpu"))).ToArray<float>()));
         Assert.That(result["grad.lm_head.weight"].Shape, Is.EqualTo((Shape)(13, 8)));
+    }
+
+    /// <summary>The weights of a folder with a head beside the embedding, made from the embedding's values.</summary>
+    string WithHead(string name, string source, Func<float[], Array> head, string config = "")
+    {
+        var writer = new SafetensorsWriter();
+        using Safetensors file = Safetensors.Open(Path.Combine(source, "model.safetensors"));
+        foreach (SafetensorsEntry entry in file.Entries)
+            if (entry.Name != "lm_head.weight")
+                writer.Add(entry.Name, entry.Shape, file.ReadFloats(entry.Name));
+        SafetensorsEntry embedding = file.Entries.Single(entry => entry.Name.StartsWith("backbone.embedding", StringComparison.Ordinal));
+        switch (head(file.ReadFloats(embedding.Name)))
+        {
+            case float[] values: writer.Add("lm_head.weight", embedding.Shape, values); break;
+            case double[] values: writer.Add("lm_head.weight", embedding.Shape, values); break;
+            default: throw new ArgumentException(name);
+        }
+        string model = Folder(name, config.Length > 0 ? config : File.ReadAllText(Path.Combine(source, "config.json")), []);
+        writer.Save(Path.Combine(model, "model.safetensors"));
+        return model;
+    }
+
+    [Test]
+    public void A_head_that_is_not_the_embedding_it_is_tied_to_is_refused_in_both_dialects([Values] bool huggingFace)
+    {
+        string source = huggingFace ? HuggingFace : Official;
+        string[] Args(string model) => ["logits", "--model", model, "--ids", "1,2", "--output", In("out.safetensors"), "--device", "cpu"];
+        Assert.That(MambaInProcess.Run(Args(WithHead("same", source, x => x))).Code, Is.Zero);
+        Assert.That(MambaInProcess.Run(Args(WithHead("wide", source, x => Array.ConvertAll(x, v => (double)v)))).Code, Is.Zero, "the same values in another dtype");
+        (string What, Func<float[], Array> Head)[] others =
+        [
+            ("turned round", x => x.Reverse().ToArray()),
+            ("the last value by one bit", x => (float[])[.. x[..^1], MathF.BitIncrement(x[^1])]),
+            ("one value of NaN", x => (float[])[.. x[..100], float.NaN, .. x[101..]]),
+            ("of NaN", x => Array.ConvertAll(x, _ => float.NaN)),
+            ("the first value in another dtype", x => (double[])[x[0] + 1e-9, .. x[1..].Select(v => (double)v)]),
+        ];
+        foreach ((string what, Func<float[], Array> head) in others)
+            MambaInProcess.Refuse(Args(WithHead(what, source, head)), "lm_head.weight", "tie_embeddings");
+        string untied = File.ReadAllText(Path.Combine(source, "config.json")).TrimEnd().TrimEnd('}').Replace("\"tie_word_embeddings\": true,", "") + $", \"{(huggingFace ? "tie_word_embeddings" : "tie_embeddings")}\": false }}";
+        Assert.That(MambaInProcess.Run(Args(WithHead("untied", source, x => x.Reverse().ToArray(), untied))), Is.EqualTo((0, "")));
+    }
+
+    [Test]
+    public void An_embedding_of_NaN_is_the_same_as_itself()
+    {
+        string model = WithHead("nan", Official, x => x);
+        var writer = new SafetensorsWriter();
+        using (Safetensors file = Safetensors.Open(Path.Combine(model, "model.safetensors")))
+            foreach (SafetensorsEntry entry in file.Entries)
+                writer.Add(entry.Name, entry.Shape, file.ReadFloats(entry.Name).Select((x, i) => i == 3 && entry.Shape == (96, 64) ? float.NaN : x).ToArray());
+        writer.Save(Path.Combine(model, "model.safetensors"));
+        Assert.That(MambaInProcess.Run("logits", "--model", model, "--ids", "1,2", "--output", In("out.safetensors"), "--device", "cpu"), Is.EqualTo((0, "")));
+    }
+
+    [Test]
+    public void Both_names_of_the_embedding_in_one_file_are_refused()
+    {
+        string model = Folder("both", File.ReadAllText(Path.Combine(HuggingFace, "config.json")), []);
+        var writer = new SafetensorsWriter();
+        using (Safetensors file = Safetensors.Open(Path.Combine(HuggingFace, "model.safetensors")))
+            foreach (SafetensorsEntry entry in file.Entries)
+            {
+                writer.Add(entry.Name, entry.Shape, file.ReadFloats(entry.Name));
+                if (entry.Name == "backbone.embeddings.weight")
+                    writer.Add("backbone.embedding.weight", entry.Shape, file.ReadFloats(entry.Name));
+            }
+        writer.Save(Path.Combine(model, "model.safetensors"));
+        MambaInProcess.Refuse(["logits", "--model", model, "--ids", "1", "--output", In("out.safetensors"), "--device", "cpu"], "backbone.embeddings.weight");
     }
 
     [Test]
@@ -207,7 +286,7 @@ public class LogitsCommandTests
         Refuse(Official, Path.Combine(Official, "forward.safetensors"), [], "no tensor 'ids'");
         Refuse(In("nowhere"), "1", [], "there is no such folder");
         Refuse(folder, "1", [], "config.json: there is no such file");
-        Refuse(Folder("wider", config.Replace("\"hidden_size\": 64", "\"hidden_size\": 128").Replace("\"intermediate_size\": 128", "\"intermediate_size\": 256"), weights), "1", [], "has shape (96, 64)");
+        Refuse(Folder("wider", config.Replace("\"hidden_size\": 64", "\"hidden_size\": 128").Replace("\"d_model\": 64", "\"d_model\": 128").Replace("\"intermediate_size\": 128", "\"intermediate_size\": 256").Replace("\"d_inner\": 128", "\"d_inner\": 256"), weights), "1", [], "has shape (96, 64)");
         Refuse(Folder("other", config.Replace("\"model_type\": \"mamba\"", "\"model_type\": \"falcon_mamba\""), weights), "1", [], "falcon_mamba");
         Refuse(Folder("act", config.Replace("\"silu\"", "\"gelu\""), weights), "1", [], "hidden_act");
         Refuse(Folder("inner", config.Replace("\"intermediate_size\": 128", "\"intermediate_size\": 100"), weights), "1", [], "intermediate_size is 100");

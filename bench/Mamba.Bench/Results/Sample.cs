@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace Mamba.Bench;
 
 /// <summary>What several runs gave: the median, the quartiles around it, the best, and how many they were.</summary>
@@ -42,10 +44,10 @@ internal sealed record Sample(double Median, double Low, double High, double Bes
     public static string Number(double x) => Math.Abs(x) switch
     {
         0 => "0",
-        < 0.001 => x.ToString("G2", null),
-        < 0.1 => x.ToString("F4", null),
-        < 10 => x.ToString("F2", null),
-        < 1000 => x.ToString("F1", null),
-        _ => x.ToString("N0", null),
+        < 0.001 => x.ToString("G2", CultureInfo.InvariantCulture),
+        < 0.1 => x.ToString("F4", CultureInfo.InvariantCulture),
+        < 10 => x.ToString("F2", CultureInfo.InvariantCulture),
+        < 1000 => x.ToString("F1", CultureInfo.InvariantCulture),
+        _ => x.ToString("N0", CultureInfo.InvariantCulture),
     };
 }

@@ -21,7 +21,7 @@ command.SetAction(result =>
         torch.set_num_threads(count);
         using var device = new HostDevice(count);
         Console.WriteLine($"libtorch {torch.__version__} and {device} ({device.Description}), {count} threads each at most, .NET {Environment.Version}, {DateTime.UtcNow:yyyy-MM-dd}");
-        if (OperatingSystem.IsLinux() && double.TryParse(File.ReadAllText("/proc/loadavg").Split(' ')[0], out double load) && load > 0.5)
+        if (OperatingSystem.IsLinux() && double.TryParse(File.ReadAllText("/proc/loadavg").Split(' ')[0], System.Globalization.CultureInfo.InvariantCulture, out double load) && load > 0.5)
             Console.WriteLine($"other work runs on this machine (load {load:F1}): PyTorch's threads wait for each other and lose more by it; the ratio of the bests is the fairer one");
         var rows = new List<PeerRow>();
         string chosen = result.GetValue(what)!;

@@ -1,0 +1,25 @@
+using System.Globalization;
+using System.Runtime.CompilerServices;
+
+namespace Mamba;
+
+/// <summary>
+/// An interpolated string whose numbers are written alike whatever the culture of the thread. The compiler makes one of the
+/// <c>$"…"</c> given to <see cref="MambaException"/>, so that no message says 0,001 where the command line would refuse it.
+/// </summary>
+[InterpolatedStringHandler]
+public ref struct InvariantText(int literalLength, int formattedCount)
+{
+    DefaultInterpolatedStringHandler text = new(literalLength, formattedCount, CultureInfo.InvariantCulture);
+
+    public void AppendLiteral(string value) => text.AppendLiteral(value);
+
+    public void AppendFormatted<T>(T value) => text.AppendFormatted(value);
+
+    public void AppendFormatted<T>(T value, string? format) => text.AppendFormatted(value, format);
+
+    public void AppendFormatted<T>(T value, int alignment, string? format = null) => text.AppendFormatted(value, alignment, format);
+
+    /// <summary>The string; to be asked for once.</summary>
+    internal string Take() => text.ToStringAndClear();
+}
