@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Reflection;
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics.X86;
 using Mamba.Gpu;
 
 namespace Mamba.Bench;
@@ -29,6 +30,20 @@ internal static class Facts
     {
         const string Cpus = "/proc/cpuinfo";
         string? line = File.Exists(Cpus) ? File.ReadLines(Cpus).FirstOrDefault(l => l.StartsWith("model name", StringComparison.Ordinal)) : null;
-        return line?.Split(':')[1].Trim() ?? Environment.GetEnvironmentVariable("PROCESSOR_IDENTIFIER") ?? RuntimeInformation.ProcessArchitecture.ToString();
+        string name = line?.Split(':')[1].Trim() ?? Environment.GetEnvironmentVariable("PROCESSOR_IDENTIFIER") ?? RuntimeInformation.ProcessArchitecture.ToString();
+        return name + Generation();
+    }
+
+    // Virtual machines have names like AMD EPYC for cores of which one does twice as much as another.
+    static string Generation()
+    {
+        if (!X86Base.IsSupported)
+            return "";
+        int bits = X86Base.CpuId(1, 0).Eax, family = bits >> 8 & 15, model = bits >> 4 & 15;
+        if (family is 6 or 15)
+            model |= bits >> 12 & 0xf0;
+        if (family == 15)
+            family += bits >> 20 & 255;
+        return string.Create(CultureInfo.InvariantCulture, $", family {family} model {model}");
     }
 }
