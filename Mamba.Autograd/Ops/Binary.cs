@@ -42,18 +42,21 @@ public static partial class Ops
         });
     }
 
-    /// <summary>The larger of a and b, element by element; shapes broadcast. Where they are equal each takes half the gradient.</summary>
+    /// <summary>
+    /// The larger of a and b, element by element; shapes broadcast. NaN where either is: IEEE 754-2019, maximum. Where they are equal each
+    /// takes half the gradient, which otherwise goes to the larger, or to the NaN.
+    /// </summary>
     public static Tensor Maximum(Tensor a, Tensor b) => Tape.Record("Maximum", Apply<Binary.Maximum>("Maximum", a, b), [a, b], dy =>
         [
             a.RequiresGrad ? SumTo(Mul(dy, Apply<Binary.IsLarger>("Maximum", a, b)), a.Shape) : null,
             b.RequiresGrad ? SumTo(Mul(dy, Apply<Binary.IsLarger>("Maximum", b, a)), b.Shape) : null,
         ]);
 
-    /// <summary>The smaller of a and b, element by element; shapes broadcast. Where they are equal each takes half the gradient.</summary>
+    /// <summary>The smaller of a and b, element by element; shapes broadcast. NaN and the gradient are treated as by <see cref="Maximum(Tensor, Tensor)"/>.</summary>
     public static Tensor Minimum(Tensor a, Tensor b) => Tape.Record("Minimum", Apply<Binary.Minimum>("Minimum", a, b), [a, b], dy =>
         [
-            a.RequiresGrad ? SumTo(Mul(dy, Apply<Binary.IsLarger>("Minimum", b, a)), a.Shape) : null,
-            b.RequiresGrad ? SumTo(Mul(dy, Apply<Binary.IsLarger>("Minimum", a, b)), b.Shape) : null,
+            a.RequiresGrad ? SumTo(Mul(dy, Apply<Binary.IsSmaller>("Minimum", a, b)), a.Shape) : null,
+            b.RequiresGrad ? SumTo(Mul(dy, Apply<Binary.IsSmaller>("Minimum", b, a)), b.Shape) : null,
         ]);
 
     static Tensor Apply<F>(string op, Tensor a, Tensor b) where F : struct, IBinary

@@ -63,13 +63,13 @@ public static partial class Ops
     /// <summary>s / x, any shape.</summary>
     public static Tensor Div(double s, Tensor x) => Apply<Unary.ScalarDiv>("Div", x, s);
 
-    /// <summary>max(x, s), any shape.</summary>
+    /// <summary>max(x, s), any shape; NaN where x is.</summary>
     public static Tensor Maximum(Tensor x, double s) => Apply<Unary.MaxScalar>("Maximum", x, s);
 
-    /// <summary>min(x, s), any shape.</summary>
+    /// <summary>min(x, s), any shape; NaN where x is.</summary>
     public static Tensor Minimum(Tensor x, double s) => Apply<Unary.MinScalar>("Minimum", x, s);
 
-    /// <summary>x, but at least <paramref name="low"/> and at most <paramref name="high"/>; any shape.</summary>
+    /// <summary>x, but at least <paramref name="low"/> and at most <paramref name="high"/>; any shape. A NaN stays one.</summary>
     public static Tensor Clamp(Tensor x, double low, double high) => Minimum(Maximum(x, low), high);
 
     // y = f(x), dx = dy · f′(x): one pass forward, one pass backward

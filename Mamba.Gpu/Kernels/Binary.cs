@@ -41,29 +41,47 @@ public static class Binary
         [MethodImpl(Inline)] static V IBinary.Forward<V, M, T>(V a, V b) => a / b;
     }
 
-    /// <summary>The larger one.</summary>
+    /// <summary>The larger one; NaN if either is.</summary>
     public struct Maximum : IBinary
     {
-        [MethodImpl(Inline)] static V IBinary.Forward<V, M, T>(V a, V b) => V.IfLess(a, b, b, a);
+        [MethodImpl(Inline)] static V IBinary.Forward<V, M, T>(V a, V b) => V.Max(a, b);
     }
 
-    /// <summary>The smaller one.</summary>
+    /// <summary>The smaller one; NaN if either is.</summary>
     public struct Minimum : IBinary
     {
-        [MethodImpl(Inline)] static V IBinary.Forward<V, M, T>(V a, V b) => V.IfLess(b, a, b, a);
+        [MethodImpl(Inline)] static V IBinary.Forward<V, M, T>(V a, V b) => V.Min(a, b);
     }
 
-    /// <summary>∂ max(a, b)/∂a: 1 where a &gt; b, ½ where they are equal, else 0.</summary>
+    /// <summary>∂ max(a, b)/∂a: 1 where a &gt; b or only a is NaN, ½ where they are equal or both NaN, else 0.</summary>
     public struct IsLarger : IBinary
     {
-        [MethodImpl(Inline)] static V IBinary.Forward<V, M, T>(V a, V b) => V.IfLess(b, a, V.Of(1), V.IfLess(a, b, V.Of(0), V.Of(0.5f)));
+        [MethodImpl(Inline)] static V IBinary.Forward<V, M, T>(V a, V b) => ShareOfNaN<V, M, T>(a, b, V.IfLess(b, a, V.Of(1), V.IfLess(a, b, V.Of(0), V.Of(0.5f))));
     }
 
-    /// <summary>1 where a = b, else 0.</summary>
+    /// <summary>∂ min(a, b)/∂a: 1 where a &lt; b or only a is NaN, ½ where they are equal or both NaN, else 0.</summary>
+    public struct IsSmaller : IBinary
+    {
+        [MethodImpl(Inline)] static V IBinary.Forward<V, M, T>(V a, V b) => ShareOfNaN<V, M, T>(a, b, V.IfLess(a, b, V.Of(1), V.IfLess(b, a, V.Of(0), V.Of(0.5f))));
+    }
+
+    /// <summary>1 where a = b or both are NaN, else 0.</summary>
     public struct IsEqual : IBinary
     {
-        [MethodImpl(Inline)] static V IBinary.Forward<V, M, T>(V a, V b) => V.IfLess(a, b, V.Of(0), V.IfLess(b, a, V.Of(0), V.Of(1)));
+        [MethodImpl(Inline)]
+        static V IBinary.Forward<V, M, T>(V a, V b)
+        {
+            V equal = V.IfLess(a, b, V.Of(0), V.IfLess(b, a, V.Of(0), V.Of(1)));
+            return V.IfNaN(a, V.IfNaN(b, V.Of(1), V.Of(0)), V.IfNaN(b, V.Of(0), equal));
+        }
     }
+
+    // a's part of the gradient: to a NaN goes all of it, of two of them half to each
+    [MethodImpl(Inline)]
+    static V ShareOfNaN<V, M, T>(V a, V b, V ofNumbers)
+        where V : unmanaged, ILane<V, M, T>
+        where M : struct, IMemory<T>
+        where T : unmanaged => V.IfNaN(a, V.IfNaN(b, V.Of(0.5f), V.Of(1)), V.IfNaN(b, V.Of(0), ofNumbers));
 }
 
 /// <summary>y = f(a, b), all (count). y may be a.</summary>

@@ -75,7 +75,7 @@ public interface ITeam<V>
     /// <summary>The sum over the team's lanes, in a fixed order, for every thread and lane. All threads of the team must call it.</summary>
     V Sum(V x);
 
-    /// <summary>The largest of the team's lanes, for every thread and lane. All threads of the team must call it.</summary>
+    /// <summary>The largest of the team's lanes, NaN if there is one, for every thread and lane. All threads of the team must call it.</summary>
     V Largest(V x);
 
     /// <summary>Waits until every thread of the team is here; what they wrote is then seen by all.</summary>

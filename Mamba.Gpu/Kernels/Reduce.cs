@@ -38,11 +38,11 @@ public static class Reduction
         [MethodImpl(Inline)] static V IReduction.Across<V, M, T, G>(G team, V x) => team.Sum(x);
     }
 
-    /// <summary>max x</summary>
+    /// <summary>max x, NaN if there is one</summary>
     public struct Max : IReduction
     {
         [MethodImpl(Inline)] static V IReduction.Start<V, M, T>() => V.Of(float.NegativeInfinity);
-        [MethodImpl(Inline)] static V IReduction.Combine<V, M, T>(V a, V b) => V.Max(a, b);
+        [MethodImpl(Inline)] static V IReduction.Combine<V, M, T>(V a, V b) => V.Max(b, a);       // b is the new one: see Row.Largest
         [MethodImpl(Inline)] static V IReduction.Across<V, M, T, G>(G team, V x) => team.Largest(x);
     }
 }
@@ -121,8 +121,8 @@ public struct ReduceRows<F, V, M, T, G> : ITeamKernel<V, G>
 }
 
 /// <summary>
-/// y[row] = the first k with x[row, k] largest; x (rows, n), y (rows) int32. Each lane remembers its largest element and in
-/// which chunk of lanes that was; the first chunk that holds the largest of all is then looked through element by element.
+/// y[row] = the first k with x[row, k] largest, a NaN being larger than any number; x (rows, n), y (rows) int32. Each lane remembers its
+/// largest element and in which chunk of lanes that was; the first chunk that holds the largest of all is then looked through element by element.
 /// </summary>
 public struct ArgMaxRows<V, M, T, I, G> : ITeamKernel<V, G>
     where V : unmanaged, ILane<V, M, T>
@@ -148,19 +148,24 @@ public struct ArgMaxRows<V, M, T, I, G> : ITeamKernel<V, G>
             {
                 long k = chunk * V.Width;
                 V v = Lanes.Inside<V, M, T>(V.Load(x, row * n + k), Lanes.In(n - k), none);
-                bestChunk = V.IfLess(best, v, V.Of((float)chunk), bestChunk);
-                best = V.Max(best, v);
+                V here = V.Of((float)chunk);
+                bestChunk = V.IfLess(best, v, here, V.IfNaN(best, bestChunk, V.IfNaN(v, here, bestChunk)));
+                best = V.Max(v, best);
             }
             V largest = team.Largest(best);
-            V earliest = -team.Largest(-V.IfLess(best, largest, V.Of(float.PositiveInfinity), bestChunk));
+            V earliest = -team.Largest(-IfLargest(best, largest, bestChunk, V.Of(float.PositiveInfinity)));
             long first = (long)V.ToInt(earliest) * V.Width;
             V offset = V.Of(0);
             for (int k = Math.Min(V.Width, Lanes.In(n - first)) - 1; k >= 0; k--)
-                offset = V.IfLess(V.Broadcast(x, row * n + first + k), largest, offset, V.Of(k));
+                offset = IfLargest(V.Broadcast(x, row * n + first + k), largest, V.Of(k), offset);
             if (team.Rank == 0)
                 y[row] = (int)first + V.ToInt(offset);
         }
     }
+
+    // x is not larger than the largest: it is that unless it is less, or the other is a NaN
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static V IfLargest(V x, V largest, V yes, V no) => V.IfNaN(x, yes, V.IfNaN(largest, no, V.IfLess(x, largest, no, yes)));
 }
 
 /// <summary>Launchers of reductions.</summary>

@@ -98,7 +98,7 @@ public static class Row
         return team.Sum(sum.Sum + rest);
     }
 
-    /// <summary>The largest of elements o … o + count − 1 of x, count at least 1. All threads of the team must call it.</summary>
+    /// <summary>The largest of elements o … o + count − 1 of x, NaN if there is one; count at least 1. All threads of the team must call it.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V Largest<V, M, T, G>(G team, M x, long o, long count)
         where V : unmanaged, ILane<V, M, T>
@@ -106,19 +106,20 @@ public static class Row
         where T : unmanaged
         where G : struct, ITeam<V>
     {
+        // The new one first: whether it is NaN is then found beside the chain of maxima, not in it.
         V m0 = V.Broadcast(x, o), m1 = m0, m2 = m0, m3 = m0;
         long whole = count - count % V.Width, step = (long)team.Size * V.Width, i = (long)team.Rank * V.Width;
         for (; i + 3 * step < whole; i += 4 * step)
         {
-            m0 = V.Max(m0, V.Load(x, o + i));
-            m1 = V.Max(m1, V.Load(x, o + i + step));
-            m2 = V.Max(m2, V.Load(x, o + i + 2 * step));
-            m3 = V.Max(m3, V.Load(x, o + i + 3 * step));
+            m0 = V.Max(V.Load(x, o + i), m0);
+            m1 = V.Max(V.Load(x, o + i + step), m1);
+            m2 = V.Max(V.Load(x, o + i + 2 * step), m2);
+            m3 = V.Max(V.Load(x, o + i + 3 * step), m3);
         }
         for (; i < whole; i += step)
-            m0 = V.Max(m0, V.Load(x, o + i));
+            m0 = V.Max(V.Load(x, o + i), m0);
         for (i = whole; i < count; i++)        // the last few, on the host: lanes past the row must not take part
-            m0 = V.Max(m0, V.Broadcast(x, o + i));
+            m0 = V.Max(V.Broadcast(x, o + i), m0);
         return team.Largest(V.Max(V.Max(m0, m1), V.Max(m2, m3)));
     }
 }

@@ -18,7 +18,7 @@ public interface IUnary
         where T : unmanaged;
 }
 
-/// <summary>The functions of one number. Where one has a corner, the derivative there is the one PyTorch takes.</summary>
+/// <summary>The functions of one number; each is NaN at NaN. Where one has a corner, the derivative there is the one PyTorch takes.</summary>
 public static class Unary
 {
     const MethodImplOptions Inline = MethodImplOptions.AggressiveInlining;
@@ -69,14 +69,14 @@ public static class Unary
     public struct Abs : IUnary
     {
         [MethodImpl(Inline)] static V IUnary.Forward<V, M, T>(V x, V s) => V.Abs(x);
-        [MethodImpl(Inline)] static V IUnary.Derivative<V, M, T>(V x, V y, V s) => V.IfLess(x, V.Of(0), V.Of(-1), V.IfLess(V.Of(0), x, V.Of(1), V.Of(0)));
+        [MethodImpl(Inline)] static V IUnary.Derivative<V, M, T>(V x, V y, V s) => V.IfLess(x, V.Of(0), V.Of(-1), V.IfLess(-x, V.Of(0), V.Of(1), V.Of(0)));
     }
 
     /// <summary>max(x, 0); derivative 0 at 0.</summary>
     public struct Relu : IUnary
     {
-        [MethodImpl(Inline)] static V IUnary.Forward<V, M, T>(V x, V s) => V.IfLess(x, V.Of(0), V.Of(0), x);       // a NaN stays one
-        [MethodImpl(Inline)] static V IUnary.Derivative<V, M, T>(V x, V y, V s) => V.IfLess(V.Of(0), x, V.Of(1), V.Of(0));
+        [MethodImpl(Inline)] static V IUnary.Forward<V, M, T>(V x, V s) => V.Max(V.Of(0), x);
+        [MethodImpl(Inline)] static V IUnary.Derivative<V, M, T>(V x, V y, V s) => V.IfLess(-x, V.Of(0), V.Of(1), V.Of(0));
     }
 
     /// <summary>σ(x) = 1 / (1 + e^−x)</summary>
@@ -104,10 +104,10 @@ public static class Unary
     {
         [MethodImpl(Inline)]
         static V IUnary.Forward<V, M, T>(V x, V s) =>
-            V.IfLess(V.Of(20), x, x, V.Max(x, V.Of(0)) + V.Log1p(V.Exp(-V.Abs(x))));
+            V.IfLess(V.Of(20), x, x, V.Max(V.Of(0), x) + V.Log1p(V.Exp(-V.Abs(x))));
 
         [MethodImpl(Inline)]
-        static V IUnary.Derivative<V, M, T>(V x, V y, V s) => V.IfLess(V.Of(20), x, V.Of(1), Lanes.Sigmoid<V, M, T>(x));
+        static V IUnary.Derivative<V, M, T>(V x, V y, V s) => V.IfLess(-x, V.Of(-20), V.Of(1), Lanes.Sigmoid<V, M, T>(x));
     }
 
     /// <summary>
@@ -167,14 +167,14 @@ public static class Unary
     /// <summary>max(x, s); derivative 1 at s.</summary>
     public struct MaxScalar : IUnary
     {
-        [MethodImpl(Inline)] static V IUnary.Forward<V, M, T>(V x, V s) => V.IfLess(x, s, s, x);
+        [MethodImpl(Inline)] static V IUnary.Forward<V, M, T>(V x, V s) => V.Max(s, x);
         [MethodImpl(Inline)] static V IUnary.Derivative<V, M, T>(V x, V y, V s) => V.IfLess(x, s, V.Of(0), V.Of(1));
     }
 
     /// <summary>min(x, s); derivative 1 at s.</summary>
     public struct MinScalar : IUnary
     {
-        [MethodImpl(Inline)] static V IUnary.Forward<V, M, T>(V x, V s) => V.IfLess(s, x, s, x);
+        [MethodImpl(Inline)] static V IUnary.Forward<V, M, T>(V x, V s) => V.Min(s, x);
         [MethodImpl(Inline)] static V IUnary.Derivative<V, M, T>(V x, V y, V s) => V.IfLess(s, x, V.Of(0), V.Of(1));
     }
 }

@@ -17,6 +17,19 @@ internal static class Elementary256
     public static Vector256<double> Keep(Vector256<double> v, int lanes) =>
         Vector256.ConditionalSelect(Vector256.LessThan(Vector256<long>.Indices, Vector256.Create((long)lanes)).AsDouble(), v, Vector256<double>.Zero);
 
+    // The instruction gives b where a or b is NaN.
+    [MethodImpl(Inline)]
+    public static Vector256<float> Max(Vector256<float> a, Vector256<float> b) => Vector256.ConditionalSelect(Vector256.Equals(a, a), Vector256.MaxNative(a, b), a);
+
+    [MethodImpl(Inline)]
+    public static Vector256<double> Max(Vector256<double> a, Vector256<double> b) => Vector256.ConditionalSelect(Vector256.Equals(a, a), Vector256.MaxNative(a, b), a);
+
+    [MethodImpl(Inline)]
+    public static Vector256<float> Min(Vector256<float> a, Vector256<float> b) => Vector256.ConditionalSelect(Vector256.Equals(a, a), Vector256.MinNative(a, b), a);
+
+    [MethodImpl(Inline)]
+    public static Vector256<double> Min(Vector256<double> a, Vector256<double> b) => Vector256.ConditionalSelect(Vector256.Equals(a, a), Vector256.MinNative(a, b), a);
+
     // 2^a = 2^t · p(f), a = t + f, |f| ≤ ½. AVX-512 has instructions for both ends of it. Elsewhere adding 1.5·2^23 leaves t in
     // the low bits of the sum, ready to be shifted into the exponent. An exponent shifted below the smallest normal number would leave bits that
     // mean nothing: the result is 0 there. At the other end the clamp makes it infinite: f is 0 there. MaxNative keeps a NaN that stands second.

@@ -73,8 +73,8 @@ public unsafe struct Float256 : ILane<Float256, HostMemory<float>, float>
     [MethodImpl(Inline)] public static Float256 operator /(Float256 a, Float256 b) => new() { x = a.x / b.x };
     [MethodImpl(Inline)] public static Float256 operator -(Float256 a) => new() { x = -a.x };
     [MethodImpl(Inline)] public static Float256 Fma(Float256 a, Float256 b, Float256 c) => new() { x = Vector256.FusedMultiplyAdd(a.x, b.x, c.x) };
-    [MethodImpl(Inline)] public static Float256 Max(Float256 a, Float256 b) => new() { x = Vector256.MaxNative(a.x, b.x) };
-    [MethodImpl(Inline)] public static Float256 Min(Float256 a, Float256 b) => new() { x = Vector256.MinNative(a.x, b.x) };
+    [MethodImpl(Inline)] public static Float256 Max(Float256 a, Float256 b) => new() { x = Elementary256.Max(a.x, b.x) };
+    [MethodImpl(Inline)] public static Float256 Min(Float256 a, Float256 b) => new() { x = Elementary256.Min(a.x, b.x) };
     [MethodImpl(Inline)] public static Float256 Abs(Float256 a) => new() { x = Vector256.Abs(a.x) };
     [MethodImpl(Inline)] public static Float256 Sqrt(Float256 a) => new() { x = Vector256.Sqrt(a.x) };
     [MethodImpl(Inline)] public static Float256 Exp2(Float256 a) => new() { x = Elementary256.Exp2(a.x) };
@@ -84,6 +84,9 @@ public unsafe struct Float256 : ILane<Float256, HostMemory<float>, float>
 
     [MethodImpl(Inline)]
     public static Float256 IfLess(Float256 a, Float256 b, Float256 yes, Float256 no) => new() { x = Vector256.ConditionalSelect(Vector256.LessThan(a.x, b.x), yes.x, no.x) };
+
+    [MethodImpl(Inline)]
+    public static Float256 IfNaN(Float256 a, Float256 yes, Float256 no) => new() { x = Vector256.ConditionalSelect(Vector256.Equals(a.x, a.x), no.x, yes.x) };
 
     // ---- a real number, see INumber ----------------------------------------------------------------------------
 

@@ -63,12 +63,17 @@ public interface ILane<V, M, T> : INumber<V, V, M, T>
     /// <summary>The sums over the lanes of a, b, c and d, in a fixed order, to elements i to i + 3 of p.</summary>
     static abstract void StoreSums(V a, V b, V c, V d, M p, long i);
 
-    /// <summary>The largest lane, in every lane.</summary>
+    /// <summary>The largest lane, in every lane; NaN if there is one.</summary>
     static abstract V Largest(V v);
 
     static abstract V operator -(V a);
+
+    /// <summary>The larger one; NaN if either is (IEEE 754-2019, maximum; which of two zeros is left open). Free of that care where a is a constant.</summary>
     static abstract V Max(V a, V b);
+
+    /// <summary>The smaller one, likewise.</summary>
     static abstract V Min(V a, V b);
+
     static abstract V Abs(V a);
 
     /// <summary>The natural logarithm of a &gt; 0.</summary>
@@ -77,8 +82,14 @@ public interface ILane<V, M, T> : INumber<V, V, M, T>
     /// <summary>log(1 + e) for e in [0, 1], to full relative precision down to 0.</summary>
     static abstract V Log1p(V e);
 
-    /// <summary>a &lt; b ? yes : no, lane by lane.</summary>
+    /// <summary>
+    /// a &lt; b ? yes : no, lane by lane. A NaN is not less, so no; but a constant a is no place to rely on it, for ILGPU turns such a comparison
+    /// around and its PTX says yes.
+    /// </summary>
     static abstract V IfLess(V a, V b, V yes, V no);
+
+    /// <summary>a is NaN ? yes : no, lane by lane.</summary>
+    static abstract V IfNaN(V a, V yes, V no);
 }
 
 /// <summary>Where elements live, seen from inside a kernel.</summary>

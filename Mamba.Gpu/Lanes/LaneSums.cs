@@ -4,7 +4,7 @@ using System.Runtime.Intrinsics.X86;
 
 namespace Mamba.Gpu;
 
-/// <summary>Sums over lanes: halves are added until one number is left, as a team of a device does.</summary>
+/// <summary>Sums over lanes: halves are added until one number is left, as a team of a device does. And the largest, likewise: NaN if there is one.</summary>
 internal static unsafe class LaneSums
 {
     const MethodImplOptions Inline = MethodImplOptions.AggressiveInlining;
@@ -22,17 +22,17 @@ internal static unsafe class LaneSums
         return v.ToScalar() + v.GetElement(1);
     }
 
-    [MethodImpl(Inline)] public static float Largest(Vector512<float> v) => Largest(Vector256.MaxNative(v.GetLower(), v.GetUpper()));
-    [MethodImpl(Inline)] public static float Largest(Vector256<float> v) => Largest(Vector128.MaxNative(v.GetLower(), v.GetUpper()));
-    [MethodImpl(Inline)] public static double Largest(Vector512<double> v) => Largest(Vector256.MaxNative(v.GetLower(), v.GetUpper()));
-    [MethodImpl(Inline)] public static double Largest(Vector256<double> v) => Largest(Vector128.MaxNative(v.GetLower(), v.GetUpper()));
-    [MethodImpl(Inline)] public static double Largest(Vector128<double> v) => Vector128.MaxNative(v, Vector128.Shuffle(v, Vector128.Create(1, 0))).ToScalar();
+    [MethodImpl(Inline)] public static float Largest(Vector512<float> v) => Largest(Elementary256.Max(v.GetLower(), v.GetUpper()));
+    [MethodImpl(Inline)] public static float Largest(Vector256<float> v) => Largest(Elementary128.Max(v.GetLower(), v.GetUpper()));
+    [MethodImpl(Inline)] public static double Largest(Vector512<double> v) => Largest(Elementary256.Max(v.GetLower(), v.GetUpper()));
+    [MethodImpl(Inline)] public static double Largest(Vector256<double> v) => Largest(Elementary128.Max(v.GetLower(), v.GetUpper()));
+    [MethodImpl(Inline)] public static double Largest(Vector128<double> v) => Elementary128.Max(v, Vector128.Shuffle(v, Vector128.Create(1, 0))).ToScalar();
 
     [MethodImpl(Inline)]
     public static float Largest(Vector128<float> v)
     {
-        v = Vector128.MaxNative(v, Vector128.Shuffle(v, Vector128.Create(2, 3, 0, 1)));
-        return Vector128.MaxNative(v, Vector128.Shuffle(v, Vector128.Create(1, 0, 3, 2))).ToScalar();
+        v = Elementary128.Max(v, Vector128.Shuffle(v, Vector128.Create(2, 3, 0, 1)));
+        return Elementary128.Max(v, Vector128.Shuffle(v, Vector128.Create(1, 0, 3, 2))).ToScalar();
     }
 
     // Store: the sums over the lanes of four vectors at once, a transposition half done, at a third of the instructions of four sums.

@@ -49,8 +49,8 @@ public struct Scalar32 : ILane<Scalar32, DeviceMemory<float>, float>
     public static Scalar32 operator /(Scalar32 a, Scalar32 b) => new(a.x / b.x);
     public static Scalar32 operator -(Scalar32 a) => new(-a.x);
     public static Scalar32 Fma(Scalar32 a, Scalar32 b, Scalar32 c) => new(a.x * b.x + c.x);     // the driver fuses it
-    public static Scalar32 Max(Scalar32 a, Scalar32 b) => new(a.x > b.x ? a.x : b.x);
-    public static Scalar32 Min(Scalar32 a, Scalar32 b) => new(a.x < b.x ? a.x : b.x);
+    public static Scalar32 Max(Scalar32 a, Scalar32 b) => IfNaN(a, a, IfLess(b, a, a, b));     // a device's own maximum drops a NaN
+    public static Scalar32 Min(Scalar32 a, Scalar32 b) => IfNaN(a, a, IfLess(a, b, a, b));
     public static Scalar32 Abs(Scalar32 a) => new(a.x < 0 ? -a.x : a.x);
     public static Scalar32 Sqrt(Scalar32 a) => new(XMath.Sqrt(a.x));
     public static Scalar32 Exp2(Scalar32 a) => new(XMath.Exp2(a.x));
@@ -71,6 +71,7 @@ public struct Scalar32 : ILane<Scalar32, DeviceMemory<float>, float>
     }
 
     public static Scalar32 IfLess(Scalar32 a, Scalar32 b, Scalar32 yes, Scalar32 no) => new(a.x < b.x ? yes.x : no.x);
+    public static Scalar32 IfNaN(Scalar32 a, Scalar32 yes, Scalar32 no) => new(float.IsNaN(a.x) ? yes.x : no.x);
 
     // ---- a real number, see INumber ----------------------------------------------------------------------------
 

@@ -55,11 +55,12 @@ public struct Scalar64 : ILane<Scalar64, DeviceMemory<double>, double>
     public static Scalar64 operator /(Scalar64 a, Scalar64 b) => new(a.x / b.x);
     public static Scalar64 operator -(Scalar64 a) => new(-a.x);
     public static Scalar64 Fma(Scalar64 a, Scalar64 b, Scalar64 c) => new(a.x * b.x + c.x);
-    public static Scalar64 Max(Scalar64 a, Scalar64 b) => new(a.x > b.x ? a.x : b.x);
-    public static Scalar64 Min(Scalar64 a, Scalar64 b) => new(a.x < b.x ? a.x : b.x);
+    public static Scalar64 Max(Scalar64 a, Scalar64 b) => IfNaN(a, a, IfLess(b, a, a, b));     // a device's own maximum drops a NaN
+    public static Scalar64 Min(Scalar64 a, Scalar64 b) => IfNaN(a, a, IfLess(a, b, a, b));
     public static Scalar64 Abs(Scalar64 a) => new(a.x < 0 ? -a.x : a.x);
     public static Scalar64 Sqrt(Scalar64 a) => new(XMath.Sqrt(a.x));
     public static Scalar64 IfLess(Scalar64 a, Scalar64 b, Scalar64 yes, Scalar64 no) => new(a.x < b.x ? yes.x : no.x);
+    public static Scalar64 IfNaN(Scalar64 a, Scalar64 yes, Scalar64 no) => new(double.IsNaN(a.x) ? yes.x : no.x);
 
     // 2^a = 2^t · e^(f ln 2), a = t + f; 0 below the smallest normal number, infinite above 1024, as on the host
     public static Scalar64 Exp2(Scalar64 a)
