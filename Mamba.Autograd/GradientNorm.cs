@@ -4,11 +4,12 @@ namespace Mamba;
 
 public sealed partial class Gradients
 {
-    Tensor? norm;       // (norm, coefficient), left on the device by ClipNorm
+    Tensor? norm;       // (norm, root of the coefficient), left on the device by ClipNorm
 
     /// <summary>
     /// Scales the gradients of all parameters in place by min(1, max / (norm + 1e-6)), norm being their global L2 norm, as
     /// PyTorch's clip_grad_norm_ does, and returns them. It waits for nothing: the norm stays on the device until <see cref="Norm"/> asks.
+    /// Where the norm is infinite or NaN nothing is scaled, which would make zeros of the finite gradients: ask <see cref="IsFinite"/>.
     /// </summary>
     public Gradients ClipNorm(double max)
     {
@@ -23,7 +24,7 @@ public sealed partial class Gradients
 
     /// <summary>
     /// The global L2 norm of the gradients of all parameters; after <see cref="ClipNorm"/>, what it was before. Waits for
-    /// the device. Those of watched tensors do not count.
+    /// the device. Those of watched tensors do not count. NaN if a gradient is, infinite if one is; no square on the way to it overflows.
     /// </summary>
     public double Norm
     {
@@ -35,6 +36,25 @@ public sealed partial class Gradients
             return result?.ToDoubles()[0] ?? 0;
         }
     }
+
+    /// <summary>
+    /// Whether the norm is a finite number, and so is the gradient of every parameter: whether a step may be taken. Waits for the device, as
+    /// <see cref="Norm"/> does.
+    /// <code>
+    /// Gradients gradients = tape.Backward(loss).ClipNorm(1);
+    /// if (gradients.IsFinite)         // a step that would end in NaN is left out
+    ///     optimizer.Step(gradients);
+    /// </code>
+    /// </summary>
+    public bool IsFinite => double.IsFinite(Norm);
+
+    /// <summary>
+    /// A parameter with a gradient that is infinite or NaN somewhere, null if there is none. Of several the one listed last, the nearest to
+    /// the loss: those before it may have theirs from there. Looks at each element on the host.
+    /// </summary>
+    public Parameter? NonFinite => bySet
+        .Select(of => of.Key.LastOrDefault(parameter => !of.Value.Part(of.Key.OffsetOf(parameter.Value), parameter.Shape).IsFinite()))
+        .FirstOrDefault(parameter => parameter is not null);
 
     Tensor? NormAndCoefficient(double max)
     {

@@ -21,8 +21,8 @@ public sealed class AdamW : IDisposable
     {
         if (beta1 is not (>= 0 and < 1) || beta2 is not (>= 0 and < 1))
             throw new MambaException($"AdamW: betas {beta1} and {beta2}; expected 0 up to, but not, 1.");
-        if (!(eps >= 0) || !(weightDecay >= 0))
-            throw new MambaException($"AdamW: eps {eps} and weight decay {weightDecay}; expected 0 or more.");
+        if (!(eps >= 0 && double.IsFinite(eps)) || !(weightDecay >= 0 && double.IsFinite(weightDecay)))
+            throw new MambaException($"AdamW: eps {eps} and weight decay {weightDecay}; expected finite numbers, 0 or more.");
         this.parameters = parameters;
         LearningRate = learningRate;
         (Beta1, Beta2, Epsilon, WeightDecay, DecayAll) = (beta1, beta2, eps, weightDecay, decayAll);
@@ -30,7 +30,13 @@ public sealed class AdamW : IDisposable
         V = Tensor.Zeros(parameters.Flat.Shape, parameters.DType, parameters.Device).Unowned();
     }
 
-    public double LearningRate { get; set; }
+    /// <exception cref="MambaException">It is set to an infinity or NaN.</exception>
+    public double LearningRate
+    {
+        get;
+        set => field = double.IsFinite(value) ? value : throw new MambaException($"AdamW: the learning rate is {value}; expected a finite number.");
+    }
+
     public double Beta1 { get; }
     public double Beta2 { get; }
     public double Epsilon { get; }
@@ -46,7 +52,10 @@ public sealed class AdamW : IDisposable
     /// <summary>Mean of squared gradients, laid out like it: (count).</summary>
     internal Tensor V { get; }
 
-    /// <summary>Changes every parameter in place. One the loss did not depend on has gradient zero; it decays, too.</summary>
+    /// <summary>
+    /// Changes every parameter in place. One the loss did not depend on has gradient zero; it decays, too. It waits for nothing, so it does not
+    /// look whether the gradients are numbers: <see cref="Gradients.IsFinite"/> tells, and a NaN stays in the weights.
+    /// </summary>
     public void Step(Gradients gradients)
     {
         StepCount++;

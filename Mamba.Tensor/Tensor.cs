@@ -148,6 +148,9 @@ public sealed class Tensor : IDisposable
     /// <summary>A copy on <paramref name="device"/>.</summary>
     public Tensor To(Device device) => To(device, DType);
 
+    /// <summary>Whether no element is infinite or NaN; found on the host.</summary>
+    internal bool IsFinite() => Array.TrueForAll(ToDoubles(), double.IsFinite);
+
     /// <summary>A copy in <paramref name="dtype"/>, rounded to nearest.</summary>
     public Tensor To(DType dtype) => To(Device, dtype);
 
