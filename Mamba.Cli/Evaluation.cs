@@ -22,6 +22,8 @@ internal static class Evaluation
                 return CommandLine.Interrupted;
             }
             EvalRow.Save(folder.Eval, rows);
+            if (rows.Any(row => double.IsNaN(row.Accuracy)))
+                display.Say("NaN: the model gave no answer, the largest of its logits being infinite or NaN");
             Plots.Try(display, () => Plots.Accuracy(folder.EvalPlot, options, task, rows));
         }
         SayFiles(display, folder);

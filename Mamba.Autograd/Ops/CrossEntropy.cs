@@ -29,7 +29,10 @@ public static partial class Ops
         });
     }
 
-    /// <summary>logits (…, v), targets int32 (…) → how many rows have their largest logit (the first of equals) at the target, of how many that are not ignored. Computed on the host.</summary>
+    /// <summary>
+    /// logits (…, v), targets int32 (…) → how many rows have their largest logit (the first of equals) at the target, of how many that are
+    /// not ignored. A row whose largest logit is infinite or NaN has no answer, so it counts and is not correct. Computed on the host.
+    /// </summary>
     public static (long Correct, long Counted) CountCorrect(Tensor logits, Tensor targets, int ignoreIndex = -100, int? classes = null)
     {
         int count = ExpectTargets("CountCorrect", logits, targets, classes), vocabulary = (int)logits.Shape[^1];
@@ -41,15 +44,20 @@ public static partial class Ops
             if (expected[row] == ignoreIndex)
                 continue;
             counted++;
-            ReadOnlySpan<double> scores = values.AsSpan(row * vocabulary, count);
-            int best = 0;
-            for (int j = 1; j < count; j++)
-                if (scores[j] > scores[best])
-                    best = j;
-            if (best == expected[row])
+            if (Answer(values.AsSpan(row * vocabulary, count)) == expected[row])
                 correct++;
         }
         return (correct, counted);
+    }
+
+    /// <summary>Where the largest score is, the first of equals; null if it is infinite or NaN, which is no answer.</summary>
+    internal static int? Answer(ReadOnlySpan<double> scores)
+    {
+        int best = 0;
+        for (int j = 1; j < scores.Length; j++)
+            if (!(scores[j] <= scores[best]) && !double.IsNaN(scores[best]))        // a NaN is larger than any number
+                best = j;
+        return double.IsFinite(scores[best]) ? best : null;
     }
 
     static int ExpectTargets(string op, Tensor logits, Tensor targets, int? classes)

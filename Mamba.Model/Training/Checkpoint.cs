@@ -64,7 +64,8 @@ internal static class Checkpoint
         }
     }
 
-    static IEnumerable<(string Name, Tensor Tensor)> Tensors(Trainer trainer)
+    /// <summary>What it holds: each weight and its two moments.</summary>
+    internal static IEnumerable<(string Name, Tensor Tensor)> Tensors(Trainer trainer)
     {
         ParameterSet set = trainer.Model.Parameters;
         foreach (Parameter parameter in set)

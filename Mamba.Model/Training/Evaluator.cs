@@ -37,7 +37,7 @@ public sealed class Evaluator(MambaLM model, SequenceTask task)
         int b = (int)Math.Clamp(TokenBudget / length, FewestSequences, MostSequences);
         int l = task.Tokens(length), longestPiece = Math.Max(1, PieceTokens / b), firstAnswer = l - task.Answers;
         TaskSequence[] sequences = [.. Enumerable.Range(0, b).Select(i => task.Open(SequenceTask.ValidationStream(length, i), length))];
-        int right = 0;
+        double right = 0;
         using MambaState state = model.NewState(b);
         for (int start = 0; start < l;)
         {
@@ -60,6 +60,6 @@ public sealed class Evaluator(MambaLM model, SequenceTask task)
             start = end;
             progress?.Invoke((double)start / l);
         }
-        return new EvalRow(length, (double)right / ((long)b * task.Answers), b);
+        return new EvalRow(length, right / ((long)b * task.Answers), b);
     }
 }

@@ -43,8 +43,7 @@ internal sealed class TrainLog : IDisposable
         json.WriteNumber("step"u8, report.Step);
         json.WriteNumber("loss"u8, report.Loss);            // the shortest digits that give the same number back
         json.WriteNumber("accuracy"u8, report.Accuracy);
-        if (double.IsFinite(report.GradientNorm))
-            json.WriteNumber("grad_norm"u8, report.GradientNorm);
+        json.WriteNumber("grad_norm"u8, report.GradientNorm);
         json.WriteNumber("stage"u8, report.Stage);
         json.WriteNumber("length"u8, report.Length);
         json.WriteNumber("batch"u8, report.Batch);

@@ -1,3 +1,5 @@
+using Mamba.Gpu;
+
 namespace Mamba;
 
 /// <summary>
@@ -36,7 +38,7 @@ public sealed class Trainer : IDisposable
     public bool IsDone => Options.IsDone(State);
 
     /// <summary>One step: draw, forward, backward, update.</summary>
-    /// <exception cref="MambaException">The loss is not a number; the weights are as before the step.</exception>
+    /// <exception cref="MambaException">The loss or a gradient is infinite or NaN; the weights and the optimizer are as before the step.</exception>
     public StepReport Step()
     {
         Stage stage = Options.StageOf(State);
@@ -53,22 +55,46 @@ public sealed class Trainer : IDisposable
         Tensor loss = Ops.CrossEntropy(logits, targets, SequenceTask.Ignore, data.Classes(Model.Config));
         double lossValue = loss.Item();
         if (!double.IsFinite(lossValue))
-            throw new MambaException($"The loss is {lossValue} at step {State.Step + 1}: training diverged. A smaller --lr or a --clip may help.");
+            throw Diverged($"The loss is {lossValue} at step {State.Step + 1}");
 
         Gradients gradients = tape.Backward(loss);
         if (Options.Clip > 0)
             gradients = gradients.ClipNorm(Options.Clip);
+        double norm = gradients.Norm;               // the one wait of the step for what follows the loss: before the update, so that a bad one is not made
+        if (!double.IsFinite(norm))
+            throw Diverged(gradients.NonFinite is { } parameter
+                ? $"The gradient of {parameter.Name} is infinite or NaN at step {State.Step + 1}"
+                : $"The norm of the gradients is more than {Options.Dtype} holds at step {State.Step + 1}");
         Optimizer.LearningRate = Options.LearningRateOf(State);
         Optimizer.Step(gradients);
 
-        double accuracy = (double)Right(logits, answers, batch) / answers.Length;
+        double accuracy = Right(logits, answers, batch) / answers.Length;
         State = State.After(Options, accuracy, batch.Tokens.Length);
-        return new StepReport(State.Step, index, stage.Length, stage.Batch, lossValue, accuracy, gradients.Norm, Optimizer.LearningRate, batch.Tokens.Length);
+        return new StepReport(State.Step, index, stage.Length, stage.Batch, lossValue, accuracy, norm, Optimizer.LearningRate, batch.Tokens.Length);
     }
 
-    int Right(Tensor logits, int[] answers, Batch batch)
+    MambaException Diverged(string what)
     {
-        int n = data.Answers, classes = data.Classes(Model.Config), right = 0;
+        string clip = Options.Clip > 0 ? "a smaller --clip" : "a --clip";
+        return new($"{what}: training stops, and what was saved last stays. Try a smaller --lr{(Options.DType == DType.Float32 ? $", {clip} or --dtype float64" : $" or {clip}")}.");
+    }
+
+    /// <summary>Throws one clear line if a weight or a moment of the optimizer is infinite or NaN: such a state is not worth keeping.</summary>
+    internal void ExpectFinite()
+    {
+        using Tensor norm = Model.Parameters.Flat.Like(2);
+        GradientNormKernels.Norm([Model.Parameters.Flat, Optimizer.M, Optimizer.V], double.MaxValue, norm);
+        if (double.IsFinite(norm.ToDoubles()[0]) || Checkpoint.Tensors(this).FirstOrDefault(t => !t.Tensor.IsFinite()) is not { Name: { } name })
+            return;
+        throw State.Step == 0
+            ? new MambaException($"{name} is infinite or NaN: training cannot start from these weights.")
+            : Diverged($"{name} is infinite or NaN after step {State.Step}");
+    }
+
+    double Right(Tensor logits, int[] answers, Batch batch)
+    {
+        int n = data.Answers, classes = data.Classes(Model.Config);
+        double right = 0;
         if (n == 1)
             return Predictions.Right(logits, answers, classes);
         long v = logits.Shape[^1];

@@ -48,12 +48,17 @@ public sealed class TrainingRun : IDisposable
     /// <summary>Running mean of the training accuracy.</summary>
     public double Accuracy { get; private set; }
 
-    /// <summary>Trains until it is done or told to stop; either way the folder then holds where it is.</summary>
+    /// <summary>
+    /// Trains until it is done or told to stop; either way the folder then holds where it is. Checkpoint, weights and log are there before
+    /// the first step, and stay when one fails: what is infinite or NaN is never written over them.
+    /// </summary>
     /// <param name="report">Called after every step.</param>
     /// <param name="stop">Asks to stop after the step under way.</param>
     /// <returns>Whether training is done.</returns>
+    /// <exception cref="MambaException">Training diverged: the loss, a gradient or a weight is infinite or NaN.</exception>
     public bool Run(Action<StepReport> report, CancellationToken stop)
     {
+        Save();
         var sinceCheckpoint = Stopwatch.StartNew();
         while (!Trainer.IsDone && !stop.IsCancellationRequested)
         {
@@ -79,6 +84,7 @@ public sealed class TrainingRun : IDisposable
 
     void Save()
     {
+        Trainer.ExpectFinite();
         if (savedStep != Trainer.State.Step)
         {
             log.Flush();

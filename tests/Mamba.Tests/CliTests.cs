@@ -39,6 +39,7 @@ public class CliTests
     [TestCase("train --lr nan", "lr is NaN")]
     [TestCase("train --clip -1", "clip is -1")]
     [TestCase("train --weight-decay inf", "inf")]
+    [TestCase("train --eps 1e400", "eps")]
     [TestCase("train --dtype float16", "float16")]
     [TestCase("train --vocab-size 15", "needs 16")]
     [TestCase("train --d-model 0", "d-model")]
