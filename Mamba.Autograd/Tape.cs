@@ -54,6 +54,28 @@ public sealed class Tape : TensorScope
         recording.nodes.Add(new Node(name, outputs, inputs, backward));
     }
 
+    /// <summary>
+    /// What several ops made, as if one op had: an input that reaches no output of a loss through them, as A does not reach that of a first
+    /// token, then has a gradient of zeros instead of none.
+    /// </summary>
+    /// <param name="name">The op's name, for messages.</param>
+    /// <param name="outputs">What they made.</param>
+    /// <param name="inputs">What they read; null for an absent optional one.</param>
+    /// <param name="firstHasAll">Whether every input reaches the first output.</param>
+    /// <returns>The outputs, as views.</returns>
+    internal static Tensor[] AsOne(string name, Tensor[] outputs, Tensor?[] inputs, bool firstHasAll)
+    {
+        if (recording is null)
+            return outputs;
+        Tensor[] ys = Array.ConvertAll(outputs, y => y.View(y.Shape));
+        Record(name, ys, [.. outputs, .. inputs], dys =>
+        {
+            bool reached = firstHasAll && dys[0] is not null;
+            return [.. dys, .. inputs.Select(x => !reached && x is { RequiresGrad: true } ? Tensor.Zeros(x.Shape, x.DType, x.Device) : null)];
+        });
+        return ys;
+    }
+
     /// <summary>Gradients of <paramref name="loss"/> (one element) with respect to every parameter and watched tensor that it depends on.</summary>
     /// <param name="loss">A tensor of one element.</param>
     /// <param name="into">Gradients to add to, for micro-batches; null makes new ones, which live as long as this tape.</param>

@@ -28,7 +28,10 @@ public static partial class Ops
     public static (Tensor Y, Tensor Residual) AddRmsNorm(Tensor x, Tensor? residual, Tensor weight, double eps = 1e-5)
     {
         if (residual is null)
-            return (RmsNorm(x, weight, eps), x);
+        {
+            Tensor[] both = Tape.AsOne("AddRmsNorm", [RmsNorm(x, weight, eps), x], [x, weight], firstHasAll: true);
+            return (both[0], both[1]);
+        }
         ExpectNorm("AddRmsNorm", x, weight);
         Shape.Expect("AddRmsNorm", residual, x.Shape, "The shape comes from x");
         Arguments.Alike("AddRmsNorm", x, residual);
@@ -37,7 +40,7 @@ public static partial class Ops
         Tape.Record("AddRmsNorm", [y, sum], [x, residual, weight], dys =>
         {
             if (dys[0] is not { } dy)
-                return [dys[1], dys[1], null];
+                return [dys[1], dys[1], Tensor.Zeros(weight.Shape, weight.DType, weight.Device)];
             Tensor dx = x.Like(), dWeight = weight.Like();
             RmsNormKernels.Backward(sum, weight, rstd, dy, dSum: dys[1], dx, dWeight);
             return [dx, dx, dWeight];

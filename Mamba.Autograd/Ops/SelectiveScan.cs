@@ -57,7 +57,8 @@ public static partial class Ops
     {
         var problem = new ScanProblem(delta, delta, A, B, C, null, null, deltaBias, deltaSoftplus, null, reset, discretization ?? Discretization.ExponentialEuler, null);
         problem.Check();
-        return Permute(AttentionScan.Matrix(problem, new Coefficients(problem)).Rows, 0, 3, 1, 2);
+        Tensor matrix = Permute(AttentionScan.Matrix(problem, new Coefficients(problem)).Rows, 0, 3, 1, 2);
+        return Tape.AsOne("HiddenAttention", [matrix], [delta, A, B, C, deltaBias], firstHasAll: problem.Length > 1)[0];
     }
 
     /// <summary>The fused scan with its states as the kernels hold them, (b, n, d): what a model keeps between tokens.</summary>

@@ -12,7 +12,7 @@ internal sealed class AttentionScan() : ScanAlgorithm("attention")
         Tensor y = Ops.Sum(rows * Ops.Reshape(p.U, (p.Batch, 1, p.Length, p.Channels)), 2);               // y_i = Σ_j M_ij u_j
         if (from is not null)
             y += from;
-        return c.Result(y, last, c.Inputs());
+        return AsOne(p, c.Result(y, last, c.Inputs()));
     }
 
     /// <summary>

@@ -21,7 +21,7 @@ internal sealed class MaterializedScan(string name, LinearScan? algorithm) : Sca
         Tensor inputs = c.Inputs(), x = c.Sources(inputs);
         Tensor h = algorithm is null ? ByPrimitives(p, c, x) : ByRecurrence(p, c, x, algorithm.Value);
         Tensor y = Ops.Sum(Ops.Expand(c.C, whole) * h, 2);                                                 // y_t = C_t·h_t
-        return c.Result(y, c.Last(h), inputs);
+        return AsOne(p, c.Result(y, c.Last(h), inputs));
     }
 
     static Tensor ByRecurrence(ScanProblem p, Coefficients c, Tensor x, LinearScan algorithm)

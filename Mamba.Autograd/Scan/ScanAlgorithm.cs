@@ -51,6 +51,13 @@ public abstract class ScanAlgorithm
 
     internal abstract ScanResult Run(ScanProblem problem);
 
+    /// <summary>What primitive ops made of a problem, with a gradient for every input, as the fused kernel gives: of A and one token without a past, zeros.</summary>
+    private protected static ScanResult AsOne(ScanProblem p, ScanResult r)
+    {
+        Tensor[] outputs = Tape.AsOne("SelectiveScan", r.LastInput is null ? [r.Y, r.LastState] : [r.Y, r.LastState, r.LastInput], p.Inputs, firstHasAll: p.Length > 1);
+        return new ScanResult(outputs[0], outputs[1]) { LastInput = outputs.Length > 2 ? outputs[2] : null };
+    }
+
     /// <summary>The algorithm called <paramref name="name"/>.</summary>
     /// <exception cref="MambaException">There is none.</exception>
     public static ScanAlgorithm Named(string name) => All.FirstOrDefault(a => a.Name == name)

@@ -23,6 +23,9 @@ internal sealed record ScanProblem(Tensor U, Tensor Delta, Tensor A, Tensor B, T
     /// <summary>B or C constant over time: it has no batch and length.</summary>
     public bool IsConstant(Tensor p) => p.Shape.Rank == (IsComplex ? 3 : 2);
 
+    /// <summary>What has a gradient.</summary>
+    public Tensor?[] Inputs => [U, Delta, A, B, C, D, Z, DeltaBias, InitialState, PreviousInput];
+
     /// <exception cref="MambaException">A shape, dtype or device does not fit; the message says which.</exception>
     public void Check()
     {

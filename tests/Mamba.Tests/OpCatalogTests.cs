@@ -54,6 +54,73 @@ public class OpCatalogTests
         Assert.That(results.Max(r => r.Report!.RelativeError), Is.LessThan(1e-7));
     }
 
+    [Test]
+    public void Every_output_alone_gives_every_input_a_gradient([ValueSource(nameof(OpNames))] string op)
+    {
+        using Device device = new HostDevice(threads: 1);
+        var missing = new List<string>();
+        foreach (OpCase c in OpCatalog.Select("test", [op]).Where(c => c.Differentiable))
+        {
+            using var scope = new TensorScope();
+            using OpenCase open = c.Open(device, DType.Float64);
+            for (int k = 0, outputs = 1; k < outputs; k++)
+            {
+                using var tape = new Tape();
+                Tensor[] ys = open.Function();
+                outputs = ys.Length;
+                Gradients gradients = tape.Backward([GradCheck.Seeds(ys)[k]]);
+                missing.AddRange(open.Inputs.Where(x => !gradients.Contains(x.Value) || !gradients[x.Value].IsFinite()).Select(x => $"{c}: {x.Name} from output {k} of {outputs}"));
+            }
+        }
+        Assert.That(missing, Is.Empty);
+    }
+
+    static readonly OpCase[] Empty =
+    [
+        new("CausalConv1d", "l 0", [new("x", (2, 0, 3)), new("weight", (3, 4)), new("bias", 3), new("state", (2, 4, 3))], x => [Ops.CausalConv1d(x[0], x[1], x[2], state: x[3])]),
+        new("CausalConv1d", "b 0", [new("x", (0, 5, 3)), new("weight", (3, 4)), new("bias", 3)], x => [Ops.CausalConv1d(x[0], x[1], x[2])]),
+        new("ConvState", "l 0", [new("x", (2, 0, 3)), new("previous", (2, 4, 3))], x => [Ops.ConvState(x[0], x[1])]),
+        new("LinearRecurrence", "l 0", [new("a", (2, 0, 3)), new("x", (2, 0, 3)), new("initial", (2, 3))], x => [Ops.LinearRecurrence(x[0], x[1], x[2])]),
+        new("LinearRecurrence", "blelloch l 0", [new("a", (2, 0, 3)), new("x", (2, 0, 3)), new("initial", (2, 3))], x => [Ops.LinearRecurrence(x[0], x[1], x[2], LinearScan.Blelloch)]),
+        new("LinearRecurrence", "kogge-stone l 0", [new("a", (2, 0, 3)), new("x", (2, 0, 3)), new("initial", (2, 3))], x => [Ops.LinearRecurrence(x[0], x[1], x[2], LinearScan.KoggeStone)]),
+        new("SelectiveScan", "b 0", [new("u", (0, 2, 3)), new("delta", (0, 2, 3)), new("A", (3, 2)), new("B", (0, 2, 2)), new("C", (0, 2, 2)), new("D", 3)], x => [Ops.SelectiveScan(x[0], x[1], x[2], x[3], x[4], x[5]).Y]),
+        new("Linear", "no rows", [new("x", (0, 3)), new("weight", (5, 3)), new("bias", 5)], x => [Ops.Linear(x[0], x[1], x[2])]),
+        new("Linear", "no inputs", [new("x", (2, 0)), new("weight", (5, 0)), new("bias", 5)], x => [Ops.Linear(x[0], x[1], x[2])]),
+        new("LinearSplit", "an output of none", [new("x", (2, 3)), new("weight", (5, 3)), new("bias", 5)], x => Ops.LinearSplit(x[0], x[1], x[2], 2, 0, 3)),
+        new("MatMul", "k 0", [new("a", (2, 0)), new("b", (0, 3))], x => [Ops.MatMul(x[0], x[1])]),
+        new("MatMul", "m 0", [new("a", (0, 4)), new("b", (4, 3))], x => [Ops.MatMul(x[0], x[1])]),
+        new("Embedding", "no tokens", [new("weight", (5, 3))], x => [Ops.Embedding(Tensor.Zeros((2, 0), DType.Int32, x[0].Device), x[0])]),
+        new("CrossEntropy", "no rows", [new("logits", (0, 5))], x => [Ops.CrossEntropy(x[0], Tensor.Zeros(0, DType.Int32, x[0].Device))]),
+        new("RmsNorm", "no rows", [new("x", (0, 3)), new("weight", 3)], x => [Ops.RmsNorm(x[0], x[1])]),
+        new("AddRmsNorm", "no rows", [new("x", (0, 3)), new("residual", (0, 3)), new("weight", 3)], x => { (Tensor y, Tensor sum) = Ops.AddRmsNorm(x[0], x[1], x[2]); return [y, sum]; }),
+        new("LayerNorm", "no rows", [new("x", (0, 3)), new("weight", 3), new("bias", 3)], x => [Ops.LayerNorm(x[0], x[1], x[2])]),
+        new("Softmax", "no rows", [new("x", (0, 3))], x => [Ops.Softmax(x[0])]),
+        new("Sum", "no rows", [new("x", (0, 3))], x => [Ops.Sum(x[0], 0)]),
+        new("Max", "no columns", [new("x", (3, 0))], x => [Ops.Max(x[0], 0)]),
+        new("Mul", "a repeated row", [new("a", (0, 3)), new("b", 3)], x => [Ops.Mul(x[0], x[1])]),
+        new("Concat", "a part of none", [new("a", (2, 0)), new("b", (2, 3))], x => [Ops.Concat(1, x)]),
+        new("Split", "into none", [new("x", (2, 3))], x => Ops.Split(x[0], 1, 0, 3)),
+        new("Slice", "of none", [new("x", (2, 3))], x => [Ops.Slice(x[0], 1, 1, 0)]),
+    ];
+
+    [TestCaseSource(nameof(Empty))]
+    public void Nothing_at_all_gives_every_input_a_gradient_too(OpCase c)
+    {
+        using var device = new HostDevice(threads: 1);
+        using var watch = new KernelWatch(device) { EachLaunch = false };      // fresh memory is full of NaN
+        using var scope = new TensorScope();
+        using OpenCase open = c.Open(device, DType.Float64);
+        for (int k = 0, outputs = 1; k < outputs; k++)
+        {
+            using var tape = new Tape();
+            Tensor[] ys = open.Function();
+            outputs = ys.Length;
+            Gradients gradients = tape.Backward([GradCheck.Seeds(ys)[k]]);
+            foreach ((string name, Tensor value) in open.Inputs)
+                Assert.That(gradients[value].IsFinite(), $"{name} from output {k}");
+        }
+    }
+
     // ---- what a function calls: its IL, that of what it calls here, and the delegates it holds --------------------------
 
     static HashSet<MethodBase> Calls(Delegate function)

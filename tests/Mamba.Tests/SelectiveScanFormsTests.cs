@@ -9,6 +9,55 @@ namespace Mamba.Tests;
 /// <summary>Every form of the selective scan: discretizations, algorithms, complex states, packing, pieces, segments of time.</summary>
 public class SelectiveScanFormsTests
 {
+    static IEnumerable<TestCaseData> AlgorithmsAndSchemes => ScanAlgorithm.All.SelectMany(_ => Discretization.All, (algorithm, scheme) => new TestCaseData(algorithm, scheme).SetArgDisplayNames(algorithm.Name, scheme.Name));
+
+    [TestCaseSource(nameof(AlgorithmsAndSchemes))]
+    public void Every_input_has_a_gradient_at_any_length_from_any_output(ScanAlgorithm algorithm, Discretization scheme)
+    {
+        const int B = 2, D = 3, N = 2;
+        Device on = TestDevices.Open("cpu-256");
+        foreach (int l in (int[])[0, 1, 2, 3])
+            foreach (bool initial in (bool[])[false, true])
+                foreach (bool reset in (bool[])[false, true])
+                    for (int k = 0; k < (scheme.LooksBack ? 3 : 2); k++)
+                    {
+                        double[][] Gradients(ScanAlgorithm by)
+                        {
+                            using var tape = new Tape();
+                            Tensor Of(int seed, Shape shape, double low = -1, double high = 1) => Tape.Watch(TestData.Random(shape, DType.Float64, on, seed, low, high));
+                            Tensor?[] x =
+                            [
+                                Of(1, (B, l, D)), Of(2, (B, l, D)), Of(3, (D, N), -2, -0.1), Of(4, (B, l, N)), Of(5, (B, l, N)), Of(6, D), Of(7, (B, l, D)), Of(8, D),
+                                initial ? Of(9, (B, D, N)) : null, initial && scheme.LooksBack ? Of(10, (B, D, N)) : null,
+                            ];
+                            Tensor? mask = reset ? Tensor.From([.. Enumerable.Range(0, B * l).Select(i => i % 3 == 1 ? 1 : 0)], (B, l), on) : null;
+                            ScanResult r = Ops.SelectiveScan(x[0]!, x[1]!, x[2]!, x[3]!, x[4]!, x[5], x[6], x[7], initialState: x[8], reset: mask, discretization: scheme, algorithm: by, previousInput: x[9]);
+                            Tensor y = k == 0 ? r.Y : k == 1 ? r.LastState : r.LastInput!;
+                            Gradients gradients = tape.Backward([(y, TestData.Random(y.Shape, DType.Float64, on, 11))]);
+                            return [.. x.OfType<Tensor>().Select(t => gradients[t].ToDoubles())];
+                        }
+                        double[][] actual = Gradients(algorithm), expected = Gradients(ScanAlgorithm.Chunked);
+                        for (int i = 0; i < expected.Length; i++)
+                            Assert.That(actual[i], Is.EqualTo(expected[i]).Within(1e-13), $"l {l}, initial {initial}, reset {reset}, output {k}: gradient of input {i}");
+                    }
+    }
+
+    [Test]
+    public void Every_input_of_the_hidden_attention_has_a_gradient_at_any_length([Values(0, 1, 2)] int l, [Values] bool bias)
+    {
+        foreach (Discretization scheme in Discretization.All)
+        {
+            using var tape = new Tape();
+            Device on = TestDevices.Open("cpu-256");
+            Tensor Of(int seed, Shape shape, double low = -1, double high = 1) => Tape.Watch(TestData.Random(shape, DType.Float64, on, seed, low, high));
+            Tensor delta = Of(1, (2, l, 3)), A = Of(2, (3, 2), -2, -0.1), B = Of(3, (2, l, 2)), C = Of(4, (2, l, 2)), deltaBias = Of(5, 3);
+            Tensor m = Ops.HiddenAttention(delta, A, B, C, bias ? deltaBias : null, discretization: scheme);
+            Gradients gradients = tape.Backward([(m, TestData.Random(m.Shape, DType.Float64, on, 6))]);
+            foreach (Tensor x in bias ? (Tensor[])[delta, A, B, C, deltaBias] : [delta, A, B, C])
+                Assert.That(gradients[x].IsFinite(), $"{scheme.Name}: {x}");
+        }
+    }
+
     static readonly string[] Schemes = [.. Discretization.All.Select(d => d.Name)];
     static readonly string[] Hosts = ["cpu-128", "cpu-256", "cpu-512"];
 
