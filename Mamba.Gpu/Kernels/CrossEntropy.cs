@@ -99,10 +99,10 @@ public struct CrossEntropyBackward<V, M, T, I, G> : ITeamKernel<V, G>
             V lse = V.Broadcast(Lse, row);
             for (long i = first; i < vocabulary; i += step)
             {
-                V softmax = V.Of(0);
+                V g = V.Of(0);              // not 0 times scale, which may be no number
                 if (i < end)
-                    softmax = V.Keep(V.Exp(V.Load(x, o + i) - lse), Lanes.In(end - i));
-                V.Store(dx, o + i, softmax * scale, Lanes.In(vocabulary - i));
+                    g = V.Keep(V.Exp(V.Load(x, o + i) - lse) * scale, Lanes.In(end - i));
+                V.Store(dx, o + i, g, Lanes.In(vocabulary - i));
             }
             // The target's own column, by the thread that has just written it.
             if (target >= 0 && target < end && target / V.Width % team.Size == team.Rank)

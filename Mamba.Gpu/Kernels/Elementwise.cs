@@ -42,7 +42,7 @@ public struct UnaryBackward<F, V, M, T> : IKernel
         V parameter = V.Splat(Parameter);
         Share share = worker.Share(Count, V.Width);
         for (long i = share.Start; i < share.End; i += share.Step)
-            V.Store(dx, i, V.Load(dy, i) * F.Derivative<V, M, T>(V.Load(x, i), V.Load(y, i), parameter), Lanes.In(share.End - i));
+            V.Store(dx, i, F.Gradient<V, M, T>(V.Load(dy, i), F.Derivative<V, M, T>(V.Load(x, i), V.Load(y, i), parameter)), Lanes.In(share.End - i));
     }
 }
 

@@ -15,8 +15,12 @@ namespace Mamba.Gpu;
 //
 // Lanes are neighbouring channels. Each kernel walks forward or in reverse: the gradient is the same recurrence backwards in
 // time, g_t = dh_t + a_{t+1} g_{t+1}.
+//
+// A row may hold several sequences. Where one starts, h_t = x_t: neither a_t nor what was before is looked at, so that no NaN comes
+// through, which no factor of 0 would hold back. Two steps are joined if they belong to one sequence, which each step's row tells by the row
+// where its sequence starts: segmented scans, Blelloch §1.5, but for the flags, which are not scanned along.
 
-/// <summary>One step h → A h + X, or several in a row.</summary>
+/// <summary>One step h → A h + X, or several in a row, X being what they make of the state 0.</summary>
 public readonly struct LinearStep<V, M, T>(V a, V x)
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
@@ -25,26 +29,29 @@ public readonly struct LinearStep<V, M, T>(V a, V x)
     public V A { get; } = a;
     public V X { get; } = x;
 
-    /// <summary><paramref name="next"/> ∘ this: this step, and the next after it.</summary>
+    /// <summary><paramref name="next"/> ∘ this: these steps, and the next after them.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public LinearStep<V, M, T> Then(LinearStep<V, M, T> next) => new(next.A * A, V.Fma(next.A, X, next.X));
+    public LinearStep<V, M, T> Then(LinearStep<V, M, T> next) => new(next.A * A, next.From(X));
 
-    /// <summary>The state after this step, from the one before it.</summary>
+    /// <summary>The state after these steps, from the one before them.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public V From(V h) => V.Fma(A, h, X);
+    public V From(V h) => Scan.Carried<V, V, M, T>(A, h, X);
 }
 
 /// <summary>
-/// The steps of a recurrence in the order of its walk: a, x (b, l, m), initial (b, m). Step s is row s of time, in reverse
+/// The steps of a recurrence in the order of its walk: a, x (b, l, m), initial (b, m), start (b, l). Step s is row s of time, in reverse
 /// row l − 1 − s. Shifted, its coefficient is that of the row after it, a_{t+1}, as the gradient has it.
 /// </summary>
-public struct LinearSteps<V, M, T>
+public struct LinearSteps<V, M, T, I>
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
+    where I : struct, IMemory<int>
 {
     public M A, X, Initial;
-    public int HasInitial;          // 0: the state before step 0 is 0, and the coefficient of step 0 is never read
+    public I Start;                 // the row at which each row's sequence starts, if that is near enough to matter; −1 before the first
+    public int HasInitial;          // 0: the coefficient of step 0 is never read
+    public int HasStart;            // 0: a row is one sequence
     public int Reverse, Shifted;
     public long Batch, Length, Channels;
 
@@ -59,6 +66,19 @@ public struct LinearSteps<V, M, T>
         get => Reverse != 0 ? -Channels : Channels;
     }
 
+    /// <summary>Whether step s goes on from the state after the step <paramref name="back"/> before it; the one before step 0 is the initial state.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly bool Sees(long b, long s, long back)
+    {
+        bool there = s >= back || HasInitial != 0;
+        if (HasStart != 0 && there)
+        {
+            long earlier = Reverse != 0 ? Length - 1 - s : s - back;        // of the two rows
+            there = Start[b * Length + earlier + back] <= earlier;
+        }
+        return there;
+    }
+
     /// <summary>The coefficient of the step whose element is <paramref name="at"/>.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly V Coefficient(long at) => V.Load(A, Shifted != 0 ? at + Channels : at);
@@ -67,17 +87,53 @@ public struct LinearSteps<V, M, T>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly V Before(long b, long c) => HasInitial != 0 ? V.Load(Initial, b * Channels + c) : V.Of(0);
 
-    /// <summary>The x of step s, whose element is <paramref name="at"/>; of step 0 the state after it, which h_{−1} is in.</summary>
+    /// <summary>The state after step s, whose element is <paramref name="at"/>, from the one before it.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public readonly V Value(long at, long s, long b, long c)
+    public readonly V Next(long at, long b, long s, V h)
     {
         V x = V.Load(X, at);
-        return s == 0 && HasInitial != 0 ? V.Fma(Coefficient(at), Before(b, c), x) : x;
+        return Sees(b, s, 1) ? V.Fma(Coefficient(at), h, x) : x;
     }
 
-    /// <summary>Step s, whose element is <paramref name="at"/>.</summary>
+    /// <summary>What step s makes of the state before all, if it is step 0, or else of the state 0: x, and NaN where its coefficient is not finite.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly V Alone(long at, long b, long s, long c) => Next(at, b, s, s == 0 ? Before(b, c) : V.Of(0));
+
+    /// <summary>The steps that end with step s, whose element is <paramref name="at"/>, as a pass before this one has joined them.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly LinearStep<V, M, T> Step(long at, long s) => new(s > 0 || HasInitial != 0 ? Coefficient(at) : V.Of(0), V.Load(X, at));
+}
+
+/// <summary>
+/// Where the sequence of each row starts, by so many passes as there are doublings up to the distances that matter: to ← max(from, from Distance rows
+/// before), −1 standing for none. The first pass reads the marks of a reset mask, not 0 where a sequence starts. From, to (b, l).
+/// </summary>
+public struct SequenceStarts<I> : IKernel where I : struct, IMemory<int>
+{
+    public I From, To;
+    public int Marks;               // 1: from holds marks
+    public long Batch, Length, Distance;
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public void Run(Worker worker)
+    {
+        I to = To;
+        Share share = worker.Share(Batch * Length);
+        for (long i = share.Start; i < share.End; i += share.Step)
+        {
+            long t = i % Length;
+            int start = At(i, t);
+            if (t >= Distance)
+            {
+                int before = At(i - Distance, t - Distance);
+                start = start > before ? start : before;
+            }
+            to[i] = start;
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    readonly int At(long i, long t) => Marks == 0 ? From[i] : From[i] != 0 ? (int)t : -1;
 }
 
 /// <summary>
@@ -85,12 +141,13 @@ public struct LinearSteps<V, M, T>
 /// device a run is one channel, whose state stays in a register; on the host it is whole cache lines, row by row as memory
 /// likes it, and the state is read from the row before. That is the same number: the cut changes no bit.
 /// </summary>
-public struct LinearRecurrenceSequential<V, M, T> : IKernel
+public struct LinearRecurrenceSequential<V, M, T, I> : IKernel
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
+    where I : struct, IMemory<int>
 {
-    public LinearSteps<V, M, T> Steps;
+    public LinearSteps<V, M, T, I> Steps;
     public M H;
 
     const int RowsAhead = 8;        // the host is asked for: parts of rows are no pattern that its prefetcher follows
@@ -101,7 +158,7 @@ public struct LinearRecurrenceSequential<V, M, T> : IKernel
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Run(Worker worker)
     {
-        LinearSteps<V, M, T> steps = Steps;
+        LinearSteps<V, M, T, I> steps = Steps;
         M h = H;
         long l = steps.Length, m = steps.Channels, stride = steps.Stride, walk = V.Width == 1 || m <= V.Width ? l : 1;
         long block = Block(V.Width), blocks = (m + block - 1) / block, taken;
@@ -124,7 +181,7 @@ public struct LinearRecurrenceSequential<V, M, T> : IKernel
                     {
                         V.Prefetch(steps.A, at + RowsAhead * stride);
                         V.Prefetch(steps.X, at + RowsAhead * stride);
-                        state = steps.Step(at, s).From(state);
+                        state = steps.Next(at, b, s, state);
                         V.Store(h, at, state, lanes);
                     }
                 }
@@ -140,21 +197,22 @@ public struct LinearRecurrenceSequential<V, M, T> : IKernel
 /// </summary>
 /// <remarks>
 /// After a pass the elements s &lt; 2 Distance are states: all steps up to s, h_{−1} among them. The others are the last
-/// 2 Distance steps up to s. A state needs no product any more, so none is written for it.
+/// 2 Distance steps up to s. A state needs no product any more, so none is written for it; nor for steps that a start of a sequence parts.
 /// </remarks>
-public struct LinearRecurrenceKoggeStone<V, M, T> : IKernel
+public struct LinearRecurrenceKoggeStone<V, M, T, I> : IKernel
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
+    where I : struct, IMemory<int>
 {
-    public LinearSteps<V, M, T> Steps;
+    public LinearSteps<V, M, T, I> Steps;
     public M AOut, XOut;
     public long Distance;
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Run(Worker worker)
     {
-        LinearSteps<V, M, T> steps = Steps;
+        LinearSteps<V, M, T, I> steps = Steps;
         M aOut = AOut, xOut = XOut;
         long l = steps.Length, m = steps.Channels, distance = Distance, back = distance * steps.Stride;
         long segment = Lanes.Segment(V.Width), segments = (m + segment - 1) / segment;
@@ -163,18 +221,18 @@ public struct LinearRecurrenceKoggeStone<V, M, T> : IKernel
         {
             long row = item / segments, b = row / l, s = row - b * l, row0 = steps.At(b, s);
             long first = (item - row * segments) * segment, end = Math.Min(first + segment, m);
+            bool joins = s >= distance && steps.Sees(b, s, distance);
             for (long c = first; c < end; c += V.Width)
             {
                 int lanes = Lanes.In(end - c);
                 long at = row0 + c;
-                V x = steps.Value(at, s, b, c);
-                if (s >= distance)
-                {
-                    V a = steps.Coefficient(at);
-                    x = V.Fma(a, steps.Value(at - back, s - distance, b, c), x);
-                    if (s >= 2 * distance)
-                        V.Store(aOut, at, a * steps.Coefficient(at - back), lanes);
-                }
+                V x;
+                if (distance == 1)
+                    x = s == 0 ? steps.Alone(at, b, s, c) : steps.Next(at, b, s, steps.Alone(at - back, b, s - 1, c));
+                else
+                    x = joins ? steps.Step(at, s).From(V.Load(steps.X, at - back)) : V.Load(steps.X, at);
+                if (joins && s >= 2 * distance)
+                    V.Store(aOut, at, steps.Coefficient(at) * steps.Coefficient(at - back), lanes);
                 V.Store(xOut, at, x, lanes);
             }
         }
@@ -193,12 +251,13 @@ public struct LinearRecurrenceKoggeStone<V, M, T> : IKernel
 //     leaves        h_s               = step s applied to before(s)
 
 /// <summary>One level of the up-sweep, from halves of Distance steps to nodes of twice that: a and x of the sums, (b, l, m). The first reads the inputs.</summary>
-public struct LinearRecurrenceUpSweep<V, M, T> : IKernel
+public struct LinearRecurrenceUpSweep<V, M, T, I> : IKernel
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
+    where I : struct, IMemory<int>
 {
-    public LinearSteps<V, M, T> Steps;
+    public LinearSteps<V, M, T, I> Steps;
     public M ASum, XSum;
     public long Distance;
 
@@ -208,7 +267,7 @@ public struct LinearRecurrenceUpSweep<V, M, T> : IKernel
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Run(Worker worker)
     {
-        LinearSteps<V, M, T> steps = Steps;
+        LinearSteps<V, M, T, I> steps = Steps;
         M aSum = ASum, xSum = XSum;
         long m = steps.Channels, distance = Distance, nodes = Nodes(steps.Length, distance);
         long segment = Lanes.Segment(V.Width), segments = (m + segment - 1) / segment;
@@ -218,9 +277,14 @@ public struct LinearRecurrenceUpSweep<V, M, T> : IKernel
             long row = item / segments, b = row / nodes, left = (row - b * nodes) * 2 * distance + distance - 1, right = left + distance;
             long leftAt = steps.At(b, left), rightAt = steps.At(b, right);
             long first = (item - row * segments) * segment, end = Math.Min(first + segment, m);
+            bool joins = steps.Sees(b, right, distance);
             for (long c = first; c < end; c += V.Width)
             {
-                LinearStep<V, M, T> sum = steps.Step(leftAt + c, left).Then(steps.Step(rightAt + c, right));
+                LinearStep<V, M, T> sum = steps.Step(rightAt + c, right), before = steps.Step(leftAt + c, left);
+                if (distance == 1)      // before may be step 0, but what it makes of h_{−1} is found on the way down
+                    sum = new(sum.A * before.A, steps.Next(rightAt + c, b, right, steps.Next(leftAt + c, b, left, V.Of(0))));
+                else if (joins)
+                    sum = before.Then(sum);
                 int lanes = Lanes.In(end - c);
                 V.Store(aSum, rightAt + c, sum.A, lanes);
                 V.Store(xSum, rightAt + c, sum.X, lanes);
@@ -233,12 +297,13 @@ public struct LinearRecurrenceUpSweep<V, M, T> : IKernel
 /// One level of the down-sweep, from nodes to their halves of Distance steps: the states before them, in place of the x of
 /// the sums (b, l, m). The first level has the root, whose state is h_{−1}.
 /// </summary>
-public struct LinearRecurrenceDownSweep<V, M, T> : IKernel
+public struct LinearRecurrenceDownSweep<V, M, T, I> : IKernel
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
+    where I : struct, IMemory<int>
 {
-    public LinearSteps<V, M, T> Sums;
+    public LinearSteps<V, M, T, I> Sums;
     public int Root;
     public long Distance;
 
@@ -248,7 +313,7 @@ public struct LinearRecurrenceDownSweep<V, M, T> : IKernel
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Run(Worker worker)
     {
-        LinearSteps<V, M, T> sums = Sums;
+        LinearSteps<V, M, T, I> sums = Sums;
         M states = sums.X;
         long m = sums.Channels, distance = Distance, nodes = Nodes(sums.Length, distance);
         long segment = Lanes.Segment(V.Width), segments = (m + segment - 1) / segment;
@@ -258,11 +323,13 @@ public struct LinearRecurrenceDownSweep<V, M, T> : IKernel
             long row = item / segments, b = row / nodes, left = (row - b * nodes) * 2 * distance + distance - 1;
             long leftAt = sums.At(b, left), rightAt = sums.At(b, Math.Min(left + distance, sums.Length - 1));
             long first = (item - row * segments) * segment, end = Math.Min(first + segment, m);
+            bool joins = sums.Sees(b, left, distance);
             for (long c = first; c < end; c += V.Width)
             {
                 int lanes = Lanes.In(end - c);
                 V before = Root != 0 ? sums.Before(b, c) : V.Load(states, rightAt + c);
-                V after = sums.Step(leftAt + c, left).From(before);
+                LinearStep<V, M, T> sum = sums.Step(leftAt + c, left);
+                V after = joins ? sum.From(before) : sum.X;
                 V.Store(states, leftAt + c, before, lanes);
                 V.Store(states, rightAt + c, after, lanes);
             }
@@ -271,19 +338,20 @@ public struct LinearRecurrenceDownSweep<V, M, T> : IKernel
 }
 
 /// <summary>The last level: pairs of steps, each from the state before the pair, which lies in h (b, l, m) where its last state will be.</summary>
-public struct LinearRecurrenceLeaves<V, M, T> : IKernel
+public struct LinearRecurrenceLeaves<V, M, T, I> : IKernel
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
+    where I : struct, IMemory<int>
 {
-    public LinearSteps<V, M, T> Steps;
+    public LinearSteps<V, M, T, I> Steps;
     public M H;
     public int Root;            // 1: the only pair is the root
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Run(Worker worker)
     {
-        LinearSteps<V, M, T> steps = Steps;
+        LinearSteps<V, M, T, I> steps = Steps;
         M h = H;
         long l = steps.Length, m = steps.Channels, pairs = (l + 1) / 2;
         long segment = Lanes.Segment(V.Width), segments = (m + segment - 1) / segment;
@@ -296,23 +364,28 @@ public struct LinearRecurrenceLeaves<V, M, T> : IKernel
             for (long c = first; c < end; c += V.Width)
             {
                 int lanes = Lanes.In(end - c);
-                V state = steps.Step(leftAt + c, left).From(Root != 0 ? steps.Before(b, c) : V.Load(h, rightAt + c));
+                V state = steps.Next(leftAt + c, b, left, Root != 0 ? steps.Before(b, c) : V.Load(h, rightAt + c));
                 V.Store(h, leftAt + c, state, lanes);
                 if (right > left)
-                    V.Store(h, rightAt + c, steps.Step(rightAt + c, right).From(state), lanes);
+                    V.Store(h, rightAt + c, steps.Next(rightAt + c, b, right, state), lanes);
             }
         }
     }
 }
 
-/// <summary>da_t = g_t h_{t−1} and dinitial = a_0 g_0. a, h, g, da (b, l, m); initial, dInitial (b, m), neither if there is no initial.</summary>
-public struct LinearRecurrenceGradients<V, M, T> : IKernel
+/// <summary>
+/// da_t = g_t h_{t−1} and dinitial = a_0 g_0, both 0 where row t starts a sequence. a, h, g, da (b, l, m); initial, dInitial (b, m), neither if there is
+/// no initial; reset (b, l).
+/// </summary>
+public struct LinearRecurrenceGradients<V, M, T, I> : IKernel
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
+    where I : struct, IMemory<int>
 {
     public M A, Initial, H, G, DA, DInitial;
-    public int HasInitial;
+    public I Reset;
+    public int HasInitial, HasReset;
     public long Batch, Length, Channels;
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -326,21 +399,20 @@ public struct LinearRecurrenceGradients<V, M, T> : IKernel
         {
             long row = item / segments, b = row / l, t = row - b * l;
             long first = (item - row * segments) * segment, end = Math.Min(first + segment, m);
+            bool seen = (t > 0 || HasInitial != 0) && (HasReset == 0 || Reset[row] == 0);
             for (long c = first; c < end; c += V.Width)
             {
                 int lanes = Lanes.In(end - c);
                 long at = row * m + c;
-                V gt = V.Load(g, at), before = V.Of(0);
-                if (t > 0)
+                V dat = V.Of(0);
+                if (seen)
                 {
-                    before = V.Load(h, at - m);
+                    V gt = V.Load(g, at), before = t > 0 ? V.Load(h, at - m) : V.Load(Initial, b * m + c);
+                    dat = gt * before;
                 }
-                else if (HasInitial != 0)
-                {
-                    before = V.Load(Initial, b * m + c);
-                    V.Store(DInitial, b * m + c, V.Load(A, at) * gt, lanes);
-                }
-                V.Store(da, at, gt * before, lanes);
+                V.Store(da, at, dat, lanes);
+                if (t == 0 && HasInitial != 0)
+                    V.Store(DInitial, b * m + c, seen ? V.Load(A, at) * V.Load(g, at) : V.Of(0), lanes);
             }
         }
     }

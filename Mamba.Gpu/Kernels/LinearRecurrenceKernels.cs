@@ -2,36 +2,59 @@ using System.Numerics;
 
 namespace Mamba.Gpu;
 
-/// <summary>Launchers of the linear recurrence h_t = a_t h_{t−1} + x_t; a, x, h (b, l, m).</summary>
+/// <summary>Launchers of the linear recurrence h_t = a_t h_{t−1} + x_t; a, x, h (b, l, m), reset (b, l), not 0 where a sequence starts.</summary>
 public static class LinearRecurrenceKernels
 {
     /// <summary>h from a, x and h_{−1} = initial (b, m), 0 if absent.</summary>
-    public static void Forward(LinearScan algorithm, Tensor a, Tensor x, Tensor? initial, Tensor h) =>
-        Run(algorithm, new Source(a, x, initial, Reverse: false, Shifted: false), h);
+    public static void Forward(LinearScan algorithm, Tensor a, Tensor x, Tensor? initial, Tensor? reset, Tensor h) =>
+        Run(algorithm, new Source(a, x, initial, Reverse: false, Shifted: false), reset, h);
 
     /// <summary>
     /// dx_t = g_t = dh_t + a_{t+1} g_{t+1}, by the same algorithm in reverse; then, unless <paramref name="da"/> is null,
     /// da_t = g_t h_{t−1} and, if there is an initial, dInitial = a_0 g_0.
     /// </summary>
-    public static void Backward(LinearScan algorithm, Tensor a, Tensor? initial, Tensor h, Tensor dh, Tensor dx, Tensor? da, Tensor? dInitial)
+    public static void Backward(LinearScan algorithm, Tensor a, Tensor? initial, Tensor? reset, Tensor h, Tensor dh, Tensor dx, Tensor? da, Tensor? dInitial)
     {
-        Run(algorithm, new Source(a, dh, Initial: null, Reverse: true, Shifted: true), dx);
+        Run(algorithm, new Source(a, dh, Initial: null, Reverse: true, Shifted: true), reset, dx);
         if (dx.Count == 0)
             dInitial?.Clear();          // no step has seen it
         else if (da is not null)
-            a.Launch(new GradientsLaunch(a, initial, h, dx, da, dInitial));
+            a.Launch(new GradientsLaunch(a, initial, reset, h, dx, da, dInitial));
     }
 
-    static void Run(LinearScan algorithm, Source steps, Tensor h)
+    static void Run(LinearScan algorithm, Source steps, Tensor? reset, Tensor h)
     {
         if (h.Count == 0)
             return;
+        // The sequential walk looks one step back alone.
+        using Tensor? start = reset is null ? null : Starts(h, reset, algorithm == LinearScan.Sequential ? 1 : h.Shape[1]);
+        steps = steps with { Start = start };
         switch (algorithm)
         {
             case LinearScan.Sequential: h.Launch(new SequentialLaunch(steps, h)); break;
             case LinearScan.KoggeStone: KoggeStone(steps, h); break;
             case LinearScan.Blelloch: Blelloch(steps, h); break;
             default: throw new MambaException($"LinearRecurrence: algorithm is {algorithm}; expected one of {string.Join(", ", Enum.GetNames<LinearScan>())}.");
+        }
+    }
+
+    // The row at which the sequence of each row starts (b, l), −1 before the first; at least of the last `reach` rows up to it.
+    static Tensor Starts(Tensor h, Tensor reset, long reach)
+    {
+        Tensor start = Pass(reset, marks: true, distance: reach > 1 ? 1 : h.Shape[1]);
+        for (long rows = 2; rows < reach; rows *= 2)
+        {
+            Tensor shorter = start;
+            start = Pass(shorter, marks: false, distance: rows);
+            shorter.Dispose();
+        }
+        return start;
+
+        Tensor Pass(Tensor from, bool marks, long distance)
+        {
+            var to = Tensor.Empty(reset.Shape, DType.Int32, reset.Device);
+            h.Launch(new StartsLaunch(from, to, marks, distance));
+            return to;
         }
     }
 
@@ -68,19 +91,25 @@ public static class LinearRecurrenceKernels
     /// <summary>Where steps are read.</summary>
     readonly record struct Source(Tensor? A, Tensor X, Tensor? Initial, bool Reverse, bool Shifted)
     {
-        /// <summary>The same walk over what a pass has made of it: each coefficient lies where its x does, and the initial state is in there.</summary>
-        public Source Between(Tensor? a, Tensor x) => new(a, x, Initial: null, Reverse, Shifted: false);
+        /// <summary>The row at which the sequence of each row starts.</summary>
+        public Tensor? Start { get; init; }
 
-        public LinearSteps<V, M, T> On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on)
+        /// <summary>The same walk over what a pass has made of it: each coefficient lies where its x does, and the initial state is in there.</summary>
+        public Source Between(Tensor? a, Tensor x) => new(a, x, Initial: null, Reverse, Shifted: false) { Start = Start };
+
+        public LinearSteps<V, M, T, I> On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on)
             where V : unmanaged, ILane<V, M, T>
             where M : struct, IMemory<T>
             where T : unmanaged, INumberBase<T>
+            where I : struct, IMemory<int>
             where G : struct, ITeam<V> => new()
             {
                 A = on.Memory(A),
                 X = on.Memory(X),
                 Initial = on.Memory(Initial),
+                Start = on.Ints(Start),
                 HasInitial = Initial is null ? 0 : 1,
+                HasStart = Start is null ? 0 : 1,
                 Reverse = Reverse ? 1 : 0,
                 Shifted = Shifted ? 1 : 0,
                 Batch = X.Shape[0],
@@ -101,18 +130,31 @@ public static class LinearRecurrenceKernels
         on.Run(kernel, rows * segments, 2 * Math.Min(segment, channels));
     }
 
+    readonly record struct StartsLaunch(Tensor From, Tensor To, bool Marks, long Distance) : ILaunch
+    {
+        void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => on.Run(new SequenceStarts<I>
+        {
+            From = on.Ints(From),
+            To = on.Ints(To),
+            Marks = Marks ? 1 : 0,
+            Batch = To.Shape[0],
+            Length = To.Shape[1],
+            Distance = Distance,
+        }, To.Count);
+    }
+
     readonly record struct SequentialLaunch(Source Steps, Tensor H) : ILaunch
     {
         void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on)
         {
-            long block = LinearRecurrenceSequential<V, M, T>.Block(V.Width), blocks = (H.Shape[2] + block - 1) / block;
-            on.Run(new LinearRecurrenceSequential<V, M, T> { Steps = Steps.On(on), H = on.Memory(H) }, H.Shape[0] * blocks, H.Shape[1] * Math.Min(block, H.Shape[2]));
+            long block = LinearRecurrenceSequential<V, M, T, I>.Block(V.Width), blocks = (H.Shape[2] + block - 1) / block;
+            on.Run(new LinearRecurrenceSequential<V, M, T, I> { Steps = Steps.On(on), H = on.Memory(H) }, H.Shape[0] * blocks, H.Shape[1] * Math.Min(block, H.Shape[2]));
         }
     }
 
     readonly record struct KoggeStoneLaunch(Source Steps, Tensor? AOut, Tensor XOut, long Distance) : ILaunch
     {
-        void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => RunRows(on, new LinearRecurrenceKoggeStone<V, M, T>
+        void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => RunRows(on, new LinearRecurrenceKoggeStone<V, M, T, I>
         {
             Steps = Steps.On(on),
             AOut = on.Memory(AOut),
@@ -123,28 +165,28 @@ public static class LinearRecurrenceKernels
 
     readonly record struct UpSweepLaunch(Source Steps, Tensor ASum, Tensor XSum, long Distance) : ILaunch
     {
-        void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => RunRows(on, new LinearRecurrenceUpSweep<V, M, T>
+        void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => RunRows(on, new LinearRecurrenceUpSweep<V, M, T, I>
         {
             Steps = Steps.On(on),
             ASum = on.Memory(ASum),
             XSum = on.Memory(XSum),
             Distance = Distance,
-        }, XSum.Shape[0] * LinearRecurrenceUpSweep<V, M, T>.Nodes(XSum.Shape[1], Distance), XSum.Shape[2]);
+        }, XSum.Shape[0] * LinearRecurrenceUpSweep<V, M, T, I>.Nodes(XSum.Shape[1], Distance), XSum.Shape[2]);
     }
 
     readonly record struct DownSweepLaunch(Source Sums, long Distance, bool Root) : ILaunch
     {
-        void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => RunRows(on, new LinearRecurrenceDownSweep<V, M, T>
+        void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => RunRows(on, new LinearRecurrenceDownSweep<V, M, T, I>
         {
             Sums = Sums.On(on),
             Root = Root ? 1 : 0,
             Distance = Distance,
-        }, Sums.X.Shape[0] * LinearRecurrenceDownSweep<V, M, T>.Nodes(Sums.X.Shape[1], Distance), Sums.X.Shape[2]);
+        }, Sums.X.Shape[0] * LinearRecurrenceDownSweep<V, M, T, I>.Nodes(Sums.X.Shape[1], Distance), Sums.X.Shape[2]);
     }
 
     readonly record struct LeavesLaunch(Source Steps, Tensor H, bool Root) : ILaunch
     {
-        void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => RunRows(on, new LinearRecurrenceLeaves<V, M, T>
+        void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => RunRows(on, new LinearRecurrenceLeaves<V, M, T, I>
         {
             Steps = Steps.On(on),
             H = on.Memory(H),
@@ -152,17 +194,19 @@ public static class LinearRecurrenceKernels
         }, H.Shape[0] * ((H.Shape[1] + 1) / 2), H.Shape[2]);
     }
 
-    readonly record struct GradientsLaunch(Tensor A, Tensor? Initial, Tensor H, Tensor G, Tensor DA, Tensor? DInitial) : ILaunch
+    readonly record struct GradientsLaunch(Tensor A, Tensor? Initial, Tensor? Reset, Tensor H, Tensor G, Tensor DA, Tensor? DInitial) : ILaunch
     {
-        void ILaunch.On<V, M, T, I, TG>(ILauncher<V, M, T, I, TG> on) => RunRows(on, new LinearRecurrenceGradients<V, M, T>
+        void ILaunch.On<V, M, T, I, TG>(ILauncher<V, M, T, I, TG> on) => RunRows(on, new LinearRecurrenceGradients<V, M, T, I>
         {
             A = on.Memory(A),
             Initial = on.Memory(Initial),
+            Reset = on.Ints(Reset),
             H = on.Memory(H),
             G = on.Memory(G),
             DA = on.Memory(DA),
             DInitial = on.Memory(DInitial),
             HasInitial = Initial is null ? 0 : 1,
+            HasReset = Reset is null ? 0 : 1,
             Batch = A.Shape[0],
             Length = A.Shape[1],
             Channels = A.Shape[2],

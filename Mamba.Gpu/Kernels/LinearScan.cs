@@ -5,8 +5,9 @@ namespace Mamba;
 /// depth, the number of operations that must follow one another.
 /// </summary>
 /// <remarks>
-/// The two parallel ones multiply coefficients with one another: where such a product leaves the range of the dtype, they
-/// give infinity or NaN although h itself may be finite. Coefficients of at most 1 in size are always safe.
+/// The two parallel ones multiply coefficients with one another. Where such a product leaves the range of the dtype and meets a state other than
+/// 0, they give infinity or NaN although h itself may be finite; where it sinks below, what it is multiplied by counts for nothing, but an
+/// infinity becomes NaN. A state of exactly 0 stays one, whatever the product. Coefficients of at most 1 in size are always safe.
 /// </remarks>
 public enum LinearScan
 {

@@ -99,6 +99,7 @@ public unsafe struct Float256 : ILane<Float256, HostMemory<float>, float>
     [MethodImpl(Inline)] public static Float256 Times(Float256 a, Float256 s) => new() { x = a.x * s.x };
     [MethodImpl(Inline)] public static Float256 FmaTimes(Float256 a, Float256 s, Float256 c) => new() { x = Vector256.FusedMultiplyAdd(a.x, s.x, c.x) };
     [MethodImpl(Inline)] public static Float256 IfSmall(Float256 z, Float256 yes, Float256 no) => IfLess(Abs(z), Of(1), yes, no);
+    [MethodImpl(Inline)] public static Float256 IfZero(Float256 z, Float256 yes, Float256 no) => new() { x = Vector256.ConditionalSelect(Vector256.Equals(z.x, Vector256<float>.Zero), yes.x, no.x) };
     [MethodImpl(Inline)] public static Float256 Conjugate(Float256 a) => a;
     [MethodImpl(Inline)] public static Float256 Output(Float256 c, Float256 h, Float256 sum) => new() { x = Vector256.FusedMultiplyAdd(c.x, h.x, sum.x) };
     [MethodImpl(Inline)] public static Float256 OutputSlope(Float256 c) => c;

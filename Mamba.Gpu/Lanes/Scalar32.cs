@@ -84,6 +84,7 @@ public struct Scalar32 : ILane<Scalar32, DeviceMemory<float>, float>
     public static Scalar32 Times(Scalar32 a, Scalar32 s) => new(a.x * s.x);
     public static Scalar32 FmaTimes(Scalar32 a, Scalar32 s, Scalar32 c) => new(a.x * s.x + c.x);
     public static Scalar32 IfSmall(Scalar32 z, Scalar32 yes, Scalar32 no) => new((z.x < 0 ? -z.x : z.x) < 1 ? yes.x : no.x);
+    public static Scalar32 IfZero(Scalar32 z, Scalar32 yes, Scalar32 no) => new(z.x == 0 ? yes.x : no.x);
     public static Scalar32 Conjugate(Scalar32 a) => a;
     public static Scalar32 Output(Scalar32 c, Scalar32 h, Scalar32 sum) => new(c.x * h.x + sum.x);
     public static Scalar32 OutputSlope(Scalar32 c) => c;

@@ -154,6 +154,7 @@ public struct Scalar64 : ILane<Scalar64, DeviceMemory<double>, double>
     public static Scalar64 Times(Scalar64 a, Scalar64 s) => new(a.x * s.x);
     public static Scalar64 FmaTimes(Scalar64 a, Scalar64 s, Scalar64 c) => new(a.x * s.x + c.x);
     public static Scalar64 IfSmall(Scalar64 z, Scalar64 yes, Scalar64 no) => new((z.x < 0 ? -z.x : z.x) < 1 ? yes.x : no.x);
+    public static Scalar64 IfZero(Scalar64 z, Scalar64 yes, Scalar64 no) => new(z.x == 0 ? yes.x : no.x);
     public static Scalar64 Conjugate(Scalar64 a) => a;
     public static Scalar64 Output(Scalar64 c, Scalar64 h, Scalar64 sum) => new(c.x * h.x + sum.x);
     public static Scalar64 OutputSlope(Scalar64 c) => c;

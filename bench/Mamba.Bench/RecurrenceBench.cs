@@ -14,8 +14,8 @@ internal static class RecurrenceBench
                 using var scope = new TensorScope();
                 Tensor a = bench.Draw((b, l, m), 1, 0), x = bench.Draw((b, l, m), 2), dh = bench.Draw((b, l, m), 3), h = x.Like(), da = a.Like(), dx = x.Like();
                 double walk = Moved(algorithm, l) * b * m * bench.DType.Size(), gradients = 3.0 * a.Count * bench.DType.Size();        // dh and h to da
-                Row($"{algorithm}, l {l}", walk, 2, () => LinearRecurrenceKernels.Forward(algorithm, a, x, null, h));
-                Row($"{algorithm}, l {l}, backward", walk + gradients, 3, () => LinearRecurrenceKernels.Backward(algorithm, a, null, h, dh, dx, da, null));
+                Row($"{algorithm}, l {l}", walk, 2, () => LinearRecurrenceKernels.Forward(algorithm, a, x, initial: null, reset: null, h));
+                Row($"{algorithm}, l {l}, backward", walk + gradients, 3, () => LinearRecurrenceKernels.Backward(algorithm, a, initial: null, reset: null, h, dh, dx, da, null));
 
                 void Row(string name, double bytes, double flops, Action run) =>
                     bench.Measure(table, name, run, new Work(flops * a.Count, Bytes: bytes, AtOnce: Math.Min(bytes, 4.0 * a.Count * bench.DType.Size())), t => [$"{b}, {l}, {m}", Sample.Number(bytes / 1e6), Sample.Number(bytes / t.Median / 1e6)]);

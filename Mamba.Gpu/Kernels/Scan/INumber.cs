@@ -60,6 +60,9 @@ public interface INumber<N, V, M, T>
     /// <summary>|z| &lt; 1 ? yes : no, lane by lane.</summary>
     static abstract N IfSmall(N z, N yes, N no);
 
+    /// <summary>z = 0 ? yes : no, lane by lane.</summary>
+    static abstract N IfZero(N z, N yes, N no);
+
     /// <summary>The complex conjugate: what a factor becomes in the adjoint.</summary>
     static abstract N Conjugate(N a);
 
@@ -149,6 +152,13 @@ public struct Complex<V, M, T> : INumber<Complex<V, M, T>, V, M, T>
     {
         V size = V.Fma(z.re, z.re, z.im * z.im);
         return new(V.IfLess(size, V.Of(1), yes.re, no.re), V.IfLess(size, V.Of(1), yes.im, no.im));
+    }
+
+    [MethodImpl(Inline)]
+    public static Complex<V, M, T> IfZero(Complex<V, M, T> z, Complex<V, M, T> yes, Complex<V, M, T> no)
+    {
+        V size = V.Abs(z.re) + V.Abs(z.im);
+        return new(V.IfZero(size, yes.re, no.re), V.IfZero(size, yes.im, no.im));
     }
 
     [MethodImpl(Inline)] public static Complex<V, M, T> Conjugate(Complex<V, M, T> a) => new(a.re, -a.im);

@@ -84,6 +84,17 @@ public static class Scan
         return V.IfLess(V.Of(20), raw, raw, positive);
     }
 
+    /// <summary>
+    /// decay · s + own: what several steps make of a state s, own being what they make of 0. That is own where s is 0, even if the product of
+    /// their decays has left the range of the dtype.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static N Carried<N, V, M, T>(N decay, N s, N own)
+        where N : struct, INumber<N, V, M, T>
+        where V : unmanaged, ILane<V, M, T>
+        where M : struct, IMemory<T>
+        where T : unmanaged => N.IfZero(s, own, N.Fma(decay, s, own));
+
     /// <summary>B u of the token before <paramref name="t"/>, for a discretization that looks back; zero at the start of everything.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static S Before<S, PB, V, M, T, I>(in ScanArguments<M, I> x, in ScanItem item, long t, int d, int lanes, int n)

@@ -251,17 +251,20 @@ public static class SelectiveScanKernels
     {
         Tensor starts = x.U.Like((x.Batch, plan.Segments, x.States, x.Channels)).Unowned();
         using Tensor own = starts.Like(), decay = starts.Like();
+        using Tensor? cut = x.Reset is null ? null : Tensor.Empty((x.Batch, plan.Segments), DType.Int32, x.U.Device);
         ScanArguments<M, I> arguments = Arguments(on, x, prepared, plan, plan.ForwardBlock, initial: null, boundaries: null);
         for (int n = 0; n < x.States;)
             n += (x.States - n) / L.Count >= 4 ? Part<Pair<Pair<L, V, M, T>, V, M, T>>(n) : Part<L>(n);
-        on.Run(new SelectiveScanCarry<L, V, M, T>
+        on.Run(new SelectiveScanCarry<L, V, M, T, I>
         {
             First = on.Memory(first),
             Own = on.Memory(own),
             Decay = on.Memory(decay),
+            Cut = on.Ints(cut),
             Start = on.Memory(starts),
             Rest = on.Memory(rest),
             HasFirst = first is null ? 0 : 1,
+            HasCut = cut is null ? 0 : 1,
             Reverse = dOut is null ? 0 : 1,
             Segments = plan.Segments,
             States = (int)x.States,
@@ -278,6 +281,7 @@ public static class SelectiveScanKernels
                 DOut = on.Memory(dOut),
                 Own = on.Memory(own),
                 Decay = on.Memory(decay),
+                Cut = on.Ints(cut),
                 FirstState = n,
                 Reverse = dOut is null ? 0 : 1,
             }, V.Width > 1 ? x.U.Count : arguments.Items, S.Count);

@@ -7,7 +7,8 @@ namespace Mamba.Gpu;
 
 /// <summary>
 /// First pass: what a segment adds by itself, and what remains of what came before it, its total decay. Forward that is the
-/// state at its end, starting from zero; in reverse Ā g at its start.
+/// state at its end, starting from zero; in reverse Ā g at its start. If a sequence starts in the segment nothing remains, and that is said by
+/// a flag: a decay of 0 would let a NaN or an infinity through.
 /// </summary>
 public struct SelectiveScanSegments<S, PB, PC, V, M, T, I> : IKernel
     where S : struct, IStates<S, V, M, T>
@@ -21,6 +22,7 @@ public struct SelectiveScanSegments<S, PB, PC, V, M, T, I> : IKernel
     public ScanArguments<M, I> In;
     public M DOut;              // (b, l, d), in reverse
     public M Own, Decay;        // (b, segments, n, d)
+    public I Cut;               // (b, segments): 1 where a sequence starts in the segment, else 0; written if there are resets
     public int FirstState, Reverse;
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -47,19 +49,20 @@ public struct SelectiveScanSegments<S, PB, PC, V, M, T, I> : IKernel
         var column = new Column((long)FirstState * channels + d, channels);
         S a = S.Load(In.A, column, 0, lanes), h = S.Zero(), decay = S.Identity(), before = Scan.Before<S, PB, V, M, T, I>(In, item, item.Start, d, lanes, FirstState);
         V bias = In.HasDeltaBias != 0 ? V.Load(In.DeltaBias, d) : V.Of(0);
+        int cut = 0;
         for (long t = item.Start; t < item.End; t++)
         {
             if (In.StartsAt(item.B, t))
             {
                 h = S.Zero();
                 before = S.Zero();
-                decay = S.Zero();
+                cut = 1;
             }
             long row = item.B * In.Length + t;
             V delta = Scan.Step<V, M, T>(V.Load(In.Delta, row * channels + d) + bias, In.Softplus), u = V.Load(In.U, row * channels + d);
             S.Advance<PB>(ref h, ref before, ref decay, ref a, delta, u, delta * u, 0, In.B, PB.Varies ? new Column((row * In.Groups + item.G) * In.States + FirstState, 1) : column);
         }
-        Store(item, h, decay, column, lanes);
+        Store(item, h, decay, cut, column, lanes);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -69,6 +72,7 @@ public struct SelectiveScanSegments<S, PB, PC, V, M, T, I> : IKernel
         var column = new Column((long)FirstState * channels + d, channels);
         S a = S.Load(In.A, column, 0, lanes), g = S.Zero(), decay = S.Identity();
         V bias = In.HasDeltaBias != 0 ? V.Load(In.DeltaBias, d) : V.Of(0);
+        int cut = 0;
         for (long t = item.End - 1; t >= item.Start; t--)
         {
             long row = item.B * In.Length + t, at = row * channels + d;
@@ -82,33 +86,38 @@ public struct SelectiveScanSegments<S, PB, PC, V, M, T, I> : IKernel
             if (In.StartsAt(item.B, t))
             {
                 g = S.Zero();
-                decay = S.Zero();
+                cut = 1;
             }
         }
-        Store(item, g, decay, column, lanes);
+        Store(item, g, decay, cut, column, lanes);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    void Store(in ScanItem item, S own, S decay, Column column, int lanes)
+    void Store(in ScanItem item, S own, S decay, int cut, Column column, int lanes)
     {
         var at = new Column(item.Row * In.States * In.Channels + column.Start, In.Channels);
         S.Store(ref own, Own, at, 0, lanes);
         S.Store(ref decay, Decay, at, 0, lanes);
+        I cuts = Cut;
+        if (In.HasReset != 0 && column.Start == 0)      // one worker of the segment says so for all
+            cuts[item.Row] = cut;
     }
 }
 
 /// <summary>
 /// Second pass: the state before each segment from <see cref="First"/> (b, n, d), zero if absent, one segment after another; in
-/// reverse from the last. What is left after all of them is written to <see cref="Rest"/> (b, n, d).
+/// reverse from the last. What is left after all of them is written to <see cref="Rest"/> (b, n, d). Of a segment that is cut its own part alone goes on.
 /// </summary>
-public struct SelectiveScanCarry<S, V, M, T> : IKernel
+public struct SelectiveScanCarry<S, V, M, T, I> : IKernel
     where S : struct, IStates<S, V, M, T>
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
+    where I : struct, IMemory<int>
 {
     public M First, Own, Decay, Start, Rest;
-    public int HasFirst, Reverse, Segments, States;
+    public I Cut;
+    public int HasFirst, HasCut, Reverse, Segments, States;
     public long Batch, Channels;
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -128,7 +137,7 @@ public struct SelectiveScanCarry<S, V, M, T> : IKernel
                 var at = new Column((segment * States + n) * Channels + d, Channels);
                 S.Store(ref s, Start, at, 0, lanes);
                 S decay = S.Load(Decay, at, 0, lanes), own = S.Load(Own, at, 0, lanes);
-                s = S.After(ref decay, ref s, ref own);
+                s = HasCut != 0 && Cut[segment] != 0 ? own : S.After(ref decay, ref s, ref own);
             }
             S.Store(ref s, Rest, whole, 0, lanes);
         }

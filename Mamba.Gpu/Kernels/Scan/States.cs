@@ -138,7 +138,7 @@ public struct One<D, N, V, M, T> : IStates<One<D, N, V, M, T>, V, M, T>
     [MethodImpl(Inline)] public static void Store(ref One<D, N, V, M, T> s, M p, Column at, int n, int lanes) => N.Store(s.x, p, at.Start + n * at.Stride, at.Stride, lanes);
 
     [MethodImpl(Inline)]
-    public static One<D, N, V, M, T> After(ref One<D, N, V, M, T> decay, ref One<D, N, V, M, T> s, ref One<D, N, V, M, T> next) => new() { x = N.Fma(decay.x, s.x, next.x) };
+    public static One<D, N, V, M, T> After(ref One<D, N, V, M, T> decay, ref One<D, N, V, M, T> s, ref One<D, N, V, M, T> next) => new() { x = Scan.Carried<N, V, M, T>(decay.x, s.x, next.x) };
 
     [MethodImpl(Inline)]
     public static One<D, N, V, M, T> Input<PB>(V u, int n, M B, Column b) where PB : struct, IProjection<V, M> => new() { x = N.Times(N.Get<PB>(B, b.Start + n * b.Stride, b.Stride), u) };
