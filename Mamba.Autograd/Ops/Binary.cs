@@ -48,15 +48,15 @@ public static partial class Ops
     /// </summary>
     public static Tensor Maximum(Tensor a, Tensor b) => Tape.Record("Maximum", Apply<Binary.Maximum>("Maximum", a, b), [a, b], dy =>
         [
-            a.RequiresGrad ? SumTo(Mul(dy, Apply<Binary.IsLarger>("Maximum", a, b)), a.Shape) : null,
-            b.RequiresGrad ? SumTo(Mul(dy, Apply<Binary.IsLarger>("Maximum", b, a)), b.Shape) : null,
+            a.RequiresGrad ? SumTo(Apply<Binary.Masked>("Maximum", dy, Apply<Binary.IsLarger>("Maximum", a, b)), a.Shape) : null,
+            b.RequiresGrad ? SumTo(Apply<Binary.Masked>("Maximum", dy, Apply<Binary.IsLarger>("Maximum", b, a)), b.Shape) : null,
         ]);
 
     /// <summary>The smaller of a and b, element by element; shapes broadcast. NaN and the gradient are treated as by <see cref="Maximum(Tensor, Tensor)"/>.</summary>
     public static Tensor Minimum(Tensor a, Tensor b) => Tape.Record("Minimum", Apply<Binary.Minimum>("Minimum", a, b), [a, b], dy =>
         [
-            a.RequiresGrad ? SumTo(Mul(dy, Apply<Binary.IsSmaller>("Minimum", a, b)), a.Shape) : null,
-            b.RequiresGrad ? SumTo(Mul(dy, Apply<Binary.IsSmaller>("Minimum", b, a)), b.Shape) : null,
+            a.RequiresGrad ? SumTo(Apply<Binary.Masked>("Minimum", dy, Apply<Binary.IsSmaller>("Minimum", a, b)), a.Shape) : null,
+            b.RequiresGrad ? SumTo(Apply<Binary.Masked>("Minimum", dy, Apply<Binary.IsSmaller>("Minimum", b, a)), b.Shape) : null,
         ]);
 
     static Tensor Apply<F>(string op, Tensor a, Tensor b) where F : struct, IBinary

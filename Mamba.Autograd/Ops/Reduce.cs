@@ -27,7 +27,7 @@ public static partial class Ops
         return Tape.Record("Max", y, [x], dy =>
         {
             Tensor isLargest = Apply<Binary.IsEqual>("Max", x, y.View(kept));
-            return [Mul(isLargest, Div(dy.View(kept), SumTo(isLargest, kept)))];
+            return [Apply<Binary.Masked>("Max", Div(dy.View(kept), SumTo(isLargest, kept)), isLargest)];
         });
     }
 

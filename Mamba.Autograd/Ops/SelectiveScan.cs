@@ -49,7 +49,7 @@ public static partial class Ops
 
     /// <summary>
     /// The hidden attention matrix (b, d, l, l): y_i = Σ_j M_ij u_j + D u_i for an initial state of zero and no gate. M_ij = C_i·(Π_{k=j+1..i} Ā_k) B̄_j,
-    /// 0 for j &gt; i. Ali et al. 2024 (arXiv 2403.01590), eq. 11. Differentiable; for lengths of some hundreds, its size being quadratic.
+    /// 0 for j &gt; i and where a sequence starts between them. Ali et al. 2024 (arXiv 2403.01590), eq. 11. Differentiable; for lengths of some hundreds, its size being quadratic.
     /// Arguments as those of <see cref="SelectiveScan"/>.
     /// </summary>
     public static Tensor HiddenAttention(Tensor delta, Tensor A, Tensor B, Tensor C, Tensor? deltaBias = null, bool deltaSoftplus = true,
@@ -57,7 +57,7 @@ public static partial class Ops
     {
         var problem = new ScanProblem(delta, delta, A, B, C, null, null, deltaBias, deltaSoftplus, null, reset, discretization ?? Discretization.ExponentialEuler, null);
         problem.Check();
-        Tensor matrix = Permute(AttentionScan.Matrix(problem, new Coefficients(problem)).Rows, 0, 3, 1, 2);
+        Tensor matrix = Permute(AttentionScan.Matrix(problem, new Coefficients(problem)), 0, 3, 1, 2);
         return Tape.AsOne("HiddenAttention", [matrix], [delta, A, B, C, deltaBias], firstHasAll: problem.Length > 1)[0];
     }
 

@@ -8,55 +8,76 @@ internal sealed class AttentionScan() : ScanAlgorithm("attention")
     internal override ScanResult Run(ScanProblem p)
     {
         var c = new Coefficients(p);
-        (Tensor rows, Tensor? from, Tensor last) = Matrix(p, c);                                          // (b, l, l, d), (b, l, d), (b, n, d)
-        Tensor y = Ops.Sum(rows * Ops.Reshape(p.U, (p.Batch, 1, p.Length, p.Channels)), 2);               // y_i = Σ_j M_ij u_j
-        if (from is not null)
-            y += from;
-        return AsOne(p, c.Result(y, last, c.Inputs()));
+        if (p.Length == 0)
+            return AsOne(p, c.Result(p.U, c.Last(p.U), c.Inputs()));
+        Influence influence = Rows(p, c);
+        Tensor u = Ops.Reshape(p.U, (p.Batch, p.Length, 1, p.Channels)), seen = u;
+        var y = new Tensor[p.Length];
+        for (int i = 0; i < y.Length; i++)
+        {
+            // the inputs token i sees (b, i + 1, 1, d), 0 for those of sequences before its own: M_ij is 0 there, but 0 · NaN is not
+            seen = c.Starts is null ? Ops.Slice(u, 1, 0, i + 1)
+                : i == 0 ? Ops.Slice(u, 1, 0, 1) : Ops.Concat(1, c.Within(seen, c.StartsAt(i)), Ops.Slice(u, 1, i, 1));
+            y[i] = Ops.Sum(influence.Rows[i] * seen, 1, keepDim: true);                                     // y_i = Σ_j M_ij u_j
+            if (influence.FromInitial is not null)
+                y[i] += influence.FromInitial[i];
+        }
+        Tensor last = Ops.Sum(influence.Last * seen, 1);
+        if (influence.Initial is not null)
+            last += Ops.Reshape(influence.Initial, last.Shape);
+        return AsOne(p, c.Result(Ops.Reshape(Ops.Concat(1, y), p.U.Shape), last, c.Inputs()));
     }
 
-    /// <summary>
-    /// M (b, i, j, d); what an initial state adds to y (b, l, d); the last state (b, n, d). Row i follows from row i − 1: with
-    /// S_ij = (Π_{k=j+1..i} Ā_k) Δ_j γ_j B_j, S_ij = Ā_i S_{i−1,j} and M_ij = C_i·S_ij.
-    /// </summary>
-    public static (Tensor Rows, Tensor? FromInitial, Tensor Last) Matrix(ScanProblem p, Coefficients c)
+    /// <summary>M (b, i, j, d), 0 for j &gt; i.</summary>
+    public static Tensor Matrix(ScanProblem p, Coefficients c)
     {
-        long b = p.Batch, l = p.Length, n = p.States, d = p.Channels;
-        Shape whole = (b, l, n, d);
+        long b = p.Batch, l = p.Length, d = p.Channels;
+        return l == 0 ? Tensor.Zeros((b, 0, 0, d), p.U.DType, p.U.Device) : Ops.Concat(1, [.. Rows(p, c).Rows.Select((row, i) =>
+        {
+            Tensor all = i + 1 == l ? row : Ops.Concat(1, row, Tensor.Zeros((b, l - i - 1, 1, d), row.DType, row.Device));
+            return Ops.Reshape(all, (b, 1, l, d));
+        })]);
+    }
+
+    /// <summary>What inputs and the initial state do to y and to the last state.</summary>
+    /// <param name="Rows">Rows of M, as far as the diagonal: (b, i + 1, 1, d).</param>
+    /// <param name="FromInitial">What an initial state adds to each y_i (b, 1, 1, d); null if there is none.</param>
+    /// <param name="Last">S of the last token (b, l, n, d).</param>
+    /// <param name="Initial">What is left of the initial state after the last token (b, 1, n, d).</param>
+    sealed record Influence(List<Tensor> Rows, List<Tensor>? FromInitial, Tensor Last, Tensor? Initial);
+
+    // Row i follows from row i − 1: with S_ij = (Π_{k=j+1..i} Ā_k) Δ_j γ_j B_j, S_ij = Ā_i S_{i−1,j} and M_ij = C_i·S_ij.
+    static Influence Rows(ScanProblem p, Coefficients c)
+    {
+        Shape whole = (p.Batch, p.Length, p.States, p.Channels), state = (p.Batch, 1, p.States, p.Channels);
         Tensor B = Ops.Expand(c.B, whole), C = Ops.Expand(c.C, whole), weights = c.Delta * (c.Gamma is null ? B : c.Gamma * B);     // Δ γ B
-        Tensor? back = c.Beta is null ? null : c.Delta * c.Beta;
-        Tensor? influence = null, initial = c.Initial is null ? null : Ops.Reshape(c.Initial, (b, 1, n, d));                       // S_i (b, i + 1, n, d)
+        Tensor? back = c.Beta is null ? null : c.Delta * c.Beta, previous = back is null || c.Previous is null ? null : Ops.Reshape(c.Previous, state);
+        bool isInitial = c.Initial is not null || previous is not null;
+        Tensor influence = At(weights, 0), initial = c.Decayed(c.Before(), 0);                              // S_i (b, i + 1, n, d)
+        if (previous is not null)
+            initial += Second(0, previous);
         var rows = new List<Tensor>();
         var fromInitial = new List<Tensor>();
-        for (long i = 0; i < l; i++)
+        for (long i = 0; i < p.Length; i++)
         {
-            Tensor alpha = At(c.Alpha, i), newest = At(weights, i);
-            if (influence is not null)
+            if (i > 0)
             {
-                influence = alpha * influence;
+                influence = c.Decayed(influence, i);
                 if (back is not null)       // the token before has a second say, through β
-                {
-                    Tensor second = At(back, i) * At(B, i - 1);
-                    influence = i == 1 ? influence + second : Ops.Concat(1, Ops.Slice(influence, 1, 0, i - 1), Ops.Slice(influence, 1, i - 1, 1) + second);
-                }
+                    influence = i == 1 ? influence + Second(1, At(B, 0)) : Ops.Concat(1, Ops.Slice(influence, 1, 0, i - 1), Ops.Slice(influence, 1, i - 1, 1) + Second(i, At(B, i - 1)));
+                influence = Ops.Concat(1, influence, At(weights, i));
+                if (isInitial)
+                    initial = c.Decayed(initial, i);
             }
-            influence = influence is null ? newest : Ops.Concat(1, influence, newest);
-            Tensor row = Ops.Reshape(Ops.Sum(At(C, i) * influence, 2), (b, 1, i + 1, d));
-            rows.Add(i + 1 == l ? row : Ops.Concat(2, row, Tensor.Zeros((b, 1, l - i - 1, d), row.DType, row.Device)));
-            if (i == 0 && back is not null && c.Previous is not null)
-                initial = (initial is null ? 0.0 * newest : alpha * initial) + At(back, 0) * Ops.Reshape(c.Previous, (b, 1, n, d));
-            else if (initial is not null)
-                initial = alpha * initial;
-            if (initial is not null)
-                fromInitial.Add(Ops.Sum(At(C, i) * initial, 2));
+            rows.Add(Ops.Sum(At(C, i) * influence, 2, keepDim: true));
+            if (isInitial)
+                fromInitial.Add(Ops.Sum(At(C, i) * initial, 2, keepDim: true));
         }
-        if (l == 0)
-            return (Tensor.Zeros((b, 0, 0, d), p.U.DType, p.U.Device), null, c.Last(p.U));
-        Tensor last = Ops.Sum(influence! * Ops.Reshape(p.U, (b, l, 1, d)), 1);
-        if (initial is not null)
-            last += Ops.Reshape(initial, (b, n, d));
-        return (Ops.Concat(1, [.. rows]), initial is null ? null : Ops.Concat(1, [.. fromInitial]), last);
+        return new(rows, isInitial ? fromInitial : null, influence, isInitial ? initial : null);
 
         static Tensor At(Tensor x, long t) => Ops.Slice(x, 1, t, 1);
+
+        // Δ_i β_i times what the token before gives
+        Tensor Second(long i, Tensor before) => c.Within(At(back!, i), c.StartsAt(i)) * c.Within(before, c.StartsAt(i));
     }
 }

@@ -9,6 +9,7 @@ namespace Mamba;
 internal sealed class Coefficients
 {
     readonly ScanProblem p;
+    readonly Tensor zero;       // ()
 
     public Coefficients(ScanProblem problem)
     {
@@ -18,27 +19,43 @@ internal sealed class Coefficients
         Tensor delta = p.DeltaBias is null ? p.Delta : p.Delta + p.DeltaBias;
         Delta = Ops.Reshape(p.Softplus ? Ops.Softplus(delta) : delta, (p.Batch, p.Length, 1, p.Channels));
         Tensor z = Delta * PerChannel(p.A);                                                                // (b, l, n, d)
-        Keep = p.Reset is null ? null : Tensor.From([.. p.Reset.ToArray<int>().Select(r => r == 0 ? 1.0 : 0)], (p.Batch, p.Length, 1, 1), p.U.DType, p.U.Device);
+        zero = Tensor.Zeros(new Shape(), p.U.DType, p.U.Device);
+        Starts = p.Reset is null ? null : Ops.Reshape(p.Reset, (p.Batch, p.Length, 1, 1));
         B = Projection(p.B);
         C = Projection(p.C);
         var functions = new Functions(z);
         p.Discretization.Choose(functions);
-        Alpha = Kept(functions.Alpha!);
+        Alpha = functions.Alpha!;
         Gamma = functions.Gamma;
-        Beta = functions.Beta is null ? null : Kept(functions.Beta);
+        Beta = functions.Beta is null ? null : Within(functions.Beta, Starts);
         Initial = p.InitialState is null ? null : Ops.Transpose(p.InitialState);                            // (b, n, d)
         Previous = p.PreviousInput is null ? null : Ops.Transpose(p.PreviousInput);
     }
 
     public Tensor Delta { get; }            // (b, l, 1, d)
-    public Tensor Alpha { get; }            // (b, l, n, d), 0 where a sequence starts
+    public Tensor Alpha { get; }            // (b, l, n, d); where a sequence starts it counts for nothing
     public Tensor? Gamma { get; }           // (b, l, n, d), absent where it is 1
-    public Tensor? Beta { get; }            // (b, l, n, d), absent where it is 0
+    public Tensor? Beta { get; }            // (b, l, n, d), absent where it is 0; 0 where a sequence starts
     public Tensor B { get; }                // (b or 1, l or 1, n, d or 1)
     public Tensor C { get; }
-    public Tensor? Keep { get; }            // (b, l, 1, 1): 0 where a sequence starts
+    public Tensor? Starts { get; }          // (b, l, 1, 1): not 0 where a sequence starts
     public Tensor? Initial { get; }         // (b, n, d)
     public Tensor? Previous { get; }        // (b, n, d)
+
+    /// <summary>The state before the first token (b, 1, n, d), zeros if none was given.</summary>
+    public Tensor Before() => Initial is null
+        ? Tensor.Zeros((p.Batch, 1, p.States, p.Channels), p.U.DType, p.U.Device)
+        : Ops.Reshape(Initial, (p.Batch, 1, p.States, p.Channels));
+
+    /// <summary>What remains at token t of <paramref name="states"/> (b, …, n, d) after the token before: α_t times these, 0 where a sequence starts.</summary>
+    public Tensor Decayed(Tensor states, long t)
+    {
+        Tensor? starts = t == 0 && Initial is null ? Tensor.From([1], (1, 1, 1, 1), p.U.Device) : StartsAt(t);
+        return Within(Ops.Slice(Alpha, 1, t, 1), starts) * Within(states, starts);
+    }
+
+    /// <summary>Whether token t starts a sequence (b, 1, 1, 1); null if none does.</summary>
+    public Tensor? StartsAt(long t) => Starts is null ? null : Ops.Slice(Starts, 1, t, 1);
 
     /// <summary>p = B u (b, l, n, d).</summary>
     public Tensor Inputs() => Ops.Expand(B, (p.Batch, p.Length, p.States, p.Channels)) * Ops.Reshape(p.U, (p.Batch, p.Length, 1, p.Channels));
@@ -50,7 +67,7 @@ internal sealed class Coefficients
         if (Beta is not null)
         {
             Tensor first = Ops.Reshape(Previous ?? Tensor.Zeros((p.Batch, p.States, p.Channels), p.U.DType, p.U.Device), (p.Batch, 1, p.States, p.Channels));
-            x += Beta * Ops.Slice(Ops.Concat(1, first, inputs), 1, 0, p.Length);
+            x += Beta * Within(Ops.Slice(Ops.Concat(1, first, inputs), 1, 0, p.Length), Starts);
         }
         return Delta * x;
     }
@@ -72,7 +89,11 @@ internal sealed class Coefficients
         ? Ops.Reshape(Ops.Slice(h, 1, p.Length - 1, 1), (p.Batch, p.States, p.Channels))
         : Initial ?? Tensor.Zeros((p.Batch, p.States, p.Channels), p.U.DType, p.U.Device);
 
-    Tensor Kept(Tensor x) => Keep is null ? x : x * Keep;
+    /// <summary>
+    /// x, and 0 where a sequence <paramref name="starts"/>. Of a product that ends there both factors are chosen: so neither is a NaN or infinity which the
+    /// other would multiply by 0, on the way forward or back.
+    /// </summary>
+    public Tensor Within(Tensor x, Tensor? starts) => starts is null ? x : Ops.Where(starts, zero, x);
 
     // (d, n) → (1, 1, n, d)
     Tensor PerChannel(Tensor x) => Ops.Reshape(Ops.Transpose(x), (1, 1, p.States, p.Channels));

@@ -28,7 +28,7 @@ internal sealed class MaterializedScan(string name, LinearScan? algorithm) : Sca
     {
         long row = p.States * p.Channels;
         Tensor flat = Ops.LinearRecurrence(Ops.Reshape(c.Alpha, (p.Batch, p.Length, row)), Ops.Reshape(x, (p.Batch, p.Length, row)),
-            c.Initial is null ? null : Ops.Reshape(c.Initial, (p.Batch, row)), algorithm);
+            c.Initial is null ? null : Ops.Reshape(c.Initial, (p.Batch, row)), algorithm, p.Reset);
         return Ops.Reshape(flat, (p.Batch, p.Length, p.States, p.Channels));
     }
 
@@ -37,14 +37,10 @@ internal sealed class MaterializedScan(string name, LinearScan? algorithm) : Sca
     {
         if (p.Length == 0)
             return x;
-        Shape step = (p.Batch, 1, p.States, p.Channels);
-        Tensor? h = c.Initial is null ? null : Ops.Reshape(c.Initial, step);
+        Tensor h = c.Before();
         var all = new Tensor[p.Length];
         for (int t = 0; t < all.Length; t++)
-        {
-            Tensor xt = Ops.Slice(x, 1, t, 1);
-            all[t] = h = h is null ? xt : Ops.Slice(c.Alpha, 1, t, 1) * h + xt;
-        }
+            all[t] = h = c.Decayed(h, t) + Ops.Slice(x, 1, t, 1);
         return Ops.Concat(1, all);
     }
 }

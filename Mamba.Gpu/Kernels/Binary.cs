@@ -65,6 +65,12 @@ public static class Binary
         [MethodImpl(Inline)] static V IBinary.Forward<V, M, T>(V a, V b) => ShareOfNaN<V, M, T>(a, b, V.IfLess(a, b, V.Of(1), V.IfLess(b, a, V.Of(0), V.Of(0.5f))));
     }
 
+    /// <summary>a · b, and 0 where b is, whatever a: the gradient through a mask.</summary>
+    public struct Masked : IBinary
+    {
+        [MethodImpl(Inline)] static V IBinary.Forward<V, M, T>(V a, V b) => Unary.Masked<V, M, T>(a, b);
+    }
+
     /// <summary>1 where a = b or both are NaN, else 0.</summary>
     public struct IsEqual : IBinary
     {

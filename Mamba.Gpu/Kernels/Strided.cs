@@ -49,26 +49,30 @@ public struct RowOffsets
     }
 
     /// <summary>
-    /// Drops axes of extent 1 and merges neighbours that both operands walk as one, in place; at least one axis is left.
+    /// Drops axes of extent 1 and merges neighbours that all operands walk as one, in place; at least one axis is left.
     /// </summary>
     /// <returns>How many axes are left.</returns>
-    internal static int Merge(Span<long> extents, Span<long> a, Span<long> b)
+    internal static int Merge(Span<long> extents, Span<long> a, Span<long> b) => Merge(extents, a, b, stackalloc long[extents.Length]);
+
+    /// <inheritdoc cref="Merge(Span{long}, Span{long}, Span{long})"/>
+    internal static int Merge(Span<long> extents, Span<long> a, Span<long> b, Span<long> c)
     {
         int left = 0;
         for (int i = 0; i < extents.Length; i++)
         {
             if (extents[i] == 1)
                 continue;
-            bool one = left > 0 && a[left - 1] == a[i] * extents[i] && b[left - 1] == b[i] * extents[i];
+            bool one = left > 0 && a[left - 1] == a[i] * extents[i] && b[left - 1] == b[i] * extents[i] && c[left - 1] == c[i] * extents[i];
             if (!one)
                 left++;
             extents[left - 1] = one ? extents[left - 1] * extents[i] : extents[i];
             a[left - 1] = a[i];
             b[left - 1] = b[i];
+            c[left - 1] = c[i];
         }
         if (left > 0)
             return left;
-        (extents[0], a[0], b[0]) = (1, 1, 1);
+        (extents[0], a[0], b[0], c[0]) = (1, 1, 1, 1);
         return 1;
     }
 

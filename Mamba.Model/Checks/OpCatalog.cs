@@ -77,6 +77,8 @@ public static partial class OpCatalog
     static IEnumerable<OpCase> Broadcast()
     {
         (Shape A, Shape B)[] pairs = [((2, 17), (2, 17)), (1, 1), ((3, 1, 5), (4, 1)), (7, (2, 3, 7)), ((2, 3, 1), (2, 1, 1)), (new Shape(), (3, 5)), ((2, 5, 3), (2, 5, 1))];
+        (Shape Condition, Shape A, Shape B)[] choices =
+            [((2, 17), (2, 17), (2, 17)), (1, 1, 1), ((3, 1, 5), (4, 1), (3, 1, 1)), ((2, 3, 1), (2, 3, 70), new Shape()), ((5, 1), new Shape(), (2, 5, 17)), (new Shape(), (3, 5), 5), ((2, 5, 1, 1), (1, 1, 2, 3), (2, 5, 1, 3))];
         IEnumerable<OpCase> Binary(string op, Func<Tensor, Tensor, Tensor> f, double low = -1, double high = 1, bool eitherSign = false) =>
             pairs.Select(p => new OpCase(op, $"{p.A} {p.B}", [new("a", p.A), new("b", p.B, low, high, eitherSign)], x => [f(x[0], x[1])]));
         return
@@ -88,6 +90,7 @@ public static partial class OpCatalog
             .. Binary("Maximum", Ops.Maximum),
             .. Binary("Minimum", Ops.Minimum),
             new("Mul", "x x", [new("x", (2, 5))], x => [Ops.Mul(x[0], x[0])]),
+            .. choices.Select(s => new OpCase("Where", $"{s.Condition} {s.A} {s.B}", [new("a", s.A), new("b", s.B)], x => [Ops.Where(Ints(x[0], s.Condition, i => i * i % 3), x[0], x[1])]) { Float32Tolerance = Cancelling }),
         ];
     }
 
@@ -257,11 +260,12 @@ public static partial class OpCatalog
     {
         foreach (LinearScan algorithm in Enum.GetValues<LinearScan>())
             foreach (bool initial in OffOn)
-                foreach ((int b, int l, int m) in new[] { (2, 5, 3), (1, 1, 1), (1, 2, 5), (1, 17, 2), (2, 65, 9) })
-                    yield return new("LinearRecurrence", $"{algorithm} {Flags((initial, "initial"))}b {b} l {l} m {m}",
-                        [new("a", (b, l, m)), new("x", (b, l, m)), .. initial ? [new("initial", (b, m))] : Array.Empty<CaseInput>()],
-                        x => [Ops.LinearRecurrence(x[0], x[1], initial ? x[2] : null, algorithm)])
-                    { Small = l < 65 };
+                foreach (bool reset in OffOn)
+                    foreach ((int b, int l, int m) in new[] { (2, 5, 3), (1, 1, 1), (1, 2, 5), (1, 17, 2), (2, 65, 9) })
+                        yield return new("LinearRecurrence", $"{algorithm} {Flags((initial, "initial"), (reset, "reset"))}b {b} l {l} m {m}",
+                            [new("a", (b, l, m)), new("x", (b, l, m)), .. initial ? [new("initial", (b, m))] : Array.Empty<CaseInput>()],
+                            x => [Ops.LinearRecurrence(x[0], x[1], initial ? x[2] : null, algorithm, reset ? Ints(x[0], (b, l), i => i % 7 == 3 || l == 1 ? 1 : 0) : null)])
+                        { Small = l < 65 };
     }
 
     // ---- models ------------------------------------------------------------------------------------------------------

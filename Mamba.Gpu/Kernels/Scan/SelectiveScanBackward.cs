@@ -285,7 +285,7 @@ public struct SelectiveScanBackward<L, PB, PC, V, M, T, I, G> : ITeamKernel<V, G
     {
         if (SumsEachTile)
             Clear(team, steps * S.Count, home, vectors);
-        for (int k = 0; k < vectors; k++)
+        for (int k = vectors - 1; k >= 0; k--)
         {
             int d = Channel(team, item, k), lanes = Lanes.In(item.EndChannel - d);
             if (d >= item.EndChannel)
@@ -296,6 +296,10 @@ public struct SelectiveScanBackward<L, PB, PC, V, M, T, I, G> : ITeamKernel<V, G
                 Reverse<S, No>(team, item, chunk, steps, d, lanes, home, k, vectors, n, Recompute<S, No>(team, item, chunk, steps, d, lanes, home, k, vectors, n));
             else
                 Reverse<S, Yes>(team, item, chunk, steps, d, lanes, home, k, vectors, n, Recompute<S, Yes>(team, item, chunk, steps, d, lanes, home, k, vectors, n));
+            // Lanes past the block have what lies there of a constant B or C, times 0. The only channels that are not whole vectors come first, so
+            // nothing but that is dropped.
+            if (V.Width > 1 && PB.Varies != PC.Varies && lanes < V.Width)
+                Drop(team, steps * S.Count, home, vectors, lanes);
         }
         if (SumsEachTile)
             Sum(team, item, chunk, steps, home, vectors, n, S.Count);
@@ -312,6 +316,16 @@ public struct SelectiveScanBackward<L, PB, PC, V, M, T, I, G> : ITeamKernel<V, G
         if (PC.Varies)
             for (long i = 0, at = home + TokenC(vectors) * stride; i < values; i++, at += stride)
                 V.Store(s, at, V.Of(0));
+    }
+
+    // Of dB or dC, whichever gathers over channels, all but the first lanes.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    void Drop(G team, int values, long home, int vectors, int lanes)
+    {
+        long stride = Stride(team);
+        M s = Scratch;
+        for (long i = 0, at = home + (PB.Varies ? TokenB(vectors) : TokenC(vectors)) * stride; i < values; i++, at += stride)
+            V.Store(s, at, V.Keep(V.Load(s, at), lanes));
     }
 
     // dB and dC of `count` states from n on, summed across lanes and threads.
