@@ -13,13 +13,14 @@ public class MaskingTests
 
     static readonly string[] Schemes = [.. Discretization.All.Select(d => d.Name)];
 
-    static ScanAlgorithm Algorithm(string name) => name.StartsWith("chunked into ", StringComparison.Ordinal) ? ScanAlgorithm.ChunkedInto(int.Parse(name[13..])) : ScanAlgorithm.Named(name);
+    static ScanAlgorithm Algorithm(string name) =>
+        name.StartsWith("chunked into ", StringComparison.Ordinal) ? ScanAlgorithm.ChunkedInto(int.Parse(name[13..])) : ScanAlgorithm.Named(name);
 
     static readonly string[] Algorithms = [.. ScanAlgorithm.All.Select(a => a.Name), "chunked into 2", "chunked into 4"];
 
     // ---- the selective scan ------------------------------------------------------------------------------------------
 
-    // Three sequences in a row of L tokens, of D channels and N states; the one in the middle is looked at. Segments of 32 and 64 tokens begin inside of each.
+    // Three sequences in a row of L tokens, of D channels and N states; the one in the middle, Start to End, is looked at.
     sealed record Packed(int L, int D, int N, int Start, int End)
     {
         public DType DType { get; init; } = DType.Float64;
@@ -29,7 +30,7 @@ public class MaskingTests
 
         Shape Pairs(Shape shape) => Complex ? shape.Append(2) : shape;
 
-        // u, delta, B, C, z; A, D, the initial state; dy, the gradient of the last state
+        // u, delta, B, C, z; A, D, initial state, previous input; dy, gradient of the last state
         double[][] Values() => [.. Shapes.Select((shape, i) => i switch
         {
             1 => TestData.Uniform(shape.Count, i, -3, 1),
@@ -37,41 +38,50 @@ public class MaskingTests
             _ => TestData.Uniform(shape.Count, i),
         })];
 
-        Shape[] Shapes => [(1, L, D), (1, L, D), Pairs((1, L, N)), Pairs((1, L, N)), (1, L, D), Pairs((D, N)), D, Pairs((1, D, N)), (1, L, D), Pairs((1, D, N))];
+        Shape[] Shapes => [(1, L, D), (1, L, D), Pairs((1, L, N)), Pairs((1, L, N)), (1, L, D), Pairs((D, N)), D, State, State, (1, L, D), State];
+        Shape State => Pairs((1, D, N));
+        static bool IsPerToken(int input) => input is < 5 or 9;
+        static readonly string[] Names = ["u", "delta", "B", "C", "z", "A", "D", "initialState", "previousInput", "dy", "dLastState"];
 
         // the outputs and gradients of the tokens in the middle: y, du, ddelta, dB, dC, dz
         double[][] Middle(Device on, double[][] values, bool alone)
         {
             int start = alone ? Start : 0, length = alone ? End - Start : L;
             using var tape = new Tape();
-            Tensor Of(int i) => Shapes[i].Rank > 1 && Shapes[i][1] == L && i is not 5 and not 7
-                ? Ops.Slice(Tensor.From(values[i], Shapes[i], DType, on), 1, start, length) : Tensor.From(values[i], Shapes[i], DType, on);
-            Tensor[] x = [.. Enumerable.Range(0, 8).Select(i => Tape.Watch(Of(i)))];
+            Tensor Of(int i)
+            {
+                var all = Tensor.From(values[i], Shapes[i], DType, on);
+                return IsPerToken(i) ? Ops.Slice(all, 1, start, length) : all;
+            }
+            Tensor[] x = [.. Enumerable.Range(0, 9).Select(i => Tape.Watch(Of(i)))];
+            var scheme = Discretization.Named(Scheme);
             Tensor? reset = alone ? null : Tensor.From([.. Enumerable.Range(0, L).Select(t => t == 0 || t == Start || t == End ? 1 : 0)], (1, L), on);
             ScanResult r = Ops.SelectiveScan(x[0], x[1], x[5], x[2], x[3], x[6], x[4], initialState: alone ? null : x[7], reset: reset,
-                discretization: Discretization.Named(Scheme), algorithm: MaskingTests.Algorithm(Algorithm));
-            Gradients gradients = tape.Backward(alone ? [(r.Y, Of(8))] : [(r.Y, Of(8)), (r.LastState, Of(9))]);
+                discretization: scheme, algorithm: MaskingTests.Algorithm(Algorithm), previousInput: alone || !scheme.LooksBack ? null : x[8]);
+            Gradients gradients = tape.Backward(alone ? [(r.Y, Of(9))] : [(r.Y, Of(9)), (r.LastState, Of(10))]);
             if (!alone)
-                Assert.That(gradients[x[7]].ToDoubles(), Is.All.Zero, "the first token is a start: the initial state counts for nothing");
-            return [.. new[] { r.Y }.Concat(Enumerable.Range(0, 5).Select(i => gradients[x[i]])).Select(g => Ops.Slice(g, 1, Start - start, End - Start).ToDoubles())];
+                foreach (Tensor hidden in scheme.LooksBack ? new[] { x[7], x[8] } : [x[7]])
+                    Assert.That(gradients[hidden].ToDoubles(), Is.All.Zero, "the first token is a start: what is before counts for nothing");
+            return [.. new[] { r.Y }.Concat(x[..5].Select(input => gradients[input])).Select(g => Ops.Slice(g, 1, Start - start, End - Start).ToDoubles())];
         }
-
-        static readonly string[] Names = ["u", "delta", "B", "C", "z", "A", "D", "initialState", "dy", "dLastState"];
 
         // Every value outside of the middle is poison, or those of one input.
         public void Check(Device on, double poison, int? input = null)
         {
             double[][] clean = Values(), poisoned = [.. clean.Select(v => (double[])v.Clone())];
-            foreach (int i in input is null ? [0, 1, 2, 3, 4, 7, 8, 9] : new[] { input.Value })
-                for (int j = 0, row = poisoned[i].Length / (i is 7 or 9 ? 1 : L); j < poisoned[i].Length; j++)
-                    if (i is 7 or 9 || j / row < Start || j / row >= End)
+            foreach (int i in input is null ? Inputs : [input.Value])
+                for (int j = 0, row = poisoned[i].Length / (IsPerToken(i) ? L : 1); j < poisoned[i].Length; j++)
+                    if (!IsPerToken(i) || j / row < Start || j / row >= End)
                         poisoned[i][j] = poison;
             double[][] expected = Middle(on, clean, alone: true), actual = Middle(on, poisoned, alone: false);
             string[] what = ["y", "du", "ddelta", "dB", "dC", "dz"];
             for (int i = 0; i < expected.Length; i++)
-                Assert.That(TestData.RelativeError(actual[i], expected[i]), Is.LessThan(DType == DType.Float64 ? 1e-12 : 2e-5), $"{what[i]}, {poison} in {(input is null ? "everything" : Names[input.Value])}");
+                Assert.That(TestData.RelativeError(actual[i], expected[i]), Is.LessThan(DType == DType.Float64 ? 1e-12 : 2e-5), $"{what[i]}, {poison} in {(input is null ? "all" : Names[input.Value])}");
         }
     }
+
+    // Those of Packed that differ from sequence to sequence.
+    static readonly int[] Inputs = [0, 1, 2, 3, 4, 7, 8, 9, 10];
 
     [Test]
     public void A_sequence_is_the_same_between_sequences_of_NaN([ValueSource(nameof(Algorithms))] string algorithm, [ValueSource(nameof(Schemes))] string scheme)
@@ -82,7 +92,7 @@ public class MaskingTests
     }
 
     [Test]
-    public void A_NaN_in_any_one_input_reaches_no_other_sequence([ValueSource(nameof(Algorithms))] string algorithm, [Values(0, 1, 2, 3, 4, 7, 8, 9)] int input)
+    public void A_NaN_in_any_one_input_reaches_no_other_sequence([ValueSource(nameof(Algorithms))] string algorithm, [ValueSource(nameof(Inputs))] int input)
     {
         foreach (string scheme in new[] { "exponential-euler", "exponential-trapezoidal" })
             foreach (double poison in new[] { NaN, Infinity })
@@ -94,6 +104,19 @@ public class MaskingTests
     {
         foreach (double poison in new[] { NaN, Infinity })
             new Packed(100, 3, 2, 37, 70) { Algorithm = algorithm, Scheme = scheme, Complex = true }.Check(TestDevices.Open("cpu-256"), poison);
+    }
+
+    [Test]
+    public void A_complex_state_is_zero_where_both_its_parts_are([Values] bool imaginary, [Values("cpu-128", "cpu-256", "cpu-512", "opencl:0", "cuda:0")] string device)
+    {
+        const int L = 64;
+        using var scope = new TensorScope();
+        Device on = TestDevices.Open(device);
+        Tensor Pairs(Shape shape, double value) => Tensor.From([.. Enumerable.Range(0, (int)shape.Count).Select(i => i % 2 == (imaginary ? 1 : 0) ? value : 0)], shape, DType.Float64, on);
+        Tensor u = TestData.Random((1, L, 3), DType.Float64, on, 1), delta = TestData.Random((1, L, 3), DType.Float64, on, 2, 0.01, 0.1);
+        var A = Tensor.From([-1.0, 0, -2, 0, -3, 0], (3, 1, 2), DType.Float64, on);
+        double[] Run(int segments) => Ops.SelectiveScan(u, delta, A, Pairs((1, L, 1, 2), 1), Pairs((1, L, 1, 2), 1), deltaSoftplus: false, algorithm: ScanAlgorithm.ChunkedInto(segments)).Y.ToDoubles();
+        Assert.That(TestData.RelativeError(Run(2), Run(1)), Is.LessThan(1e-14));
     }
 
     [Test]
@@ -482,6 +505,17 @@ public class MaskingTests
                 double[] dx = tape.Backward([(y, Tensor.From([poison, poison, 1], y.Shape, x.Device))])[x].ToDoubles();
                 Assert.That(dx, Is.EqualTo(new[] { 0, poison, 0 }), device);
             }
+    }
+
+    [Test]
+    public void What_is_not_taken_has_a_gradient_of_zero([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device)
+    {
+        Device on = TestDevices.Open(device);
+        using var tape = new Tape();
+        Tensor x = Tape.Watch(Tensor.From([NaN, 1.0, NaN], (1, 3), on)), weight = Tape.Watch(Tensor.From([NaN, 1.0, NaN], (3, 1), on)), poison = Tensor.From([NaN], (1, 1), on);
+        Gradients gradients = tape.Backward([(Ops.Slice(x, 1, 1, 1), poison), (Ops.Embedding(Tensor.From([1, -7], 2, on), weight), Tensor.From([NaN, Infinity], (2, 1), on))]);
+        Assert.That(gradients[x].ToDoubles(), Is.EqualTo(new[] { 0, NaN, 0 }));
+        Assert.That(gradients[weight].ToDoubles(), Is.EqualTo(new[] { 0, NaN, 0 }));
     }
 
     // ---- a model -------------------------------------------------------------------------------------------------------
