@@ -11,7 +11,10 @@ namespace Mamba;
 /// </code>
 /// The last token of a sequence has no next one: its target is the loss's ignoreIndex, and so are those of padding.
 /// </summary>
-/// <remarks>For a row taken in pieces, slice the mask as the tokens: a sequence may go on from one piece into the next.</remarks>
+/// <remarks>
+/// For a row taken in pieces, slice the mask as the tokens: a sequence may go on from one piece into the next. A NaN or an infinity stays in its
+/// sequence too; but gradients of weights are sums over all tokens, and so not numbers if one token's part is none.
+/// </remarks>
 public static class Packing
 {
     /// <summary>(b, l) int32: 1 at the first token of each sequence, 0 elsewhere. What a row has left is padding, a sequence of its own.</summary>
