@@ -26,8 +26,8 @@ public static class LinearRecurrenceKernels
     {
         if (h.Count == 0)
             return;
-        // The sequential walk looks one step back alone.
-        using Tensor? start = reset is null ? null : Starts(h, reset, algorithm == LinearScan.Sequential ? 1 : h.Shape[1]);
+        // The sequential walk looks one row back, the others as far as the largest power of two below l.
+        using Tensor? start = reset is null ? null : Starts(h, reset, algorithm == LinearScan.Sequential ? 2 : h.Shape[1]);
         steps = steps with { Start = start };
         switch (algorithm)
         {
@@ -38,11 +38,12 @@ public static class LinearRecurrenceKernels
         }
     }
 
-    // The row at which the sequence of each row starts (b, l), −1 before the first; at least of the last `reach` rows up to it.
+    // The row at which the sequence of each row starts (b, l), −1 before the first, as far as it is near enough for who looks a power of two below
+    // `reach` rows back.
     static Tensor Starts(Tensor h, Tensor reset, long reach)
     {
-        Tensor start = Pass(reset, marks: true, distance: reach > 1 ? 1 : h.Shape[1]);
-        for (long rows = 2; rows < reach; rows *= 2)
+        Tensor start = Pass(reset, marks: true, distance: reach > 2 ? 1 : h.Shape[1]);
+        for (long rows = 2; 2 * rows < reach; rows *= 2)
         {
             Tensor shorter = start;
             start = Pass(shorter, marks: false, distance: rows);
