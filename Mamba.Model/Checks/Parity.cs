@@ -12,7 +12,7 @@ public static class Parity
     const double Floor = 1e-2;
 
     /// <summary>What a case gives.</summary>
-    sealed record Values(string[] Names, Shape[] Shapes, double[][] Numbers, long[] Unwritten);
+    sealed record Values(string[] Names, Shape[] Shapes, DType[] DTypes, double[][] Numbers, long[] Unwritten);
 
     /// <summary>Runs cases in float32, and in float64 where there is one, in order; on the host several at a time, each on one core.</summary>
     /// <param name="cases">What to run.</param>
@@ -111,10 +111,28 @@ public static class Parity
             var d = Difference.Between(actual.Names[i], actual.Shapes[i], actual.Numbers[i], expected.Numbers[i], tolerance, dtype);
             double largest = expected.Numbers[i].Select(Math.Abs).Where(double.IsFinite).DefaultIfEmpty().Max();
             double relative = d.Relative == 0 ? 0 : Math.Abs(d.Actual - d.Expected) / Math.Max(largest, floor);
-            return new ParityOutput(d.Name, actual.Shapes[i].ToArray(), double.IsNaN(relative) ? double.PositiveInfinity : relative, d.Ulps, tolerance, d.Index, d.Actual, d.Expected, actual.Unwritten[i]);
+            return new ParityOutput(d.Name, actual.Shapes[i].ToArray(), double.IsNaN(relative) ? double.PositiveInfinity : relative, d.Ulps, tolerance, d.Index, d.Actual, d.Expected, actual.Unwritten[i]) { Bits = Digest(actual.Numbers[i], actual.DTypes[i]) };
         }
 
         static bool SameBits(double[] a, double[] b) => a.Length == b.Length && a.Zip(b).All(p => BitConverter.DoubleToInt64Bits(p.First) == BitConverter.DoubleToInt64Bits(p.Second));
+
+        // FNV-1a. Processors differ in the sign and the rest of the NaN they make, which nothing here depends on: one stands for all.
+        static string Digest(double[] numbers, DType dtype)
+        {
+            ulong hash = 0xcbf29ce484222325;
+            foreach (double x in numbers)
+            {
+                ulong bits = dtype switch
+                {
+                    DType.Float64 => double.IsNaN(x) ? 0x7ff8000000000000 : BitConverter.DoubleToUInt64Bits(x),
+                    DType.Float32 => double.IsNaN(x) ? 0x7fc00000 : BitConverter.SingleToUInt32Bits((float)x),
+                    _ => (uint)(int)x,
+                };
+                for (int i = 0; i < dtype.Size(); i++, bits >>= 8)
+                    hash = (hash ^ (byte)bits) * 0x100000001b3;
+            }
+            return hash.ToString("x16");
+        }
 
         static Values Evaluate(OpCase c, Device on, DType dtype)
         {
@@ -127,7 +145,7 @@ public static class Parity
                 Gradients gradients = tape.Backward(GradCheck.Seeds(outputs));
                 all = [.. all, .. open.Inputs.Where(x => gradients.Contains(x.Value)).Select(x => ($"gradient of {x.Name}", gradients[x.Value]))];
             }
-            return new Values([.. all.Select(x => x.Name)], [.. all.Select(x => x.Value.Shape)], [.. all.Select(x => x.Value.ToDoubles())], [.. all.Select(x => MemoryGuard.Unwritten(x.Value))]);
+            return new Values([.. all.Select(x => x.Name)], [.. all.Select(x => x.Value.Shape)], [.. all.Select(x => x.Value.DType)], [.. all.Select(x => x.Value.ToDoubles())], [.. all.Select(x => MemoryGuard.Unwritten(x.Value))]);
         }
 
         public void Dispose()

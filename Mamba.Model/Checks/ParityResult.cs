@@ -14,6 +14,12 @@ namespace Mamba.Checks;
 /// <param name="Unwritten">Elements that no kernel wrote, or that a kernel copied from where none did.</param>
 public sealed record ParityOutput(string Name, long[] Shape, double Relative, double Ulps, double Tolerance, IReadOnlyList<long>? Index, double Actual, double Expected, long Unwritten)
 {
+    /// <summary>
+    /// All bits of what is there, so that two machines can be compared: FNV-1a in 64 bits, as 16 digits, of the elements in order, each its 4 or 8 bytes from the
+    /// lowest, any NaN as 7fc00000 or 7ff8000000000000.
+    /// </summary>
+    public string Bits { get; init; } = "";
+
     /// <summary>One line, if anything is wrong.</summary>
     [JsonIgnore]
     public string? Problem => Unwritten > 0 ? $"{Unwritten} of {Shape.Aggregate(1L, (a, b) => a * b)} elements of {Name} were never written, or come from memory that was not"

@@ -31,6 +31,15 @@ public static class PlantedGradients
     }
 }
 
+/// <summary>Found by <c>mamba parity --assembly</c>: an op with known results, a zero with a sign and a NaN with one among them.</summary>
+public static class PlantedBits
+{
+    public static IEnumerable<OpCase> Cases =>
+    [
+        new("PlantedBits", "", [new("x", 1)], x => [Tensor.From([1, -0.0, 0.5, -double.NaN], 4, x[0].DType, x[0].Device), Tensor.From([3], 1, x[0].Device)]) { Differentiable = false },
+    ];
+}
+
 /// <summary><c>mamba gradcheck</c> and <c>mamba parity</c> as a user runs them.</summary>
 public class CheckCommandTests
 {
@@ -106,6 +115,34 @@ public class CheckCommandTests
         Assert.That(rows, Has.Length.EqualTo(1 + 2 * 2 * 2));
         Assert.That(rows[0], Does.Match("^op +device +dtype +cases +relative +ulps +gradient +ulps +bits +verdict$"));
         Assert.That(rows[1..], Has.All.Match(@"^(RmsNorm|ArgMax) +cpu-(128|512) +float(32|64) +\d+ .* the same +agrees$"));
+    }
+
+    [Test]
+    public void Parity_json_has_the_bits_of_every_output()
+    {
+        (_, string output, _) = Mamba("parity", "planted-bits", "--devices", "cpu-128,cpu-256", "--json", "--assembly", Here);
+        Assert.Multiple(() =>
+        {
+            foreach ((string dtype, byte[] expected) in new[] { ("float32", Bytes<float>(1, -0f, 0.5f, float.NaN)), ("float64", Bytes(1, -0d, 0.5, double.NaN)) })
+            {
+                JsonElement[] results = [.. Json(output).Where(r => r.GetProperty("dtype").GetString() == dtype)];
+                Assert.That(results, Has.Length.EqualTo(2));
+                foreach (JsonElement[] outputs in results.Select(r => r.GetProperty("outputs").EnumerateArray().ToArray()))
+                    Assert.That(outputs.Select(o => o.GetProperty("bits").GetString()), Is.EqualTo(new[] { Fnv1a(expected), Fnv1a(Bytes(3)) }));
+            }
+        });
+
+        // the NaN that the hash counts every NaN as: quiet, positive, nothing else
+        static byte[] Bytes<T>(params T[] values) where T : unmanaged => [.. values.SelectMany(x => x switch
+        {
+            float.NaN => BitConverter.GetBytes(0x7fc00000),
+            double.NaN => BitConverter.GetBytes(0x7ff8000000000000),
+            float f => BitConverter.GetBytes(f),
+            double d => BitConverter.GetBytes(d),
+            object i => BitConverter.GetBytes((int)i),
+        })];
+
+        static string Fnv1a(byte[] bytes) => bytes.Aggregate(0xcbf29ce484222325UL, (hash, b) => (hash ^ b) * 0x100000001b3UL).ToString("x16");
     }
 
     [Test]
