@@ -31,8 +31,9 @@ internal static class Elementary256
     public static Vector256<double> Min(Vector256<double> a, Vector256<double> b) => Vector256.ConditionalSelect(Vector256.Equals(a, a), Vector256.MinNative(a, b), a);
 
     // 2^a = 2^t · p(f), a = t + f, |f| ≤ ½. AVX-512 has instructions for both ends of it. Elsewhere adding 1.5·2^23 leaves t in
-    // the low bits of the sum, ready to be shifted into the exponent. An exponent shifted below the smallest normal number would leave bits that
-    // mean nothing: the result is 0 there. At the other end the clamp makes it infinite: f is 0 there. MaxNative keeps a NaN that stands second.
+    // the low bits of the sum, ready to be shifted into the exponent. The clamp makes infinity exact: t is 128 and f is 0 there. Below the
+    // smallest normal number a shift would run into the sign, and bits of a NaN would come to lie in the exponent: MaxNative makes 0 of what is too
+    // small and keeps a NaN that stands second.
     [MethodImpl(Inline)]
     public static Vector256<float> Exp2(Vector256<float> a)
     {
@@ -51,24 +52,23 @@ internal static class Elementary256
         return Scaling.Scale(ExpReduced(f * Vector256.Create(0.693147180559945309)), a - f);
     }
 
+    /// <summary><see cref="Exp2(Vector256{float})"/> without AVX-512: the same bits, but 0 for what would be subnormal.</summary>
     [MethodImpl(Inline)]
-    static Vector256<float> Exp2ByShift(Vector256<float> a)
+    internal static Vector256<float> Exp2ByShift(Vector256<float> a)
     {
         Vector256<float> magic = Vector256.Create(12582912f);
-        Vector256<float> y = Vector256.MinNative(Vector256.Create(128f), Vector256.MaxNative(Vector256.Create(-126f), a));
-        Vector256<float> t = y + magic;
+        Vector256<float> y = Vector256.MinNative(Vector256.Create(128f), a), t = y + magic;
         Vector256<float> e = (Exp2Fraction(y - (t - magic)).AsInt32() + (t.AsInt32() << 23)).AsSingle();
-        return Vector256.AndNot(e, Vector256.LessThan(a, Vector256.Create(-126f)));
+        return Vector256.ConditionalSelect(Vector256.GreaterThanOrEqual(a, Vector256.Create(-126f)), e, Vector256.MaxNative(Vector256<float>.Zero, a));
     }
 
     [MethodImpl(Inline)]
-    static Vector256<double> Exp2ByShift(Vector256<double> a)
+    internal static Vector256<double> Exp2ByShift(Vector256<double> a)
     {
         Vector256<double> magic = Vector256.Create(6755399441055744d);
-        Vector256<double> y = Vector256.MinNative(Vector256.Create(1024d), Vector256.MaxNative(Vector256.Create(-1022d), a));
-        Vector256<double> t = y + magic;
+        Vector256<double> y = Vector256.MinNative(Vector256.Create(1024d), a), t = y + magic;
         Vector256<double> e = (ExpReduced((y - (t - magic)) * Vector256.Create(0.693147180559945309)).AsInt64() + (t.AsInt64() << 52)).AsDouble();
-        return Vector256.AndNot(e, Vector256.LessThan(a, Vector256.Create(-1022d)));
+        return Vector256.ConditionalSelect(Vector256.GreaterThanOrEqual(a, Vector256.Create(-1022d)), e, Vector256.MaxNative(Vector256<double>.Zero, a));
     }
 
     // 2^f, |f| ≤ ½: the polynomial of the Cephes library's exp2f, 1.7e-7 relative
@@ -103,7 +103,8 @@ internal static class Elementary256
         return Vector256.FusedMultiplyAdd(p, r, Vector256.Create(1.0));
     }
 
-    // e^a = 2^t · e^r, t = round(a / ln 2), r = a − t ln 2 with ln 2 in two parts. The clamps are where the result is 0 or infinite.
+    // e^a = 2^t · e^r, t = round(a / ln 2), r = a − t ln 2 with ln 2 in two parts. The clamps are where the result is 0 or infinite;
+    // what is too small, or no number, as for Exp2.
     [MethodImpl(Inline)]
     public static Vector256<float> Exp(Vector256<float> a)
     {
@@ -114,12 +115,13 @@ internal static class Elementary256
         return Scaling.Scale(ExpFraction(y, t), t);
     }
 
-    static Vector256<float> ExpByShift(Vector256<float> a)
+    /// <summary><see cref="Exp(Vector256{float})"/> without AVX-512: the same bits, but 0 for what would be subnormal.</summary>
+    internal static Vector256<float> ExpByShift(Vector256<float> a)
     {
-        Vector256<float> y = Vector256.MinNative(Vector256.Create(88.72284f), Vector256.MaxNative(Vector256.Create(-88.02969f), a));
+        Vector256<float> y = Vector256.MinNative(Vector256.Create(88.72284f), a);
         Vector256<float> s = Vector256.FusedMultiplyAdd(y, Vector256.Create(1.44269504f), Vector256.Create(12582912f)), t = s - Vector256.Create(12582912f);
         Vector256<float> e = (ExpFraction(y, t).AsInt32() + (s.AsInt32() << 23)).AsSingle();
-        e = Vector256.ConditionalSelect(Vector256.LessThan(a, Vector256.Create(-87.33654f)), Vector256<float>.Zero, e);
+        e = Vector256.ConditionalSelect(Vector256.GreaterThanOrEqual(a, Vector256.Create(-87.33654f)), e, Vector256.MaxNative(Vector256<float>.Zero, a));
         return Vector256.ConditionalSelect(Vector256.GreaterThan(a, Vector256.Create(88.72283f)), Vector256.Create(float.PositiveInfinity), e);
     }
 
@@ -141,12 +143,12 @@ internal static class Elementary256
     public static Vector256<double> Exp(Vector256<double> a)
     {
         Vector256<double> magic = Vector256.Create(6755399441055744d);
-        Vector256<double> y = Vector256.MinNative(Vector256.Create(709.7827128933840), Vector256.MaxNative(Vector256.Create(-708.3964185322641), a));
+        Vector256<double> y = Vector256.MinNative(Vector256.Create(709.7827128933840), a);
         Vector256<double> s = Vector256.FusedMultiplyAdd(y, Vector256.Create(1.44269504088896340736), magic), t = s - magic;
         Vector256<double> r = Vector256.FusedMultiplyAdd(t, Vector256.Create(-6.93147180369123816490e-1), y);
         r = Vector256.FusedMultiplyAdd(t, Vector256.Create(-1.90821492927058770002e-10), r);
         Vector256<double> e = (ExpReduced(r).AsInt64() + (s.AsInt64() << 52)).AsDouble();
-        e = Vector256.ConditionalSelect(Vector256.LessThan(a, Vector256.Create(-708.3964185322641)), Vector256<double>.Zero, e);
+        e = Vector256.ConditionalSelect(Vector256.GreaterThanOrEqual(a, Vector256.Create(-708.3964185322641)), e, Vector256.MaxNative(Vector256<double>.Zero, a));
         return Vector256.ConditionalSelect(Vector256.GreaterThan(a, Vector256.Create(709.7827128933840)), Vector256.Create(double.PositiveInfinity), e);
     }
 

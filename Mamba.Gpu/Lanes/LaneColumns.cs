@@ -93,7 +93,7 @@ internal static unsafe class LaneColumns
 
     // a0 b0 a1 b1 … from the lower half of each block; of doubles a0 b0.
     [MethodImpl(Inline)]
-    static Vector128<T> ZipLow<T>(Vector128<T> a, Vector128<T> b) where T : unmanaged
+    public static Vector128<T> ZipLow<T>(Vector128<T> a, Vector128<T> b) where T : unmanaged
     {
         if (sizeof(T) == 4)
         {
@@ -107,7 +107,7 @@ internal static unsafe class LaneColumns
 
     // The same from the upper half of each block.
     [MethodImpl(Inline)]
-    static Vector128<T> ZipHigh<T>(Vector128<T> a, Vector128<T> b) where T : unmanaged
+    public static Vector128<T> ZipHigh<T>(Vector128<T> a, Vector128<T> b) where T : unmanaged
     {
         if (sizeof(T) == 4)
         {
@@ -120,25 +120,25 @@ internal static unsafe class LaneColumns
     }
 
     [MethodImpl(Inline)]
-    static Vector256<T> ZipLow<T>(Vector256<T> a, Vector256<T> b) where T : unmanaged =>
+    public static Vector256<T> ZipLow<T>(Vector256<T> a, Vector256<T> b) where T : unmanaged =>
         !Avx.IsSupported ? Vector256.Create(ZipLow(a.GetLower(), b.GetLower()), ZipLow(a.GetUpper(), b.GetUpper()))
         : sizeof(T) == 4 ? Avx.UnpackLow(a.AsSingle(), b.AsSingle()).As<float, T>()
         : Avx.UnpackLow(a.AsDouble(), b.AsDouble()).As<double, T>();
 
     [MethodImpl(Inline)]
-    static Vector256<T> ZipHigh<T>(Vector256<T> a, Vector256<T> b) where T : unmanaged =>
+    public static Vector256<T> ZipHigh<T>(Vector256<T> a, Vector256<T> b) where T : unmanaged =>
         !Avx.IsSupported ? Vector256.Create(ZipHigh(a.GetLower(), b.GetLower()), ZipHigh(a.GetUpper(), b.GetUpper()))
         : sizeof(T) == 4 ? Avx.UnpackHigh(a.AsSingle(), b.AsSingle()).As<float, T>()
         : Avx.UnpackHigh(a.AsDouble(), b.AsDouble()).As<double, T>();
 
     [MethodImpl(Inline)]
-    static Vector512<T> ZipLow<T>(Vector512<T> a, Vector512<T> b) where T : unmanaged =>
+    public static Vector512<T> ZipLow<T>(Vector512<T> a, Vector512<T> b) where T : unmanaged =>
         !Avx512F.IsSupported ? Vector512.Create(ZipLow(a.GetLower(), b.GetLower()), ZipLow(a.GetUpper(), b.GetUpper()))
         : sizeof(T) == 4 ? Avx512F.UnpackLow(a.AsSingle(), b.AsSingle()).As<float, T>()
         : Avx512F.UnpackLow(a.AsDouble(), b.AsDouble()).As<double, T>();
 
     [MethodImpl(Inline)]
-    static Vector512<T> ZipHigh<T>(Vector512<T> a, Vector512<T> b) where T : unmanaged =>
+    public static Vector512<T> ZipHigh<T>(Vector512<T> a, Vector512<T> b) where T : unmanaged =>
         !Avx512F.IsSupported ? Vector512.Create(ZipHigh(a.GetLower(), b.GetLower()), ZipHigh(a.GetUpper(), b.GetUpper()))
         : sizeof(T) == 4 ? Avx512F.UnpackHigh(a.AsSingle(), b.AsSingle()).As<float, T>()
         : Avx512F.UnpackHigh(a.AsDouble(), b.AsDouble()).As<double, T>();

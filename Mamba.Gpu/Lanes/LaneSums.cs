@@ -1,6 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
-using System.Runtime.Intrinsics.X86;
+using static Mamba.Gpu.LaneColumns;
 
 namespace Mamba.Gpu;
 
@@ -40,13 +40,8 @@ internal static unsafe class LaneSums
     [MethodImpl(Inline)]
     public static void Store(Vector512<float> a, Vector512<float> b, Vector512<float> c, Vector512<float> d, float* to)
     {
-        if (!Avx512F.IsSupported)
-        {
-            Store(a.GetLower() + a.GetUpper(), b.GetLower() + b.GetUpper(), c.GetLower() + c.GetUpper(), d.GetLower() + d.GetUpper(), to);
-            return;
-        }
-        Vector512<double> ab = (Avx512F.UnpackLow(a, b) + Avx512F.UnpackHigh(a, b)).AsDouble(), cd = (Avx512F.UnpackLow(c, d) + Avx512F.UnpackHigh(c, d)).AsDouble();
-        Vector512<float> abcd = Avx512F.UnpackLow(ab, cd).AsSingle() + Avx512F.UnpackHigh(ab, cd).AsSingle();
+        Vector512<double> ab = (ZipLow(a, b) + ZipHigh(a, b)).AsDouble(), cd = (ZipLow(c, d) + ZipHigh(c, d)).AsDouble();
+        Vector512<float> abcd = ZipLow(ab, cd).AsSingle() + ZipHigh(ab, cd).AsSingle();
         Vector256<float> half = abcd.GetLower() + abcd.GetUpper();
         (half.GetLower() + half.GetUpper()).Store(to);
     }
@@ -58,13 +53,8 @@ internal static unsafe class LaneSums
     [MethodImpl(Inline)]
     public static void Store(Vector128<float> a, Vector128<float> b, Vector128<float> c, Vector128<float> d, float* to)
     {
-        if (!Sse2.IsSupported)
-        {
-            Vector128.Create(Vector128.Sum(a), Vector128.Sum(b), Vector128.Sum(c), Vector128.Sum(d)).Store(to);
-            return;
-        }
-        Vector128<double> ab = (Sse.UnpackLow(a, b) + Sse.UnpackHigh(a, b)).AsDouble(), cd = (Sse.UnpackLow(c, d) + Sse.UnpackHigh(c, d)).AsDouble();
-        (Sse2.UnpackLow(ab, cd).AsSingle() + Sse2.UnpackHigh(ab, cd).AsSingle()).Store(to);
+        Vector128<double> ab = (ZipLow(a, b) + ZipHigh(a, b)).AsDouble(), cd = (ZipLow(c, d) + ZipHigh(c, d)).AsDouble();
+        (ZipLow(ab, cd).AsSingle() + ZipHigh(ab, cd).AsSingle()).Store(to);
     }
 
     [MethodImpl(Inline)]
@@ -78,12 +68,7 @@ internal static unsafe class LaneSums
     [MethodImpl(Inline)]
     public static void Store(Vector128<double> a, Vector128<double> b, Vector128<double> c, Vector128<double> d, double* to)
     {
-        if (!Sse2.IsSupported)
-        {
-            Vector256.Create(Vector128.Sum(a), Vector128.Sum(b), Vector128.Sum(c), Vector128.Sum(d)).Store(to);
-            return;
-        }
-        (Sse2.UnpackLow(a, b) + Sse2.UnpackHigh(a, b)).Store(to);
-        (Sse2.UnpackLow(c, d) + Sse2.UnpackHigh(c, d)).Store(to + 2);
+        (ZipLow(a, b) + ZipHigh(a, b)).Store(to);
+        (ZipLow(c, d) + ZipHigh(c, d)).Store(to + 2);
     }
 }

@@ -10,6 +10,7 @@ namespace Mamba.Gpu;
 public struct Scalar64 : ILane<Scalar64, DeviceMemory<double>, double>
 {
     const double Log2E = 1.44269504088896340736, Ln2 = 0.693147180559945309417, Ln2High = 6.93147180369123816490e-1, Ln2Low = 1.90821492927058770002e-10;
+    const double LargestFinite = 1.7976931348623157e308;
     const double Magic = 6755399441055744;      // 1.5·2^52: adding it rounds to an integer, left in the low bits
 
     double x;
@@ -62,23 +63,24 @@ public struct Scalar64 : ILane<Scalar64, DeviceMemory<double>, double>
     public static Scalar64 IfLess(Scalar64 a, Scalar64 b, Scalar64 yes, Scalar64 no) => new(a.x < b.x ? yes.x : no.x);
     public static Scalar64 IfNaN(Scalar64 a, Scalar64 yes, Scalar64 no) => new(double.IsNaN(a.x) ? yes.x : no.x);
 
-    // 2^a = 2^t · e^(f ln 2), a = t + f; 0 below the smallest normal number, infinite above 1024, as on the host
+    // 2^a = 2^t · e^(f ln 2), a = t + f; the clamp makes infinity exact, and what would be subnormal is 0, as on the host
     public static Scalar64 Exp2(Scalar64 a)
     {
-        double y = a.x < -1022 ? -1022 : a.x;
-        y = y > 1024 ? 1024 : y;
+        double y = a.x > 1024 ? 1024 : a.x;
         double s = y + Magic, f = y - (s - Magic);
-        return new(a.x < -1022 ? 0 : Scale(ExpReduced(f * Ln2), s));
+        double e = Scale(ExpReduced(f * Ln2), s);
+        e = a.x < -1022 ? 0 : e;
+        return new(a.x <= LargestFinite ? e : a.x);       // infinity and NaN stay: a NaN's bits would come to lie in the exponent
     }
 
     public static Scalar64 Exp(Scalar64 a)
     {
-        double y = a.x < -708.3964185322641 ? -708.3964185322641 : a.x;
-        y = y > 709.7827128933840 ? 709.7827128933840 : y;
+        double y = a.x > 709.7827128933840 ? 709.7827128933840 : a.x;
         double s = y * Log2E + Magic, t = s - Magic;
         double e = Scale(ExpReduced(y - t * Ln2High - t * Ln2Low), s);
         e = a.x < -708.3964185322641 ? 0 : e;
-        return new(a.x > 709.7827128933840 ? double.PositiveInfinity : e);
+        e = a.x > 709.7827128933840 ? double.PositiveInfinity : e;
+        return new(a.x <= LargestFinite ? e : a.x);
     }
 
     static double Scale(double p, double s) => Interop.IntAsFloat(Interop.FloatAsInt(p) + (Interop.FloatAsInt(s) << 52));
@@ -112,7 +114,7 @@ public struct Scalar64 : ILane<Scalar64, DeviceMemory<double>, double>
         double log = k * Ln2High + (2 * s * AtanhSeries(s * s) + k * Ln2Low);
         log = a.x < 2.2250738585072014e-308 ? double.NegativeInfinity : log;
         log = a.x < 0 ? double.NaN : log;
-        return new(a.x <= 1.7976931348623157e308 ? log : a.x);       // infinity and NaN stay
+        return new(a.x <= LargestFinite ? log : a.x);
     }
 
     public static Scalar64 Log1p(Scalar64 e)

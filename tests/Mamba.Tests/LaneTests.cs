@@ -1,3 +1,5 @@
+using System.Numerics;
+using System.Runtime.Intrinsics;
 using Mamba.Gpu;
 using NUnit.Framework;
 
@@ -123,6 +125,69 @@ public class LaneTests
         });
     }
 
+    // A NaN is any of 2^24 in float32: what memory that nobody wrote is filled with under a guard, what other frameworks make, with every bit set.
+    [Test]
+    public void A_NaN_stays_one_whatever_its_bits([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device,
+        [Values(DType.Float32, DType.Float64)] DType dtype, [ValueSource(nameof(Functions))] Function function)
+    {
+        using var scope = new TensorScope();
+        ulong[] bits = [0xFFFADEADFFFADEAD, 0x7FF8000000000001, 0x7FF8000020000000, 0x7FFFFFFFFFFFFFFF, 0xFFFFFFFFFFFFFFFF, 0xFFF8000000000000, 0x7FF8000000000800, 0x7FFC0000E0000FFF];
+        double[] arguments = [.. bits.SelectMany(b => Enumerable.Repeat(BitConverter.UInt64BitsToDouble(b), 19))];
+        Tensor x = Tensor.From(arguments, arguments.Length, dtype, TestDevices.Open(device)), y = x.Like();
+        function.Compute(x, y);
+        Assert.That(y.ToDoubles(), Has.All.NaN);
+    }
+
+    [Test]
+    public void What_is_too_small_for_a_normal_number_is_right_or_zero([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device, [Values(DType.Float32, DType.Float64)] DType dtype, [Values("Exp2", "Exp")] string name)
+    {
+        using var scope = new TensorScope();
+        (double smallest, double exponent) = dtype == DType.Float32 ? (float.Epsilon, 126) : (double.Epsilon, 1022);
+        double unit = name == "Exp2" ? 1 : Math.Log(2);
+        double[] arguments = [.. Enumerable.Range(0, 601).Select(i => -(exponent + i / 100.0) * unit), .. Enumerable.Range(1, 40).Select(i => -(exponent + Math.Pow(2, -i / 2.0)) * unit)];
+        Tensor x = Tensor.From(arguments, arguments.Length, dtype, TestDevices.Open(device)), y = x.Like();
+        Function function = Functions.Single(f => f.Name == name);
+        function.Compute(x, y);
+        Assert.Multiple(() =>
+        {
+            foreach ((double argument, double value) in x.ToDoubles().Zip(y.ToDoubles()))
+                Assert.That(value == 0 || Math.Abs(value - function.Exact(argument)) <= 2 * smallest, Is.True, $"{name}({argument:R}) is {value:R}");
+        });
+    }
+
+    // ---- what processors without AVX-512 compute ------------------------------------------------------------
+
+    delegate Vector128<T> Of128<T>(Vector128<T> x);
+    delegate Vector256<T> Of256<T>(Vector256<T> x);
+    delegate Vector512<T> Of512<T>(Vector512<T> x);
+
+    static void Agree<T>(T[] arguments, T smallest, (Of128<T> Usual, Of128<T> Shift) narrow, (Of256<T> Usual, Of256<T> Shift) middle, (Of512<T> Usual, Of512<T> Shift) wide) where T : unmanaged, IFloatingPointIeee754<T>
+    {
+        for (int i = 0; i < arguments.Length; i++)
+        {
+            T x = arguments[i];
+            T[] usual = [narrow.Usual(Vector128.Create(x))[0], middle.Usual(Vector256.Create(x))[1], wide.Usual(Vector512.Create(x))[2]];
+            T[] shift = [narrow.Shift(Vector128.Create(x))[0], middle.Shift(Vector256.Create(x))[1], wide.Shift(Vector512.Create(x))[2]];
+            Assert.That(usual.Select(y => T.Abs(y) < smallest ? T.Zero : y), Is.EqualTo(shift), $"at {x}");
+        }
+    }
+
+    [Test]
+    public void Exponentials_have_the_same_bits_without_AVX_512()
+    {
+        double[] ends = [double.NaN, double.PositiveInfinity, double.NegativeInfinity, 0, -0.0, BitConverter.UInt64BitsToDouble(0xFFFADEADFFFADEAD), double.MaxValue, double.MinValue];
+        float[] singles = [.. ends.Concat(TestData.Uniform(20_000, 1, -150, 150)).Select(x => (float)x), .. Enumerable.Range(-200, 400).SelectMany(i => new[] { -126f, 128f, -87.33654f, 88.72283f }.Select(at => BitConverter.Int32BitsToSingle(BitConverter.SingleToInt32Bits(at) + i)))];
+        double[] doubles = [.. ends, .. TestData.Uniform(20_000, 1, -1100, 1100), .. Enumerable.Range(-200, 400).SelectMany(i => new[] { -1022.0, 1024 }.Select(at => BitConverter.Int64BitsToDouble(BitConverter.DoubleToInt64Bits(at) + i)))];
+        const float Smallest = 1.17549435e-38f;
+        const double Smallest64 = 2.2250738585072014e-308;
+        Assert.Multiple(() =>
+        {
+            Agree(singles, Smallest, (Elementary128.Exp2, Elementary128.Exp2ByShift), (Elementary256.Exp2, Elementary256.Exp2ByShift), (Elementary512.Exp2, Elementary512.Exp2ByShift));
+            Agree(singles, Smallest, (Elementary128.Exp, Elementary128.ExpByShift), (Elementary256.Exp, Elementary256.ExpByShift), (Elementary512.Exp, Elementary512.ExpByShift));
+            Agree(doubles, Smallest64, (Elementary128.Exp2, Elementary128.Exp2ByShift), (Elementary256.Exp2, Elementary256.Exp2ByShift), (Elementary512.Exp2, Elementary512.Exp2ByShift));
+        });
+    }
+
     // ---- parts of a lane -----------------------------------------------------------------------------
 
     const int Apart = 32;       // elements from one place to the next
@@ -243,6 +308,9 @@ public class LaneTests
         }
     }
 
+    // Of 16 floats each block of 128 bits is summed first: the shuffles of the widest vectors stay within blocks.
+    static double[] ByBlocks(double[] values, DType dtype) => [.. values.Chunk(4).Select(block => ByHalves(block, dtype))];
+
     [Test]
     public void Four_vectors_are_summed_at_once([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device, [Values(DType.Float32, DType.Float64)] DType dtype)
     {
@@ -254,6 +322,8 @@ public class LaneTests
         double[] got = sums.ToDoubles();
         for (int i = 0; i < 4; i++)
             Assert.That(got[i + 1], Is.EqualTo(values.Skip(i * width[0]).Take(width[0]).Sum()).Within(dtype == DType.Float32 ? 1e-6 : 1e-14));
+        if (device.StartsWith("cpu-", StringComparison.Ordinal))
+            Assert.That(got[1..5], Is.EqualTo(x.ToDoubles().Chunk(width[0]).Take(4).Select(v => ByHalves(width[0] == 16 ? ByBlocks(v, dtype) : v, dtype))), "in one order on every processor");
         Assert.That((got[0], got[5]), Is.EqualTo((-7, -7)), "nothing beside");
     }
 }
