@@ -1,12 +1,13 @@
 using System.CommandLine;
 using System.Globalization;
+using Mamba.Checks;
 
 namespace Mamba.Cli;
 
 /// <summary><c>--device</c> and <c>--threads</c>.</summary>
 internal sealed class DeviceOptions
 {
-    public Option<string?> Name { get; } = Option.Text("--device", "NAME", "cpu, cuda:0, opencl:0, ilgpu-cpu, or auto: the fastest there is (default).");
+    public Option<string?> Name { get; } = Option.Text("--device", "NAME", "cpu, cuda:0, opencl:0, ilgpu-cpu, or auto: the fastest there is (default); cpu-128, cpu-256 or cpu-512: the host with vectors of that width.");
     public Option<int?> Threads { get; } = Option.Int("--threads", "Cores the device cpu uses; all of them by default. The result does not depend on it.");
 
     public void AddTo(Command command)
@@ -24,6 +25,6 @@ internal sealed class DeviceOptions
                 throw new MambaException($"--threads is {threads}; expected 1 to 1024.");
             Environment.SetEnvironmentVariable("MAMBA_THREADS", threads.ToString(CultureInfo.InvariantCulture));
         }
-        return Device.Open(parsed.GetValue(Name) ?? otherwise);
+        return CheckDevices.Open(parsed.GetValue(Name) ?? otherwise);
     }
 }
