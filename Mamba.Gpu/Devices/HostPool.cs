@@ -1,3 +1,5 @@
+using System.Runtime.ExceptionServices;
+
 namespace Mamba.Gpu;
 
 /// <summary>
@@ -61,6 +63,7 @@ internal sealed unsafe class HostPool : IDisposable
     {
         bool keep = KeepSubnormals;
         Subnormals.Environment callers = Subnormals.Set(keep);
+        ExceptionDispatchInfo? failed = null;
         try
         {
             // One launch at a time; a thread that finds the pool busy does its work alone: the bits are the same.
@@ -70,10 +73,13 @@ internal sealed unsafe class HostPool : IDisposable
                 for (int i = 0; i < count; i++)
                     entryPoint(with, i, count);
         }
-        finally
+        catch (Exception e)
         {
-            Subnormals.Restore(callers);
+            failed = ExceptionDispatchInfo.Capture(e);
         }
+        // Not in a finally block: on arm64 a thread goes on after an exception with the modes it had where that was thrown.
+        Subnormals.Restore(callers);
+        failed?.Throw();
     }
 
     void Share(delegate*<void*, int, int, void> entryPoint, void* with, int count, bool keep)
