@@ -51,8 +51,7 @@ internal static class AtomicFile
     {
         try
         {
-            return Follow(path).Descriptor == 1
-                || (FileNode.Of(path) is { Kind: not NodeKind.Device } node && FileNode.OfStandardOutput() is { } output && node.Identity == output.Identity);
+            return FileNode.Of(path) is { Kind: not NodeKind.Device } node && FileNode.OfStandardOutput() is { } output && node.Identity == output.Identity;
         }
         catch (Exception e) when (InputFile.IsOfFiles(e))
         {
