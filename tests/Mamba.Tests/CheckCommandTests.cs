@@ -145,6 +145,23 @@ public class CheckCommandTests
         static string Fnv1a(byte[] bytes) => bytes.Aggregate(0xcbf29ce484222325UL, (hash, b) => (hash ^ b) * 0x100000001b3UL).ToString("x16");
     }
 
+    // .NET is told to do without instructions this processor may have. Without AVX2 there is no fused multiply-add either, and products of matrices,
+    // powers and what uses them round otherwise: docs/same-bits.md.
+    [TestCase("DOTNET_EnableAVX512", "exp", "softplus", "linear", "mat-mul", "block")]
+    [TestCase("DOTNET_EnableAVX2", "exp", "softplus", "softmax", "cross-entropy", "layer-norm", "causal-conv1d", "linear-recurrence", "hidden-attention")]
+    public void A_lesser_processor_gives_the_same_bits(string setting, params string[] ops)
+    {
+        string[] arguments = ["parity", .. ops, "--devices", "cpu-128,cpu-256,cpu-512", "--json"];
+        (int code, string usual, string error) = MambaProcess.Run(Path.GetTempPath(), arguments);
+        Assert.That((code, error), Is.EqualTo((0, "")));
+        (code, string lesser, error) = MambaProcess.Run(Path.GetTempPath(), [(setting, "0")], arguments);
+        Assert.That((code, error), Is.EqualTo((0, "")));
+        Assert.That(Bits(lesser), Is.EqualTo(Bits(usual)));
+
+        static string[] Bits(string output) => [.. Json(output).SelectMany(r => r.GetProperty("outputs").EnumerateArray().Select(o =>
+            string.Join(' ', (string[])[.. new[] { "op", "case", "device", "dtype" }.Select(name => r.GetProperty(name).GetString()!), .. new[] { "name", "bits" }.Select(name => o.GetProperty(name).GetString()!)])))];
+    }
+
     [Test]
     public void Planted_faults_are_found_on_the_simulator_which_dies_and_goes_on()
     {

@@ -40,13 +40,14 @@ public class OpCommandTests
 
     Safetensors Run(string op, params string[] options)
     {
-        MambaInProcess.Succeed(["op", op, "--input", input, "--output", output, "--device", "cpu", .. options]);
+        MambaInProcess.Succeed(["op", op, "--input", input, "--output", output, .. options.Contains("--device") ? options : ["--device", "cpu", .. options]]);
         return Safetensors.Open(output);
     }
 
     void Refuse(string op, string[] options, params string[] mentions)
     {
-        MambaInProcess.Refuse(["op", op, "--input", input, "--output", output, "--device", "cpu", .. options], mentions);
+        File.Delete(output);
+        MambaInProcess.Refuse(["op", op, "--input", input, "--output", output, .. options.Contains("--device") ? options : ["--device", "cpu", .. options]], mentions);
         Assert.That(File.Exists(output), Is.False);
     }
 
@@ -69,6 +70,26 @@ public class OpCommandTests
         Tensor x = Tensor.From(values, shape, TestDevices.Open("cpu"));
         Tensor y = shape.Rank == 3 ? Ops.Permute(x, 0, 2, 1) : Ops.Permute(x, 0, 3, 1, 2);
         return (rename ?? name, y.Shape, y.ToDoubles());
+    }
+
+    // Sums over 4, 8 and 16 lanes are added in three orders: each width has bits of its own, also on a processor without such vectors.
+    [Test]
+    public void The_host_takes_the_width_of_vectors_asked_for()
+    {
+        Shape a = (3, 70), b = (5, 70);
+        float[] x = [.. TestData.Uniform(a.Count, 1).Select(v => (float)v)], weight = [.. TestData.Uniform(b.Count, 2).Select(v => (float)v)];
+        Given(("a", a, x), ("b", b, weight));
+        var seen = new List<float[]>();
+        foreach (int bits in new[] { 128, 256, 512 })
+        {
+            using var scope = new TensorScope();
+            Device device = TestDevices.Open($"cpu-{bits}");
+            using Safetensors result = Run("matmul", "--transpose-b", "--device", $"cpu-{bits}");
+            Assert.That(result.ReadFloats("out"), Is.EqualTo(Ops.MatMul(Tensor.From(x, a, device), Tensor.From(weight, b, device), transposeB: true).ToArray<float>()));
+            seen.Add(result.ReadFloats("out"));
+        }
+        Assert.That(seen.DistinctBy(y => string.Join(' ', y), StringComparer.Ordinal).Count(), Is.EqualTo(3));
+        Refuse("matmul", ["--transpose-b", "--device", "cpu-64"], "Device 'cpu-64' is unknown");
     }
 
     [Test]
