@@ -72,7 +72,8 @@ public class TrainLogTests
     {
         byte[][] lines = Written(5);
         foreach (byte[] bad in (byte[][])["\n"u8.ToArray(), "not json\n"u8.ToArray(), "[]\n"u8.ToArray(), "{}\n"u8.ToArray(), "{\"step\":2}\n"u8.ToArray(), "{\"step\":\"2\"}\n"u8.ToArray(), [0xFF, 0xC3, 0x28, (byte)'\n'],
-            [0, 0, 0, (byte)'\n'], Encoding.ASCII.GetBytes(new string('[', 300_000) + "\n"), Encoding.ASCII.GetBytes(new string(' ', 65_536) + "\n"), Encoding.ASCII.GetBytes(new string('x', 65_535) + "\n"), lines[1]])
+            [0, 0, 0, (byte)'\n'], Encoding.ASCII.GetBytes(new string('[', 300_000) + "\n"), Encoding.ASCII.GetBytes(new string(' ', 65_536) + "\n"), Encoding.ASCII.GetBytes(new string('x', 65_535) + "\n"),
+            [.. Encoding.ASCII.GetBytes(new string('x', 65_536)), .. Written(9)[8]], lines[1]])
         {
             byte[] cut = Resumed(Join([.. lines[..2], bad, .. lines[2..4], bad, lines[4], bad]), 4);
             Assert.That(cut, Is.EqualTo(Join([.. lines[..2], bad, .. lines[2..4], lines[4]])));
