@@ -20,8 +20,8 @@ namespace Mamba.Gpu;
 /// tile only ever broadcasts single elements of it; it gets one when its rows are long, and when it is stored transposed: then the
 /// elements a tile broadcasts together are copied side by side.
 /// <para>
-/// Bits: an element of C is a chain of fused multiply-adds along each depth piece, and pieces are added in order.
-/// Neither depends on tiles, tasks or workers, so the result is the same for any number of workers, and a row's
+/// Bits: an element of C is a chain of fused multiply-adds along each depth piece, and pieces are added in order: k of them are off
+/// by at most 256 + k / 256 half ulps of Σ|a b|. Neither depends on tiles, tasks or workers, so the result is the same for any number of workers, and a row's
 /// result is the same whatever m is, but for m ≤ 8 and B transposed: see <see cref="HostFewRows{T, V}"/>.
 /// </para>
 /// </remarks>
