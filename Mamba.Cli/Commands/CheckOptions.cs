@@ -33,7 +33,14 @@ internal sealed class CheckOptions
 
     static OpCase[] Load(string path)
     {
-        InputFile.ExpectFile(path);
+        try
+        {
+            InputFile.ExpectFile(path);
+        }
+        catch (MambaException e)
+        {
+            throw new MambaException($"--assembly {e.Message}", e);
+        }
         try
         {
             return [.. System.Reflection.Assembly.LoadFrom(Path.GetFullPath(path)).GetExportedTypes()

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Mamba.Gpu;
 
 namespace Mamba.Checks;
@@ -131,7 +132,7 @@ public static class Parity
                 for (int i = 0; i < dtype.Size(); i++, bits >>= 8)
                     hash = (hash ^ (byte)bits) * 0x100000001b3;
             }
-            return hash.ToString("x16");
+            return hash.ToString("x16", CultureInfo.InvariantCulture);
         }
 
         static Values Evaluate(OpCase c, Device on, DType dtype)
