@@ -42,7 +42,9 @@ public readonly struct LinearStep<V, M, T>(V a, V x)
 /// The steps of a recurrence in the order of its walk: a, x (b, l, m), initial (b, m), start (b, l). Step s is row s of time, in reverse
 /// row l − 1 − s. Shifted, its coefficient is that of the row after it, a_{t+1}, as the gradient has it.
 /// </summary>
-public struct LinearSteps<V, M, T, I>
+/// <typeparam name="R">Whether sequences start within a row.</typeparam>
+public struct LinearSteps<R, V, M, T, I>
+    where R : struct, IFlag
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
@@ -51,7 +53,6 @@ public struct LinearSteps<V, M, T, I>
     public M A, X, Initial;
     public I Start;                 // the row at which each row's sequence starts, if that is near enough to matter; −1 before the first
     public int HasInitial;          // 0: the coefficient of step 0 is never read
-    public int HasStart;            // 0: a row is one sequence
     public int Reverse, Shifted;
     public long Batch, Length, Channels;
 
@@ -71,7 +72,7 @@ public struct LinearSteps<V, M, T, I>
     public readonly bool Sees(long b, long s, long back)
     {
         bool there = s >= back || HasInitial != 0;
-        if (HasStart != 0 && there)
+        if (R.On && there)
         {
             long earlier = Reverse != 0 ? Length - 1 - s : s - back;        // of the two rows
             there = Start[b * Length + earlier + back] <= earlier;
@@ -141,13 +142,14 @@ public struct SequenceStarts<I> : IKernel where I : struct, IMemory<int>
 /// device a run is one channel, whose state stays in a register; on the host it is whole cache lines, row by row as memory
 /// likes it, and the state is read from the row before. That is the same number: the cut changes no bit.
 /// </summary>
-public struct LinearRecurrenceSequential<V, M, T, I> : IKernel
+public struct LinearRecurrenceSequential<R, V, M, T, I> : IKernel
+    where R : struct, IFlag
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
     where I : struct, IMemory<int>
 {
-    public LinearSteps<V, M, T, I> Steps;
+    public LinearSteps<R, V, M, T, I> Steps;
     public M H;
 
     const int RowsAhead = 8;        // the host is asked for: parts of rows are no pattern that its prefetcher follows
@@ -158,7 +160,7 @@ public struct LinearRecurrenceSequential<V, M, T, I> : IKernel
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Run(Worker worker)
     {
-        LinearSteps<V, M, T, I> steps = Steps;
+        LinearSteps<R, V, M, T, I> steps = Steps;
         M h = H;
         long l = steps.Length, m = steps.Channels, stride = steps.Stride, walk = V.Width == 1 || m <= V.Width ? l : 1;
         long block = Block(V.Width), blocks = (m + block - 1) / block, taken;
@@ -199,20 +201,24 @@ public struct LinearRecurrenceSequential<V, M, T, I> : IKernel
 /// After a pass the elements s &lt; 2 Distance are states: all steps up to s, h_{−1} among them. The others are the last
 /// 2 Distance steps up to s. A state needs no product any more, so none is written for it; nor for steps that a start of a sequence parts.
 /// </remarks>
-public struct LinearRecurrenceKoggeStone<V, M, T, I> : IKernel
+/// <typeparam name="R">Whether sequences start within a row.</typeparam>
+/// <typeparam name="F">Whether it is the first pass.</typeparam>
+public struct LinearRecurrenceKoggeStone<R, F, V, M, T, I> : IKernel
+    where R : struct, IFlag
+    where F : struct, IFlag
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
     where I : struct, IMemory<int>
 {
-    public LinearSteps<V, M, T, I> Steps;
+    public LinearSteps<R, V, M, T, I> Steps;
     public M AOut, XOut;
     public long Distance;
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Run(Worker worker)
     {
-        LinearSteps<V, M, T, I> steps = Steps;
+        LinearSteps<R, V, M, T, I> steps = Steps;
         M aOut = AOut, xOut = XOut;
         long l = steps.Length, m = steps.Channels, distance = Distance, back = distance * steps.Stride;
         long segment = Lanes.Segment(V.Width), segments = (m + segment - 1) / segment;
@@ -227,7 +233,7 @@ public struct LinearRecurrenceKoggeStone<V, M, T, I> : IKernel
                 int lanes = Lanes.In(end - c);
                 long at = row0 + c;
                 V x;
-                if (distance == 1)
+                if (F.On)
                     x = s == 0 ? steps.Alone(at, b, s, c) : steps.Next(at, b, s, steps.Alone(at - back, b, s - 1, c));
                 else
                     x = joins ? steps.Step(at, s).From(V.Load(steps.X, at - back)) : V.Load(steps.X, at);
@@ -251,13 +257,15 @@ public struct LinearRecurrenceKoggeStone<V, M, T, I> : IKernel
 //     leaves        h_s               = step s applied to before(s)
 
 /// <summary>One level of the up-sweep, from halves of Distance steps to nodes of twice that: a and x of the sums, (b, l, m). The first reads the inputs.</summary>
-public struct LinearRecurrenceUpSweep<V, M, T, I> : IKernel
+public struct LinearRecurrenceUpSweep<R, F, V, M, T, I> : IKernel
+    where R : struct, IFlag
+    where F : struct, IFlag
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
     where I : struct, IMemory<int>
 {
-    public LinearSteps<V, M, T, I> Steps;
+    public LinearSteps<R, V, M, T, I> Steps;
     public M ASum, XSum;
     public long Distance;
 
@@ -267,7 +275,7 @@ public struct LinearRecurrenceUpSweep<V, M, T, I> : IKernel
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Run(Worker worker)
     {
-        LinearSteps<V, M, T, I> steps = Steps;
+        LinearSteps<R, V, M, T, I> steps = Steps;
         M aSum = ASum, xSum = XSum;
         long m = steps.Channels, distance = Distance, nodes = Nodes(steps.Length, distance);
         long segment = Lanes.Segment(V.Width), segments = (m + segment - 1) / segment;
@@ -281,7 +289,7 @@ public struct LinearRecurrenceUpSweep<V, M, T, I> : IKernel
             for (long c = first; c < end; c += V.Width)
             {
                 LinearStep<V, M, T> sum = steps.Step(rightAt + c, right), before = steps.Step(leftAt + c, left);
-                if (distance == 1)      // before may be step 0, but what it makes of h_{−1} is found on the way down
+                if (F.On)               // before may be step 0, but what it makes of h_{−1} is found on the way down
                     sum = new(sum.A * before.A, steps.Next(rightAt + c, b, right, steps.Next(leftAt + c, b, left, V.Of(0))));
                 else if (joins)
                     sum = before.Then(sum);
@@ -297,13 +305,14 @@ public struct LinearRecurrenceUpSweep<V, M, T, I> : IKernel
 /// One level of the down-sweep, from nodes to their halves of Distance steps: the states before them, in place of the x of
 /// the sums (b, l, m). The first level has the root, whose state is h_{−1}.
 /// </summary>
-public struct LinearRecurrenceDownSweep<V, M, T, I> : IKernel
+public struct LinearRecurrenceDownSweep<R, V, M, T, I> : IKernel
+    where R : struct, IFlag
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
     where I : struct, IMemory<int>
 {
-    public LinearSteps<V, M, T, I> Sums;
+    public LinearSteps<R, V, M, T, I> Sums;
     public int Root;
     public long Distance;
 
@@ -313,7 +322,7 @@ public struct LinearRecurrenceDownSweep<V, M, T, I> : IKernel
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Run(Worker worker)
     {
-        LinearSteps<V, M, T, I> sums = Sums;
+        LinearSteps<R, V, M, T, I> sums = Sums;
         M states = sums.X;
         long m = sums.Channels, distance = Distance, nodes = Nodes(sums.Length, distance);
         long segment = Lanes.Segment(V.Width), segments = (m + segment - 1) / segment;
@@ -338,20 +347,21 @@ public struct LinearRecurrenceDownSweep<V, M, T, I> : IKernel
 }
 
 /// <summary>The last level: pairs of steps, each from the state before the pair, which lies in h (b, l, m) where its last state will be.</summary>
-public struct LinearRecurrenceLeaves<V, M, T, I> : IKernel
+public struct LinearRecurrenceLeaves<R, V, M, T, I> : IKernel
+    where R : struct, IFlag
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
     where I : struct, IMemory<int>
 {
-    public LinearSteps<V, M, T, I> Steps;
+    public LinearSteps<R, V, M, T, I> Steps;
     public M H;
     public int Root;            // 1: the only pair is the root
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Run(Worker worker)
     {
-        LinearSteps<V, M, T, I> steps = Steps;
+        LinearSteps<R, V, M, T, I> steps = Steps;
         M h = H;
         long l = steps.Length, m = steps.Channels, pairs = (l + 1) / 2;
         long segment = Lanes.Segment(V.Width), segments = (m + segment - 1) / segment;

@@ -98,7 +98,8 @@ public static class LinearRecurrenceKernels
         /// <summary>The same walk over what a pass has made of it: each coefficient lies where its x does, and the initial state is in there.</summary>
         public Source Between(Tensor? a, Tensor x) => new(a, x, Initial: null, Reverse, Shifted: false) { Start = Start };
 
-        public LinearSteps<V, M, T, I> On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on)
+        public LinearSteps<R, V, M, T, I> On<R, V, M, T, I, G>(ILauncher<V, M, T, I, G> on)
+            where R : struct, IFlag
             where V : unmanaged, ILane<V, M, T>
             where M : struct, IMemory<T>
             where T : unmanaged, INumberBase<T>
@@ -110,13 +111,39 @@ public static class LinearRecurrenceKernels
                 Initial = on.Memory(Initial),
                 Start = on.Ints(Start),
                 HasInitial = Initial is null ? 0 : 1,
-                HasStart = Start is null ? 0 : 1,
                 Reverse = Reverse ? 1 : 0,
                 Shifted = Shifted ? 1 : 0,
                 Batch = X.Shape[0],
                 Length = X.Shape[1],
                 Channels = X.Shape[2],
             };
+    }
+
+    /// <summary>A launch of a kernel that walks steps.</summary>
+    interface IStepsLaunch
+    {
+        void With<R, V, M, T, I, G>(ILauncher<V, M, T, I, G> on)
+            where R : struct, IFlag
+            where V : unmanaged, ILane<V, M, T>
+            where M : struct, IMemory<T>
+            where T : unmanaged, INumberBase<T>
+            where I : struct, IMemory<int>
+            where G : struct, ITeam<V>;
+    }
+
+    // Rows of one sequence, the usual, are not to pay for looking where sequences start.
+    static void Choose<L, V, M, T, I, G>(in Source steps, L launch, ILauncher<V, M, T, I, G> on)
+        where L : struct, IStepsLaunch
+        where V : unmanaged, ILane<V, M, T>
+        where M : struct, IMemory<T>
+        where T : unmanaged, INumberBase<T>
+        where I : struct, IMemory<int>
+        where G : struct, ITeam<V>
+    {
+        if (steps.Start is null)
+            launch.With<No, V, M, T, I, G>(on);
+        else
+            launch.With<Yes, V, M, T, I, G>(on);
     }
 
     // A row is cut into segments; an item is one of them.
@@ -144,52 +171,94 @@ public static class LinearRecurrenceKernels
         }, To.Count);
     }
 
-    readonly record struct SequentialLaunch(Source Steps, Tensor H) : ILaunch
+    readonly record struct SequentialLaunch(Source Steps, Tensor H) : ILaunch, IStepsLaunch
     {
-        void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on)
+        void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => Choose(Steps, this, on);
+
+        void IStepsLaunch.With<R, V, M, T, I, G>(ILauncher<V, M, T, I, G> on)
         {
-            long block = LinearRecurrenceSequential<V, M, T, I>.Block(V.Width), blocks = (H.Shape[2] + block - 1) / block;
-            on.Run(new LinearRecurrenceSequential<V, M, T, I> { Steps = Steps.On(on), H = on.Memory(H) }, H.Shape[0] * blocks, H.Shape[1] * Math.Min(block, H.Shape[2]));
+            long block = LinearRecurrenceSequential<R, V, M, T, I>.Block(V.Width), blocks = (H.Shape[2] + block - 1) / block;
+            on.Run(new LinearRecurrenceSequential<R, V, M, T, I> { Steps = Steps.On<R, V, M, T, I, G>(on), H = on.Memory(H) }, H.Shape[0] * blocks, H.Shape[1] * Math.Min(block, H.Shape[2]));
         }
     }
 
-    readonly record struct KoggeStoneLaunch(Source Steps, Tensor? AOut, Tensor XOut, long Distance) : ILaunch
+    readonly record struct KoggeStoneLaunch(Source Steps, Tensor? AOut, Tensor XOut, long Distance) : ILaunch, IStepsLaunch
     {
-        void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => RunRows(on, new LinearRecurrenceKoggeStone<V, M, T, I>
+        void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => Choose(Steps, this, on);
+
+        void IStepsLaunch.With<R, V, M, T, I, G>(ILauncher<V, M, T, I, G> on)
         {
-            Steps = Steps.On(on),
-            AOut = on.Memory(AOut),
-            XOut = on.Memory(XOut),
-            Distance = Distance,
-        }, XOut.Shape[0] * XOut.Shape[1], XOut.Shape[2]);
+            if (Distance == 1)
+                Pass<R, Yes, V, M, T, I, G>(on);
+            else
+                Pass<R, No, V, M, T, I, G>(on);
+        }
+
+        void Pass<R, F, V, M, T, I, G>(ILauncher<V, M, T, I, G> on)
+            where R : struct, IFlag
+            where F : struct, IFlag
+            where V : unmanaged, ILane<V, M, T>
+            where M : struct, IMemory<T>
+            where T : unmanaged, INumberBase<T>
+            where I : struct, IMemory<int>
+            where G : struct, ITeam<V> =>
+            RunRows(on, new LinearRecurrenceKoggeStone<R, F, V, M, T, I>
+            {
+                Steps = Steps.On<R, V, M, T, I, G>(on),
+                AOut = on.Memory(AOut),
+                XOut = on.Memory(XOut),
+                Distance = Distance,
+            }, XOut.Shape[0] * XOut.Shape[1], XOut.Shape[2]);
     }
 
-    readonly record struct UpSweepLaunch(Source Steps, Tensor ASum, Tensor XSum, long Distance) : ILaunch
+    readonly record struct UpSweepLaunch(Source Steps, Tensor ASum, Tensor XSum, long Distance) : ILaunch, IStepsLaunch
     {
-        void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => RunRows(on, new LinearRecurrenceUpSweep<V, M, T, I>
+        void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => Choose(Steps, this, on);
+
+        void IStepsLaunch.With<R, V, M, T, I, G>(ILauncher<V, M, T, I, G> on)
         {
-            Steps = Steps.On(on),
-            ASum = on.Memory(ASum),
-            XSum = on.Memory(XSum),
-            Distance = Distance,
-        }, XSum.Shape[0] * LinearRecurrenceUpSweep<V, M, T, I>.Nodes(XSum.Shape[1], Distance), XSum.Shape[2]);
+            if (Distance == 1)
+                Pass<R, Yes, V, M, T, I, G>(on);
+            else
+                Pass<R, No, V, M, T, I, G>(on);
+        }
+
+        void Pass<R, F, V, M, T, I, G>(ILauncher<V, M, T, I, G> on)
+            where R : struct, IFlag
+            where F : struct, IFlag
+            where V : unmanaged, ILane<V, M, T>
+            where M : struct, IMemory<T>
+            where T : unmanaged, INumberBase<T>
+            where I : struct, IMemory<int>
+            where G : struct, ITeam<V> =>
+            RunRows(on, new LinearRecurrenceUpSweep<R, F, V, M, T, I>
+            {
+                Steps = Steps.On<R, V, M, T, I, G>(on),
+                ASum = on.Memory(ASum),
+                XSum = on.Memory(XSum),
+                Distance = Distance,
+            }, XSum.Shape[0] * LinearRecurrenceUpSweep<R, F, V, M, T, I>.Nodes(XSum.Shape[1], Distance), XSum.Shape[2]);
     }
 
-    readonly record struct DownSweepLaunch(Source Sums, long Distance, bool Root) : ILaunch
+    readonly record struct DownSweepLaunch(Source Sums, long Distance, bool Root) : ILaunch, IStepsLaunch
     {
-        void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => RunRows(on, new LinearRecurrenceDownSweep<V, M, T, I>
+        void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => Choose(Sums, this, on);
+
+        void IStepsLaunch.With<R, V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => RunRows(on, new LinearRecurrenceDownSweep<R, V, M, T, I>
         {
-            Sums = Sums.On(on),
+            Sums = Sums.On<R, V, M, T, I, G>(on),
             Root = Root ? 1 : 0,
             Distance = Distance,
-        }, Sums.X.Shape[0] * LinearRecurrenceDownSweep<V, M, T, I>.Nodes(Sums.X.Shape[1], Distance), Sums.X.Shape[2]);
+        }, Sums.X.Shape[0] * LinearRecurrenceDownSweep<R, V, M, T, I>.Nodes(Sums.X.Shape[1], Distance), Sums.X.Shape[2]);
     }
 
-    readonly record struct LeavesLaunch(Source Steps, Tensor H, bool Root) : ILaunch
+    readonly record struct LeavesLaunch(Source Steps, Tensor H, bool Root) : ILaunch, IStepsLaunch
     {
-        void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => RunRows(on, new LinearRecurrenceLeaves<V, M, T, I>
+        void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => Choose(Steps, this, on);
+
+        void IStepsLaunch.With<R, V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => RunRows(on, new LinearRecurrenceLeaves<R, V, M, T, I>
         {
-            Steps = Steps.On(on),
+            Steps = Steps.On<R, V, M, T, I, G>(on),
             H = on.Memory(H),
             Root = Root ? 1 : 0,
         }, H.Shape[0] * ((H.Shape[1] + 1) / 2), H.Shape[2]);

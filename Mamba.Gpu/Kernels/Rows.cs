@@ -78,11 +78,12 @@ public static class Row
         where T : unmanaged
         where G : struct, ITeam<V>
     {
-        Cascade<V, M, T> sum = default;
         long step = (long)team.Size * V.Width, i = (long)team.Rank * V.Width, whole = count - 3 * step - V.Width;
-        while (i <= whole)
+        Cascade<V, M, T> before = default;
+        V s0, s1, s2, s3;
+        while (true)
         {
-            V s0 = V.Of(0), s1 = s0, s2 = s0, s3 = s0;
+            s0 = s1 = s2 = s3 = V.Of(0);
             for (long last = Math.Min(whole, i + 4 * (Cascade<V, M, T>.Links - 1) * step); i <= last; i += 4 * step)
             {
                 s0 = term.Add(i, V.Width, s0);
@@ -90,12 +91,14 @@ public static class Row
                 s2 = term.Add(i + 2 * step, V.Width, s2);
                 s3 = term.Add(i + 3 * step, V.Width, s3);
             }
-            sum.Add(s0 + s1 + (s2 + s3));
+            if (i > whole)
+                break;
+            before.Add(s0 + s1 + (s2 + s3));
         }
         V rest = V.Of(0);
         for (; i < count; i += step)
             rest += V.Keep(term.Add(i, Lanes.In(count - i), V.Of(0)), Lanes.In(count - i));
-        return team.Sum(sum.Sum + rest);
+        return team.Sum(before.Sum + (s0 + s1 + (s2 + s3) + rest));
     }
 
     /// <summary>The largest of elements o … o + count − 1 of x, NaN if there is one; count at least 1. All threads of the team must call it.</summary>
