@@ -192,8 +192,8 @@ public class MaskingTests
         double[][] Run(ScanAlgorithm how)
         {
             using var tape = new Tape();
-            Tensor R(Shape shape, int seed, int first, int end) => Tensor.From([.. TestData.Uniform(shape.Count, seed).Select((x, i) => i / shape[^1] >= first && i / shape[^1] < end ? x : 0)], shape, on);
-            Tensor u = Tape.Watch(R((1, L, D), 1, L - 9, backward ? 0 : L)), A = Tensor.From([.. Enumerable.Repeat(0.5, D * N)], (D, N), on), one = Tensor.From([.. Enumerable.Repeat(1.0, L * D)], (1, L, D), on);
+            Tensor R(Shape shape, int seed, int first, int end) => Tensor.From([.. TestData.Uniform(shape.Count, seed).Select((x, i) => i / shape[^1] >= first && i / shape[^1] < end ? x : 0)], shape, DType.Float32, on);
+            Tensor u = Tape.Watch(R((1, L, D), 1, L - 9, backward ? 0 : L)), A = Tensor.From([.. Enumerable.Repeat(0.5, D * N)], (D, N), DType.Float32, on), one = Tensor.From([.. Enumerable.Repeat(1.0, L * D)], (1, L, D), DType.Float32, on);
             ScanResult r = Ops.SelectiveScan(u, one, A, R((1, L, N), 2, 0, L), R((1, L, N), 3, 0, L), deltaSoftplus: false, algorithm: how);
             return [r.Y.ToDoubles(), r.LastState.ToDoubles(), tape.Backward([(r.Y, R((1, L, D), 4, 0, backward ? 9 : 0))])[u].ToDoubles()];
         }
