@@ -9,8 +9,8 @@ namespace Mamba.Gpu;
 /// </summary>
 /// <remarks>
 /// The switch is one or two bits of a register that belongs to the thread: FTZ and DAZ in MXCSR of x86-64, FZ in FPCR of arm64. .NET has no
-/// instruction for it, so it is reached through the C library. glibc on x86-64 has two doors: the modes alone, 50 ns for a launch, and the
-/// whole environment, 20 times as long because the x87 stack goes along; the second is used where the first cannot put things back.
+/// instruction for it, so it is reached through the C library. glibc on x86-64 has two doors: the modes alone, and the whole environment, which
+/// takes seven times as long because the x87 stack goes along; the second is used where the first cannot put things back.
 /// </remarks>
 internal static unsafe class Subnormals
 {
