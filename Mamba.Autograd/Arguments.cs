@@ -26,7 +26,9 @@ internal static class Arguments
             throw new MambaException($"{op}: {name} is on {tensor.Device}; expected {device}.");
     }
 
-    /// <summary>Throws one clear line unless <paramref name="tensor"/> has the axes named in <paramref name="axes"/>, or at least one if it starts with "…".</summary>
+    /// <summary>
+    /// Throws one clear line unless <paramref name="tensor"/> has the axes named in <paramref name="axes"/>, or at least one if it starts with "…".
+    /// </summary>
     public static void Axes(string op, Tensor tensor, string axes, [CallerArgumentExpression(nameof(tensor))] string name = "")
     {
         int rank = axes.Split(',').Length;

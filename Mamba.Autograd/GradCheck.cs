@@ -33,7 +33,8 @@ public static class GradCheck
     {
         foreach ((string name, Tensor value) in inputs)
             if (value.DType != DType.Float64)
-                throw new MambaException($"GradCheck: {name} is {value.DType.Name()} {value.Shape}; expected float64. Differences of float32 values say nothing.");
+                throw new MambaException($"GradCheck: {name} is {value.DType.Name()} {value.Shape}; expected float64. "
+                    + $"Differences of float32 values say nothing.");
         return new Differentiation(function, inputs, options ?? new GradCheckOptions()).Report();
     }
 
@@ -43,16 +44,20 @@ public static class GradCheck
     /// <param name="inputs">Tensors of any dtype; those of float32 and float64 get gradients.</param>
     /// <param name="tolerance">Largest difference, over the largest element of the same output or gradient.</param>
     /// <param name="names">Names of the inputs, for the report.</param>
-    public static ComparisonReport Compare(Func<Tensor[], Tensor[]> actual, Func<Tensor[], Tensor[]> expected, Tensor[] inputs, double tolerance = 1e-10, IReadOnlyList<string>? names = null)
+    public static ComparisonReport Compare(Func<Tensor[], Tensor[]> actual, Func<Tensor[], Tensor[]> expected, Tensor[] inputs,
+        double tolerance = 1e-10, IReadOnlyList<string>? names = null)
     {
         using var scope = new TensorScope();
         Evaluation a = Evaluation.Of(actual, inputs), e = Evaluation.Of(expected, inputs);
         if (a.Outputs.Length != e.Outputs.Length || !a.Shapes.SequenceEqual(e.Shapes))
-            throw new MambaException($"Compare: the outputs have shapes {string.Join(", ", a.Shapes)}; expected {string.Join(", ", e.Shapes)}, as the other implementation.");
+            throw new MambaException($"Compare: the outputs have shapes {string.Join(", ", a.Shapes)}; expected {string.Join(", ", e.Shapes)}, "
+                + $"as the other implementation.");
+        DType dtype = inputs.Length > 0 ? inputs[0].DType : DType.Float64;
         return new ComparisonReport(
         [
-            .. a.Outputs.Select((y, i) => Difference.Between($"output {i}", a.Shapes[i], y, e.Outputs[i], tolerance, inputs.Length > 0 ? inputs[0].DType : DType.Float64)),
-            .. a.Gradients.Select((g, i) => Difference.Between($"gradient of {NameOf(names, i)}", inputs[i].Shape, g, e.Gradients[i], tolerance, inputs[i].DType)),
+            .. a.Outputs.Select((y, i) => Difference.Between($"output {i}", a.Shapes[i], y, e.Outputs[i], tolerance, dtype)),
+            .. a.Gradients.Select((g, i) =>
+                Difference.Between($"gradient of {NameOf(names, i)}", inputs[i].Shape, g, e.Gradients[i], tolerance, inputs[i].DType)),
         ]);
     }
 

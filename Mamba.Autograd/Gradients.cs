@@ -16,9 +16,15 @@ public sealed partial class Gradients
     public Gradients(ParameterSet parameters) => FlatOf(parameters);
 
     /// <summary>∂loss/∂tensor, in the tensor's shape. The loss must depend on it.</summary>
+    /// <exception cref="MambaException">There is none; the message says why.</exception>
     public Tensor this[Tensor tensor] => byTensor.TryGetValue(tensor, out Tensor? gradient)
         ? gradient
-        : throw new MambaException($"The loss does not depend on the tensor {tensor}, or it was not watched.");
+        : throw new MambaException($"There is no gradient of the tensor {tensor}: {WhyNot(tensor)}");
+
+    static string WhyNot(Tensor tensor) =>
+        !tensor.RequiresGrad ? tensor.Owner is null ? "it was not watched; Tape.Watch marks a tensor, before the ops on it." : "it is a parameter, and frozen."
+        : tensor is { RecordedOn: not null, RetainsGrad: false } ? "an op made it, and it was not watched; Tape.Watch or RetainGrad keeps its gradient."
+        : "the loss does not depend on it through ops run while it was watched and the tape recorded.";
 
     /// <summary>∂loss/∂parameter.</summary>
     public Tensor this[Parameter parameter] => this[parameter.Value];

@@ -25,11 +25,45 @@ public sealed class Tape : TensorScope
     /// <summary>Number of ops remembered.</summary>
     public int Count => nodes.Count;
 
-    /// <summary>Marks <paramref name="tensor"/> as something gradients are wanted for, and returns it. Parameters are marked already.</summary>
-    public static Tensor Watch(Tensor tensor)
+    /// <summary>
+    /// Marks <paramref name="tensor"/> as something gradients are wanted for, and returns it. Parameters are marked already. What an op made may be
+    /// marked too, until <see cref="Backward(Tensor, Gradients?)"/>: <c>gradients[h]</c> then has the gradient of an intermediate.
+    /// </summary>
+    /// <exception cref="MambaException">The tensor is int32.</exception>
+    public static Tensor Watch(Tensor tensor) => tensor.RetainGrad();
+
+    /// <summary>
+    /// Pauses recording on this thread until the result is disposed: <c>using (Tape.NoGrad()) …</c>, PyTorch's no_grad. Tensors made meanwhile have no
+    /// gradient; the innermost scope owns them as ever. Pauses nest, and a tape opened inside one records.
+    /// </summary>
+    public static IDisposable NoGrad() => new Pause();
+
+    sealed class Pause : IDisposable
     {
-        tensor.RequiresGrad = true;
-        return tensor;
+        [ThreadStatic] static Pause? innermost;
+
+        readonly Tape? paused = recording;
+        readonly Pause? outer = innermost;
+        bool over;
+
+        public Pause()
+        {
+            recording = null;
+            innermost = this;
+        }
+
+        public void Dispose()
+        {
+            if (over)
+                return;
+            if (innermost != this || recording is not null)
+                throw new InvalidOperationException("A pause of recording ended before a pause or a tape that began inside it.");
+            over = true;
+            innermost = outer;
+            recording = paused;
+            while (recording is { IsOpen: false })
+                recording = recording.outerTape;
+        }
     }
 
     /// <summary>Remembers one op with one output.</summary>
@@ -50,7 +84,7 @@ public sealed class Tape : TensorScope
         if (recording is null || !Array.Exists(inputs, x => x is { RequiresGrad: true }))
             return;
         foreach (Tensor output in outputs)
-            output.RequiresGrad = true;
+            output.SetRecorded(recording);
         recording.nodes.Add(new Node(name, outputs, inputs, backward));
     }
 
@@ -107,11 +141,15 @@ public sealed class Tape : TensorScope
                 Tensor?[] dys = Array.ConvertAll(node.Outputs, pending.Take);
                 if (Array.TrueForAll(dys, dy => dy is null))
                     continue;
+                for (int k = 0; k < dys.Length; k++)
+                    if (node.Outputs[k].RetainsGrad && dys[k] is { } dy)
+                        result.Take(node.Outputs[k], dy, shared: true);
                 using (var scratch = new TensorScope())
                 {
                     Tensor?[] dxs = node.Backward(dys);
                     if (dxs.Length != node.Inputs.Length)
-                        throw new InvalidOperationException($"{node.Name}: the gradient has {dxs.Length} parts; expected {node.Inputs.Length}, one for each input.");
+                        throw new InvalidOperationException($"{node.Name}: the gradient has {dxs.Length} parts; expected {node.Inputs.Length}, "
+                            + "one for each input.");
                     for (int j = 0; j < dxs.Length; j++)
                     {
                         if (node.Inputs[j] is not { RequiresGrad: true } input || dxs[j] is not { } dx)

@@ -1,6 +1,8 @@
 namespace Mamba;
 
-/// <summary>Operators and methods of <see cref="Tensor"/>: <c>(a + b) * 2.0</c>, <c>x.Silu().Sum()</c>. Each is the op of that name in <see cref="Ops"/>.</summary>
+/// <summary>
+/// Operators and methods of <see cref="Tensor"/>: <c>(a + b) * 2.0</c>, <c>x.Silu().Sum()</c>. Each is the op of that name in <see cref="Ops"/>.
+/// </summary>
 public static class TensorExtensions
 {
     extension(Tensor)

@@ -3,17 +3,12 @@ namespace Mamba;
 /// <summary>Element type of a <see cref="Tensor"/>. Ints are token ids and targets; floats are everything else.</summary>
 public enum DType
 {
+    /// <summary>IEEE 754 single precision, 4 bytes.</summary>
     Float32,
+
+    /// <summary>IEEE 754 double precision, 8 bytes: for gradient checks and reference values.</summary>
     Float64,
+
+    /// <summary>Signed 32-bit whole numbers: token ids, targets, masks. They have no gradient.</summary>
     Int32,
-}
-
-/// <summary>Facts about a <see cref="DType"/>.</summary>
-public static class DTypeExtensions
-{
-    /// <summary>Bytes of one element.</summary>
-    public static int Size(this DType dtype) => dtype == DType.Float64 ? 8 : 4;
-
-    /// <summary>The name researchers know: float32, float64, int32.</summary>
-    public static string Name(this DType dtype) => dtype.ToString().ToLowerInvariant();
 }

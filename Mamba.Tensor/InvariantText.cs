@@ -14,6 +14,9 @@ public ref struct InvariantText(int literalLength, int formattedCount)
 
     public void AppendLiteral(string value) => text.AppendLiteral(value);
 
+    /// <summary>A tensor is told by what it is, not by its values: a message that names one must not fetch it from its device.</summary>
+    public void AppendFormatted(Tensor? value) => text.AppendFormatted(value?.Describe());
+
     public void AppendFormatted<T>(T value) => text.AppendFormatted(value);
 
     public void AppendFormatted<T>(T value, string? format) => text.AppendFormatted(value, format);

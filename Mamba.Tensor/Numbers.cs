@@ -9,18 +9,23 @@ namespace Mamba;
 internal static class Numbers
 {
     /// <summary>A whole number; null if it is none, or has no place in 32 bits.</summary>
-    public static int? Int(ReadOnlySpan<char> text) => int.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out int value) ? value : null;
+    public static int? Int(ReadOnlySpan<char> text) =>
+        int.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out int value) ? value : null;
 
     /// <summary>A whole number; null if it is none, or has no place in 64 bits.</summary>
-    public static long? Long(ReadOnlySpan<char> text) => long.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out long value) ? value : null;
+    public static long? Long(ReadOnlySpan<char> text) =>
+        long.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out long value) ? value : null;
 
     /// <summary>A whole number from 0, without a sign.</summary>
-    public static ulong? Natural(ReadOnlySpan<char> text) => ulong.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out ulong value) ? value : null;
+    public static ulong? Natural(ReadOnlySpan<char> text) =>
+        ulong.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out ulong value) ? value : null;
 
     /// <summary>The number of one of several things, from 0, without a sign.</summary>
     public static int? Index(ReadOnlySpan<char> text) => int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int value) ? value : null;
 
     /// <summary>Any number; infinite where it is too large. NaN and Infinity, too: who asks says whether they make sense.</summary>
     public static double? Real(ReadOnlySpan<char> text) =>
-        double.TryParse(text, NumberStyles.AllowLeadingSign | NumberStyles.AllowDecimalPoint | NumberStyles.AllowExponent, CultureInfo.InvariantCulture, out double value) ? value : null;
+        double.TryParse(text, Decimal | NumberStyles.AllowExponent, CultureInfo.InvariantCulture, out double value) ? value : null;
+
+    const NumberStyles Decimal = NumberStyles.AllowLeadingSign | NumberStyles.AllowDecimalPoint;
 }

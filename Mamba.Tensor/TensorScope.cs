@@ -21,6 +21,9 @@ public class TensorScope : IDisposable
     /// <summary>The innermost open scope of this thread, or null: then a tensor lives until it is disposed.</summary>
     public static TensorScope? Current => current;
 
+    /// <summary>Whether it is not closed yet.</summary>
+    internal bool IsOpen => !closed;
+
     /// <summary>The scope around this one.</summary>
     protected TensorScope? Outer => outer;
 

@@ -142,6 +142,11 @@ public static partial class OpCatalog
             yield return new("Split", $"axis {axis}, one piece unused", x, x => [Ops.Split(x[0], axis, 1, n - 1)[1]]);
             yield return new("Concat", $"axis {axis}", [x[0], new("y", axis == 0 ? (1, 4, 5) : axis == 1 ? (3, 1, 5) : (3, 4, 1))], x => [Ops.Concat(axis, x[0], x[1], x[0])]);
         }
+        yield return new("Index", "0", x, x => [Ops.Index(x[0], 0)]);
+        yield return new("Index", ".., ^1", x, x => [Ops.Index(x[0], .., ^1)]);
+        yield return new("Index", "1, .., 2..", x, x => [Ops.Index(x[0], 1, .., 2..)]);
+        yield return new("Index", "1..1", x, x => [Ops.Index(x[0], 1..1)]);
+        yield return new("Index", "0, 0 of (1, 1)", [new("x", (1, 1))], x => [Ops.Index(x[0], 0, 0)]);
         yield return new("Concat", "one part", x, x => [Ops.Concat(0, x[0])]);
     }
 

@@ -54,7 +54,7 @@ public class SelectiveScanFormsTests
             Tensor m = Ops.HiddenAttention(delta, A, B, C, bias ? deltaBias : null, discretization: scheme);
             Gradients gradients = tape.Backward([(m, TestData.Random(m.Shape, DType.Float64, on, 6))]);
             foreach (Tensor x in bias ? (Tensor[])[delta, A, B, C, deltaBias] : [delta, A, B, C])
-                Assert.That(gradients[x].IsFinite(), $"{scheme.Name}: {x}");
+                Assert.That(gradients[x].IsFinite(), $"{scheme.Name}: {x.Describe()}");
         }
     }
 

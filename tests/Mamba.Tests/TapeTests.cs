@@ -84,17 +84,133 @@ public class TapeTests
         Gradients gradients = tape.Backward((x * constant).Sum());
         Assert.That(gradients[x].ToDoubles(), Is.EqualTo(new double[] { 3, 4 }));
         Assert.That(gradients.Contains(constant) || gradients.Contains(unused), Is.False);
-        Assert.That(() => gradients[unused], Throws.TypeOf<MambaException>().With.Message.EqualTo("The loss does not depend on the tensor float64 (2) on cpu, or it was not watched."));
+        Assert.That(() => gradients[unused], Throws.TypeOf<MambaException>().With.Message.EqualTo("There is no gradient of the tensor float64 (2) on cpu: the loss does not depend on it through ops run while it was watched and the tape recorded."));
+        Assert.That(() => gradients[constant], Throws.TypeOf<MambaException>().With.Message.EqualTo("There is no gradient of the tensor float64 (2) on cpu: it was not watched; Tape.Watch marks a tensor, before the ops on it."));
     }
 
     [Test]
-    public void A_watched_tensor_in_the_middle_has_a_gradient_only_as_a_leaf()
+    public void What_an_op_made_has_a_gradient_only_if_that_is_asked_for()
     {
         using var tape = new Tape();
         Tensor x = Watched(1, 2), y = x * 2;
         Gradients gradients = tape.Backward((y * y).Sum());
         Assert.That(gradients[x].ToDoubles(), Is.EqualTo(new double[] { 8, 16 }));
         Assert.That(gradients.Contains(y), Is.False);
+        Assert.That(() => gradients[y], Throws.TypeOf<MambaException>().With.Message.EqualTo("There is no gradient of the tensor float64 (2) on cpu: an op made it, and it was not watched; Tape.Watch or RetainGrad keeps its gradient."));
+    }
+
+    [Test]
+    public void The_gradient_of_an_intermediate_is_the_sum_over_its_uses([Values] bool pytorchWord)
+    {
+        using var tape = new Tape();
+        Tensor x = Watched(1, 2), h = x * 3, unused = Tape.Watch(x * 5);
+        Assert.That(pytorchWord ? h.RetainGrad() : Tape.Watch(h), Is.SameAs(h));
+        Tensor loss = (h * h).Sum() + h.Sum();
+        Gradients gradients = tape.Backward(loss);
+        Assert.That(gradients[h].ToDoubles(), Is.EqualTo(new double[] { 7, 13 }), "2h + 1");
+        Assert.That(gradients[x].ToDoubles(), Is.EqualTo(new double[] { 21, 39 }), "and through it");
+        Assert.That(gradients.Contains(unused), Is.False);
+        tape.Backward(loss, gradients);
+        Assert.That(gradients[h].ToDoubles(), Is.EqualTo(new double[] { 14, 26 }), "micro-batches add up");
+        Assert.That(gradients[x].ToDoubles(), Is.EqualTo(new double[] { 42, 78 }));
+        Assert.That(tape.Backward([(h, Tensor.From([1.0, 10.0], 2, Cpu))])[h].ToDoubles(), Is.EqualTo(new double[] { 1, 10 }), "a seed is a gradient");
+    }
+
+    [Test]
+    public void The_gradient_of_one_of_several_outputs_can_be_kept()
+    {
+        using var tape = new Tape();
+        Tensor x = Watched(1, 2, 3);
+        Tensor[] parts = Ops.Split(x, 0, 1, 2);
+        parts[1].RetainGrad();
+        Gradients gradients = tape.Backward((parts[0].Sum() * parts[1]).Sum());
+        Assert.That(gradients[parts[1]].ToDoubles(), Is.EqualTo(new double[] { 1, 1 }));
+        Assert.That(gradients[x].ToDoubles(), Is.EqualTo(new double[] { 5, 1, 1 }));
+        Assert.That(gradients.Contains(parts[0]), Is.False);
+    }
+
+    [Test]
+    public void Detached_values_are_the_same_memory_and_have_no_gradient()
+    {
+        using var tape = new Tape();
+        Tensor x = Watched(3, 4), y = x * x, d = y.Detach();
+        Assert.That(d.RequiresGrad, Is.False);
+        Assert.That(d.Buffer, Is.SameAs(y.Buffer));
+        Assert.That(tape.Backward((y * d).Sum())[x].ToDoubles(), Is.EqualTo(new double[] { 54, 128 }), "2x · x², not 4x³");
+        Tensor own = x.Detach();
+        own.Fill(1);
+        Assert.That(x.ToDoubles(), Is.EqualTo(new double[] { 1, 1 }));
+    }
+
+    [Test]
+    public void A_frozen_tensor_gets_no_gradient_until_it_is_thawed()
+    {
+        using var tape = new Tape();
+        Tensor x = Watched(1, 2), w = Watched(3, 4);
+        w.RequiresGrad = false;
+        int before = tape.Count;
+        _ = w * w;
+        Assert.That(tape.Count, Is.EqualTo(before), "nothing to remember");
+        Tensor loss = (x * w).Sum();
+        Gradients gradients = tape.Backward(loss);
+        Assert.That(gradients.Contains(w), Is.False);
+        Assert.That(gradients[x].ToDoubles(), Is.EqualTo(new double[] { 3, 4 }));
+        w.RequiresGrad = true;
+        Assert.That(tape.Backward((x * w).Sum())[w].ToDoubles(), Is.EqualTo(new double[] { 1, 2 }));
+    }
+
+    [Test]
+    public void What_an_op_made_cannot_be_frozen_while_its_tape_is_open()
+    {
+        using var scope = new TensorScope();
+        Tensor x = Watched(1, 2), y;
+        using (var tape = new Tape())
+        {
+            y = tape.Keep(x * 2);
+            Assert.That(() => y.RequiresGrad = false, Throws.TypeOf<MambaException>().With.Message.EqualTo(
+                "RequiresGrad: an op on an open tape made the tensor float64 (2) on cpu, so it cannot be frozen; Detach gives its values without a gradient."));
+        }
+        y.RequiresGrad = false;
+        Assert.That(y.RequiresGrad, Is.False);
+        Tensor ids = Tensor.From([1, 2], Cpu);
+        Assert.That(() => Tape.Watch(ids), Throws.TypeOf<MambaException>().With.Message.EqualTo("RequiresGrad: the tensor is int32 (2) on cpu; only float32 and float64 have gradients."));
+        ids.RequiresGrad = false;
+    }
+
+    [Test]
+    public void Nothing_is_recorded_under_no_grad_and_pauses_nest()
+    {
+        using var tape = new Tape();
+        Tensor x = Watched(1, 2), y = x * x;
+        using (Tape.NoGrad())
+        {
+            Assert.That(Tape.Recording, Is.Null);
+            using (Tape.NoGrad())
+                Assert.That((x * 2).RequiresGrad, Is.False);
+            Assert.That(Tape.Recording, Is.Null, "the outer pause goes on");
+            using (var inner = new Tape())
+                Assert.That(inner.Backward((x * x).Sum())[x].ToDoubles(), Is.EqualTo(new double[] { 2, 4 }), "a tape opened inside records");
+            Assert.That((x * 2).RequiresGrad, Is.False);
+        }
+        Assert.That(Tape.Recording, Is.SameAs(tape));
+        Assert.That(tape.Count, Is.EqualTo(1));
+        Assert.That(tape.Backward((y * x).Sum())[x].ToDoubles(), Is.EqualTo(new double[] { 3, 12 }));
+    }
+
+    [Test]
+    public void Pauses_end_in_order_and_once()
+    {
+        var tape = new Tape();
+        IDisposable outer = Tape.NoGrad(), inner = Tape.NoGrad();
+        Assert.That(outer.Dispose, Throws.InvalidOperationException);
+        inner.Dispose();
+        inner.Dispose();
+        Assert.That(Tape.Recording, Is.Null);
+        using (new Tape())
+            Assert.That(outer.Dispose, Throws.InvalidOperationException);
+        tape.Dispose();
+        outer.Dispose();
+        Assert.That(Tape.Recording, Is.Null, "the paused tape is closed");
     }
 
     [Test]
