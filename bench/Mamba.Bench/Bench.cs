@@ -42,7 +42,8 @@ internal sealed class Bench(Device device, DType dtype, string? folder, Action<B
     }
 
     /// <summary>Times <paramref name="run"/> as a row of <paramref name="table"/>, beside the time <paramref name="work"/> takes at least.</summary>
-    public Sample Measure(Table table, string name, Action run, Work? work = null, Func<Sample, string[]>? cells = null, int repeats = 15, double leastMilliseconds = 50)
+    public Sample Measure(Table table, string name, Action run, Work? work = null,
+        Func<Sample, string[]>? cells = null, int repeats = 15, double leastMilliseconds = 50)
     {
         Sample sample = Timing.Measure(device, run, repeats, leastMilliseconds);
         table.Rows.Add(RowOf(name, sample, work, cells?.Invoke(sample)));

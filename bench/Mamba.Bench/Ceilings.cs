@@ -10,7 +10,8 @@ namespace Mamba.Bench;
 /// <param name="Copies">An array copied, read and written: bytes of both, GB/s. Small ones stay in a cache.</param>
 /// <param name="LaunchMicroseconds">From one kernel to the next.</param>
 /// <param name="OneUnit">Whether exponentials are made by the multiply-add units, so that their times add up; a GPU has others for them.</param>
-internal sealed record Ceilings(double GFlops, double GExps, double ReadGBs, IReadOnlyList<(double Bytes, double GBs)> Copies, double LaunchMicroseconds, bool OneUnit)
+internal sealed record Ceilings(double GFlops, double GExps, double ReadGBs,
+    IReadOnlyList<(double Bytes, double GBs)> Copies, double LaunchMicroseconds, bool OneUnit)
 {
     /// <summary>A large array copied.</summary>
     public double CopyGBs => Copies[^1].GBs;
@@ -19,7 +20,8 @@ internal sealed record Ceilings(double GFlops, double GExps, double ReadGBs, IRe
     public (double Milliseconds, string Limit) Bound(Work work)
     {
         double flops = work.Flops / GFlops / 1e6, exps = work.Exps / GExps / 1e6, launches = work.Launches * LaunchMicroseconds / 1e3;
-        double bytes = work.Bytes == 0 ? 0 : work.Bytes / 1e6 / (work.ReadOnly && work.Bytes > Copies[^1].Bytes / 2 ? ReadGBs : CopyOf(work.AtOnce ?? work.Bytes));
+        double room = work.ReadOnly && work.Bytes > Copies[^1].Bytes / 2 ? ReadGBs : CopyOf(work.AtOnce ?? work.Bytes);
+        double bytes = work.Bytes == 0 ? 0 : work.Bytes / 1e6 / room;
         (double, string)[] all = OneUnit
             ? [(flops + exps, exps > flops ? "exponentials" : "multiply-adds"), (bytes, "memory"), (launches, "launches")]
             : [(flops, "multiply-adds"), (exps, "exponentials"), (bytes, "memory"), (launches, "launches")];
@@ -36,7 +38,8 @@ internal sealed record Ceilings(double GFlops, double GExps, double ReadGBs, IRe
         bool host = device is HostDevice;
         var table = new Table("ceilings", "Ceilings", device.Name, dtype.Name(), []);
         Tensor sink = Tensor.Zeros(host ? 1 << 16 : 1 << 20, dtype, device);
-        Sample fma = Peak(rounds => new FmaLaunch(sink, rounds), FmaPeak<Float256, HostMemory<float>, float>.Chains * 2.0 * sink.Count, "multiply-adds", "GFLOP/s");
+        Sample fma = Peak(rounds => new FmaLaunch(sink, rounds),
+            FmaPeak<Float256, HostMemory<float>, float>.Chains * 2.0 * sink.Count, "multiply-adds", "GFLOP/s");
         Sample exp = Peak(rounds => new ExpLaunch(sink, rounds), 8.0 * sink.Count, "exponentials", "G/s");
 
         const long LargestCopy = 256 << 20;     // bytes of each array: past any cache
@@ -64,7 +67,8 @@ internal sealed record Ceilings(double GFlops, double GExps, double ReadGBs, IRe
             device.Synchronize();
         }).Times(1e3, "µs")));
         table.Notes.Add("The best of each is the ceiling of the rows below; of copies, that of the nearest size.");
-        return (new Ceilings(fma.Best, exp.Best, read.Best, copies, launch.Best, OneUnit: host || device.Description.Contains("cpu", StringComparison.OrdinalIgnoreCase)), table);
+        bool oneUnit = host || device.Description.Contains("cpu", StringComparison.OrdinalIgnoreCase);
+        return (new Ceilings(fma.Best, exp.Best, read.Best, copies, launch.Best, oneUnit), table);
 
         // Many short runs: the best of them had the machine for itself.
         Sample Peak<L>(Func<int, L> kernel, double each, string name, string unit) where L : struct, ILaunch
@@ -142,7 +146,8 @@ internal struct ExpPeak<V, M, T> : IKernel
         Share share = worker.Share(Items, V.Width);
         for (long i = share.Start; i < share.End; i += share.Step)
         {
-            V x = V.Load(sink, i), c0 = x, c1 = x + V.Of(1), c2 = x + V.Of(2), c3 = x + V.Of(3), c4 = x + V.Of(4), c5 = x + V.Of(5), c6 = x + V.Of(6), c7 = x + V.Of(7);
+            V x = V.Load(sink, i), c0 = x, c1 = x + V.Of(1), c2 = x + V.Of(2), c3 = x + V.Of(3);
+            V c4 = x + V.Of(4), c5 = x + V.Of(5), c6 = x + V.Of(6), c7 = x + V.Of(7);
             for (int r = 0; r < Rounds; r++)
             {
                 c0 = V.Exp2(-c0);
@@ -217,22 +222,26 @@ internal struct Nothing<V, M, T> : IKernel
 
 internal readonly record struct FmaLaunch(Tensor Sink, int Rounds) : ILaunch
 {
-    void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => on.Run(new FmaPeak<V, M, T> { Sink = on.Memory(Sink), Items = Sink.Count, Rounds = Rounds }, Sink.Count, Rounds);
+    void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) =>
+        on.Run(new FmaPeak<V, M, T> { Sink = on.Memory(Sink), Items = Sink.Count, Rounds = Rounds }, Sink.Count, Rounds);
 }
 
 internal readonly record struct ExpLaunch(Tensor Sink, int Rounds) : ILaunch
 {
-    void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => on.Run(new ExpPeak<V, M, T> { Sink = on.Memory(Sink), Items = Sink.Count, Rounds = Rounds }, Sink.Count, Rounds);
+    void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) =>
+        on.Run(new ExpPeak<V, M, T> { Sink = on.Memory(Sink), Items = Sink.Count, Rounds = Rounds }, Sink.Count, Rounds);
 }
 
 internal readonly record struct ReadLaunch(Tensor X, Tensor Sink) : ILaunch
 {
-    void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => on.Run(new ReadAll<V, M, T> { X = on.Memory(X), Sink = on.Memory(Sink), Quarter = X.Count / 4 }, Sink.Count / 4);
+    void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) =>
+        on.Run(new ReadAll<V, M, T> { X = on.Memory(X), Sink = on.Memory(Sink), Quarter = X.Count / 4 }, Sink.Count / 4);
 }
 
 internal readonly record struct CopyLaunch(Tensor X, Tensor Y) : ILaunch
 {
-    void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => on.Run(new CopyAll<V, M, T> { X = on.Memory(X), Y = on.Memory(Y), Count = X.Count }, X.Count);
+    void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) =>
+        on.Run(new CopyAll<V, M, T> { X = on.Memory(X), Y = on.Memory(Y), Count = X.Count }, X.Count);
 }
 
 internal readonly record struct NothingLaunch(Tensor Sink) : ILaunch

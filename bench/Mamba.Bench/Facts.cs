@@ -13,9 +13,11 @@ internal static class Facts
     {
         string version = typeof(Facts).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "";
         string ilgpu = typeof(ILGPU.Context).Assembly.GetName().Version?.ToString(3) ?? "unknown";
-        return new Machine(Processor(), Environment.ProcessorCount, $"{GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 1e9:F0} GB", RuntimeInformation.OSDescription, RuntimeInformation.FrameworkDescription, ilgpu,
-            version.Split('+') is [_, { Length: > 7 } hash] ? hash[..8] : "unknown", DateTime.UtcNow.ToString("yyyy-MM-dd", CultureInfo.InvariantCulture), command,
-            [.. devices.Select(d => new DeviceFacts(d.Name, d.Description, ((ComputeDevice)d).Driver))]);
+        string memory = $"{GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 1e9:F0} GB";
+        string commit = version.Split('+') is [_, { Length: > 7 } hash] ? hash[..8] : "unknown";
+        string date = DateTime.UtcNow.ToString("yyyy-MM-dd", CultureInfo.InvariantCulture);
+        return new Machine(Processor(), Environment.ProcessorCount, memory, RuntimeInformation.OSDescription, RuntimeInformation.FrameworkDescription,
+            ilgpu, commit, date, command, [.. devices.Select(d => new DeviceFacts(d.Name, d.Description, ((ComputeDevice)d).Driver))]);
     }
 
     /// <summary>The folder of a machine under bench/results: its processor and cores, and a GPU if one was measured.</summary>
@@ -30,7 +32,9 @@ internal static class Facts
     {
         const string Cpus = "/proc/cpuinfo";
         string? line = File.Exists(Cpus) ? File.ReadLines(Cpus).FirstOrDefault(l => l.StartsWith("model name", StringComparison.Ordinal)) : null;
-        string name = line?.Split(':')[1].Trim() ?? Environment.GetEnvironmentVariable("PROCESSOR_IDENTIFIER") ?? RuntimeInformation.ProcessArchitecture.ToString();
+        string name = line?.Split(':')[1].Trim()
+            ?? Environment.GetEnvironmentVariable("PROCESSOR_IDENTIFIER")
+            ?? RuntimeInformation.ProcessArchitecture.ToString();
         return name + Generation();
     }
 

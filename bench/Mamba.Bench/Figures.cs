@@ -18,7 +18,8 @@ internal static class Figures
         {
             if (s.Points.Count == 0)
                 continue;
-            var line = plot.Add.Scatter((double[])[.. s.Points.Select(p => Math.Log10(p.X))], (double[])[.. s.Points.Select(p => Math.Log10(p.Y))], Color.FromHex(Colors[i % Colors.Length]));
+            double[] across = [.. s.Points.Select(p => Math.Log10(p.X))], up = [.. s.Points.Select(p => Math.Log10(p.Y))];
+            var line = plot.Add.Scatter(across, up, Color.FromHex(Colors[i % Colors.Length]));
             line.LineWidth = 2.5f;
             line.MarkerSize = 8;
             line.LegendText = s.Name;
@@ -29,7 +30,8 @@ internal static class Figures
     });
 
     /// <summary>Every row that has arithmetic and bytes, under the roofs of memory and of the multiply-add units.</summary>
-    public static void Roofline(string? path, string title, Ceilings ceilings, IReadOnlyList<Table> tables) => Draw(path, title, "flops a byte", "GFLOP/s", plot =>
+    public static void Roofline(string? path, string title, Ceilings ceilings, IReadOnlyList<Table> tables) => Draw(
+        path, title, "flops a byte", "GFLOP/s", plot =>
     {
         const double Left = -2.5, Right = 3.5;
         double peak = Math.Log10(ceilings.GFlops);
@@ -42,8 +44,9 @@ internal static class Figures
             Row[] rows = [.. table.Rows.Where(r => r is { Work: { Flops: > 0, Bytes: > 0 }, Sample.Unit: "ms" })];
             if (rows.Length == 0)
                 continue;
-            var points = plot.Add.Markers((double[])[.. rows.Select(r => Math.Clamp(Math.Log10(r.Work!.Intensity), Left, Right))], (double[])[.. rows.Select(r => Math.Log10((r.Work!.Flops + r.Work.Exps) / r.Sample!.Median / 1e6))],
-                MarkerShape.FilledCircle, 9, Color.FromHex(Colors[i++ % Colors.Length]));
+            double[] intensities = [.. rows.Select(r => Math.Clamp(Math.Log10(r.Work!.Intensity), Left, Right))];
+            double[] rates = [.. rows.Select(r => Math.Log10((r.Work!.Flops + r.Work.Exps) / r.Sample!.Median / 1e6))];
+            var points = plot.Add.Markers(intensities, rates, MarkerShape.FilledCircle, 9, Color.FromHex(Colors[i++ % Colors.Length]));
             points.LegendText = table.Name;
         }
         plot.Axes.Bottom.SetTicks([-2, -1, 0, 1, 2, 3], ["0.01", "0.1", "1", "10", "100", "1000"]);
@@ -69,7 +72,11 @@ internal static class Figures
         plot.Title(title, 20);
         plot.XLabel(x, 16);
         plot.YLabel(y, 16);
-        plot.Axes.Left.TickGenerator = new ScottPlot.TickGenerators.NumericAutomatic { LabelFormatter = v => Short(Math.Pow(10, Math.Round(v))), IntegerTicksOnly = true };
+        plot.Axes.Left.TickGenerator = new ScottPlot.TickGenerators.NumericAutomatic
+        {
+            LabelFormatter = v => Short(Math.Pow(10, Math.Round(v))),
+            IntegerTicksOnly = true,
+        };
         plot.Axes.Bottom.TickLabelStyle.FontSize = plot.Axes.Left.TickLabelStyle.FontSize = 14;
         plot.Legend.FontSize = 14;
         fill(plot);

@@ -15,11 +15,13 @@ internal static class GenerateBench
         var config = new MambaConfig { DModel = 768, NLayer = 24, VocabSize = 50280 };
         using (var model = new MambaLM(config, bench.Device, seed: 1, bench.DType))
         {
-            Table table = bench.NewTable("generate", $"Generation, mamba-130m's shape, {model.Parameters.ElementCount / 1e6:F1} M random weights", "tokens/s", "GB/s of weights", "managed a run");
+            Table table = bench.NewTable("generate", $"Generation, mamba-130m's shape, {model.Parameters.ElementCount / 1e6:F1} M random weights",
+                "tokens/s", "GB/s of weights", "managed a run");
             foreach (int batch in (int[])[1, 4])
                 Decode(bench, table, model, batch);
             Prefill(bench, table, model);
-            table.Notes.Add("A decoded token reads every weight once; reading alone is measured before and after each row, and the better taken. The limit of a prompt is the arithmetic of its matrix products and scans.");
+            table.Notes.Add("A decoded token reads every weight once; reading alone is measured before and after each row, and the better taken. "
+                + "The limit of a prompt is the arithmetic of its matrix products and scans.");
             bench.Add(table);
         }
         Table products = bench.NewTable("few-rows", "A few rows times the weight of the head", "GB/s of weights");
@@ -33,7 +35,8 @@ internal static class GenerateBench
         using var scope = new TensorScope();
         Tensor a = bench.Draw((m, k), 1), b = bench.Draw((n, k), 2), c = a.Like((m, n));
         double bytes = (double)n * k * bench.DType.Size();
-        Reading(bench, table, $"({m}, {k}) ({n}, {k})ᵀ", () => MatMulKernels.Multiply(new MatMulProblem(a, b, c, m, n, k) { TransposeB = true }), bytes, t => [GigaBytes(bytes, t)]);
+        var problem = new MatMulProblem(a, b, c, m, n, k) { TransposeB = true };
+        Reading(bench, table, $"({m}, {k}) ({n}, {k})ᵀ", () => MatMulKernels.Multiply(problem), bytes, t => [GigaBytes(bytes, t)]);
     }
 
     static void Decode(Bench bench, Table table, MambaLM model, int batch)
@@ -42,7 +45,8 @@ internal static class GenerateBench
         using MambaState state = model.NewState(batch);
         Tensor tokens = Tensor.From([.. Enumerable.Range(1, batch).Select(i => i * 1234)], batch, bench.Device);
         // all weights but an embedding that is not also the head: of that, a row
-        double bytes = (model.Parameters.ElementCount - (model.Config.TieEmbeddings ? 0 : (model.Config.PaddedVocabSize - 1.0) * model.Config.DModel)) * bench.DType.Size();
+        double unread = model.Config.TieEmbeddings ? 0 : (model.Config.PaddedVocabSize - 1.0) * model.Config.DModel;
+        double bytes = (model.Parameters.ElementCount - unread) * bench.DType.Size();
         Reading(bench, table, $"decode, batch {batch}", Step, bytes, t => [$"{batch * 1e3 / t.Median:F1}", GigaBytes(bytes, t), Managed(Step, 10)]);
 
         void Step()
@@ -57,7 +61,8 @@ internal static class GenerateBench
         using var scope = new TensorScope();
         using MambaState state = model.NewState(1);
         Tensor tokens = Tensor.From([.. Enumerable.Range(0, Prompt).Select(i => i * 97 % model.Config.VocabSize)], (1, Prompt), bench.Device);
-        bench.Measure(table, $"prefill of {Prompt}", Forward, TrainBench.ForwardWork(model.Config, head: false) * Prompt, t => [$"{Prompt * 1e3 / t.Median:F1}", "", Managed(Forward, 3)], repeats: 9, leastMilliseconds: 3000);
+        bench.Measure(table, $"prefill of {Prompt}", Forward, TrainBench.ForwardWork(model.Config, head: false) * Prompt,
+            t => [$"{Prompt * 1e3 / t.Median:F1}", "", Managed(Forward, 3)], repeats: 9, leastMilliseconds: 3000);
 
         void Forward()
         {

@@ -10,9 +10,12 @@ internal static class MatMulBench
         Table table = bench.NewTable("matmul", "Matrix product", "m × n × k", "GFLOP/s", "GB/s");
         foreach ((string name, long m, long n, long k, bool ta, bool tb) in new[]
         {
-            ("square", 1024L, 1024L, 1024L, false, false), ("square, B transposed", 1024, 1024, 1024, false, true), ("square, A transposed", 1024, 1024, 1024, true, false),
-            ("large square", 2048, 2048, 2048, false, false), ("large square, B transposed", 2048, 2048, 2048, false, true), ("large square, A transposed", 2048, 2048, 2048, true, false),
-            ("in_proj 256 → 512", 2048, 512, 256, false, true), ("in_proj, its dx", 2048, 256, 512, false, false), ("in_proj, its dW", 512, 256, 2048, true, false),
+            ("square", 1024L, 1024L, 1024L, false, false), ("square, B transposed", 1024, 1024, 1024, false, true),
+            ("square, A transposed", 1024, 1024, 1024, true, false),
+            ("large square", 2048, 2048, 2048, false, false), ("large square, B transposed", 2048, 2048, 2048, false, true),
+            ("large square, A transposed", 2048, 2048, 2048, true, false),
+            ("in_proj 256 → 512", 2048, 512, 256, false, true), ("in_proj, its dx", 2048, 256, 512, false, false),
+            ("in_proj, its dW", 512, 256, 2048, true, false),
             ("x_proj 512 → 16", 2048, 16, 512, false, true), ("out_proj 512 → 256", 2048, 256, 512, false, true), ("head 64 → 16", 2048, 16, 64, false, true),
             ("one token, head 768 → 50280", 1, 50280, 768, false, true), ("four tokens, head 768 → 50280", 4, 50280, 768, false, true),
         })

@@ -18,22 +18,30 @@ internal static class MemoryBench
         training.Run();
         bench.Device.Memory.Ledger = null;
 
-        Table table = bench.NewTable("memory", $"Memory of a training step, d_model {Config.DModel} × {Config.NLayer}, b {B}, l {L}", "shape", "tensors", "MB each", "MB made", "at the peak", "of all, at");
+        Table table = bench.NewTable("memory", $"Memory of a training step, d_model {Config.DModel} × {Config.NLayer}, b {B}, l {L}",
+            "shape", "tensors", "MB each", "MB made", "at the peak", "of all, at");
         long end = Math.Max(1, ledger.Allocations.Count * 2L);
-        foreach (var group in ledger.Allocations.GroupBy(a => (a.By, Shape: Letters(a.Shape))).OrderByDescending(g => g.Where(a => a.LivesAt(ledger.PeakTime)).Sum(a => a.Bytes)).ThenByDescending(g => g.Sum(a => a.Bytes)).Take(30))
+        var largest = ledger.Allocations.GroupBy(a => (a.By, Shape: Letters(a.Shape)))
+            .OrderByDescending(g => g.Where(a => a.LivesAt(ledger.PeakTime)).Sum(a => a.Bytes)).ThenByDescending(g => g.Sum(a => a.Bytes)).Take(30);
+        foreach (var group in largest)
         {
             long atPeak = group.Where(a => a.LivesAt(ledger.PeakTime)).Sum(a => a.Bytes);
-            table.Rows.Add(new Row($"{group.Key.By} {group.Key.Shape}", [group.First().Shape?.ToString() ?? "scratch", $"{group.Count()}", $"{group.Max(a => a.Bytes) / 1e6:F3}",
-                $"{group.Sum(a => a.Bytes) / 1e6:F2}", atPeak == 0 ? "" : $"{atPeak / 1e6:F2} MB", $"{100 * group.Min(a => a.Made) / end}–{100 * group.Max(a => a.Ended ?? end) / end} %"]));
+            string lives = $"{100 * group.Min(a => a.Made) / end}–{100 * group.Max(a => a.Ended ?? end) / end} %";
+            table.Rows.Add(new Row($"{group.Key.By} {group.Key.Shape}", [group.First().Shape?.ToString() ?? "scratch", $"{group.Count()}",
+                $"{group.Max(a => a.Bytes) / 1e6:F3}", $"{group.Sum(a => a.Bytes) / 1e6:F2}", atPeak == 0 ? "" : $"{atPeak / 1e6:F2} MB", lives]));
         }
-        long size = bench.DType.Size(), weights = size * training.Model.Parameters.ElementCount, formula = size * Kept(Config, B, L), kept = size * Kept(ledger), states = (long)B * L * Config.DInner * Config.SsmCfg.DState;
+        long size = bench.DType.Size(), weights = size * training.Model.Parameters.ElementCount;
+        long formula = size * Kept(Config, B, L), kept = size * Kept(ledger), states = (long)B * L * Config.DInner * Config.SsmCfg.DState;
         table.Rows.Add(new Row("peak of the step", [], Sample.Exactly(ledger.PeakBytes / 1e6, "MB")));
         table.Rows.Add(new Row("kept from forward for backward", [], Sample.Exactly(kept / 1e6, "MB")));
         table.Rows.Add(new Row("the same by the formula", [], Sample.Exactly(formula / 1e6, "MB")));
         table.Rows.Add(new Row("before the step: weights, moments", [], Sample.Exactly(resident / 1e6, "MB")));
-        table.Notes.Add($"Times count allocations and returns from 0 to 100 % of the step. {ledger.Allocations.Count:N0} allocations, the 30 largest groups here.");
-        table.Notes.Add($"Formula: b l (3 d_model + 5 d + r + 2 n + 1) for a layer, b n d (⌈l/32⌉ + 1) for its states at chunk boundaries and the last, 2 n d for A; b l (2 d_model + v + 3) around them: "
-            + $"{formula / 1e6:F2} MB, where the ledger has {kept / 1e6:F2}. The peak is {ledger.PeakBytes / 1e6:F1} MB: the gradients ({weights / 1e6:F1} MB) and a layer's backward pass come on top, and the pool's rounding of sizes.");
+        table.Notes.Add($"Times count allocations and returns from 0 to 100 % of the step. "
+            + $"{ledger.Allocations.Count:N0} allocations, the 30 largest groups here.");
+        table.Notes.Add("Formula: b l (3 d_model + 5 d + r + 2 n + 1) for a layer, b n d (⌈l/32⌉ + 1) for its states at chunk boundaries and the last, "
+            + $"2 n d for A; b l (2 d_model + v + 3) around them: {formula / 1e6:F2} MB, where the ledger has {kept / 1e6:F2}. "
+            + $"The peak is {ledger.PeakBytes / 1e6:F1} MB: the gradients ({weights / 1e6:F1} MB) and a layer's backward pass come on top, "
+            + "and the pool's rounding of sizes.");
         table.Notes.Add(Claim(ledger, states));
         bench.Add(table);
         bench.Device.Memory.Trim();
@@ -41,11 +49,13 @@ internal static class MemoryBench
 
     /// <summary>The paper's claim, §3.3.2, as the ledger shows it.</summary>
     public static string Claim(Ledger ledger, long states) => ledger.LargestTensor < states
-        ? $"No tensor of (b, l, d, n) = {states:N0} elements was allocated: the largest of {ledger.Allocations.Count:N0} has {ledger.LargestTensor:N0}, {(double)ledger.LargestTensor / states:P1} of that."
+        ? $"No tensor of (b, l, d, n) = {states:N0} elements was allocated: the largest of {ledger.Allocations.Count:N0} has {ledger.LargestTensor:N0}, "
+            + $"{(double)ledger.LargestTensor / states:P1} of that."
         : $"A tensor of {ledger.LargestTensor:N0} elements was allocated, as large as (b, l, d, n) = {states:N0} or larger.";
 
     /// <summary>Elements that live at the peak and were not made by the backward pass.</summary>
-    static long Kept(Ledger ledger) => ledger.AtPeak.Where(a => a.Shape is not null && !a.By.EndsWith("backward", StringComparison.Ordinal)).Sum(a => a.Elements);
+    static long Kept(Ledger ledger) =>
+        ledger.AtPeak.Where(a => a.Shape is not null && !a.By.EndsWith("backward", StringComparison.Ordinal)).Sum(a => a.Elements);
 
     /// <summary>Elements that a step keeps from forward to backward.</summary>
     public static long Kept(MambaConfig c, long b, long l)

@@ -28,7 +28,8 @@ public class MicroBenchmarks
         (deviceName, dtype) = (bench.Device.Name, bench.DType);
         string artifacts = Path.Combine(Path.GetTempPath(), $"mamba-bench-{Environment.ProcessId}");
         IConfig config = ManualConfig.CreateEmpty()
-            .AddJob(Job.Default.WithToolchain(InProcessEmitToolchain.Instance).WithWarmupCount(3).WithIterationCount(9).WithMinIterationTime(Perfolizer.Horology.TimeInterval.FromMilliseconds(100)))
+            .AddJob(Job.Default.WithToolchain(InProcessEmitToolchain.Instance).WithWarmupCount(3).WithIterationCount(9)
+                .WithMinIterationTime(Perfolizer.Horology.TimeInterval.FromMilliseconds(100)))
             .AddColumnProvider(BenchmarkDotNet.Columns.DefaultColumnProviders.Instance)
             .AddExporter(JsonExporter.Full, MarkdownExporter.GitHub)
             .AddLogger(NullLogger.Instance)
@@ -40,12 +41,16 @@ public class MicroBenchmarks
         {
             if (report.ResultStatistics is not { } s)
                 throw new MambaException($"micro: BenchmarkDotNet has no result for {report.BenchmarkCase.Descriptor.WorkloadMethod.Name}.");
-            table.Rows.Add(new Row(report.BenchmarkCase.Descriptor.WorkloadMethod.Name, [$"{report.GcStats.GetBytesAllocatedPerOperation(report.BenchmarkCase) ?? 0:N0} B"],
+            string allocated = $"{report.GcStats.GetBytesAllocatedPerOperation(report.BenchmarkCase) ?? 0:N0} B";
+            table.Rows.Add(new Row(report.BenchmarkCase.Descriptor.WorkloadMethod.Name, [allocated],
                 new Sample(s.Median / 1e3, s.Q1 / 1e3, s.Q3 / 1e3, s.Min / 1e3, s.N, "µs")));
         }
         if (folder is not null)
             foreach (string file in Directory.EnumerateFiles(Path.Combine(artifacts, "results")))
-                AtomicFile.WriteText(bench.FileFor(table, "micro", file.EndsWith(".json", StringComparison.Ordinal) ? "json" : "md")!, InputFile.ReadText(file));
+            {
+                string kind = file.EndsWith(".json", StringComparison.Ordinal) ? "json" : "md";
+                AtomicFile.WriteText(bench.FileFor(table, "micro", kind)!, InputFile.ReadText(file));
+            }
         Directory.Delete(artifacts, recursive: true);
         bench.Add(table);
     }

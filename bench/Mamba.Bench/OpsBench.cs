@@ -12,7 +12,8 @@ internal static class OpsBench
         Table table = bench.NewTable("ops", "Ops", "shape", "GB/s");
         using var scope = new TensorScope();
         Device device = bench.Device;
-        Tensor x = bench.Draw((8, Rows / 8, D), 1), y = bench.Draw((8, Rows / 8, D), 2), w = bench.Draw(D, 3), taps = bench.Draw((D, 4), 4), logits = bench.Draw((Rows, D), 5);
+        Tensor x = bench.Draw((8, Rows / 8, D), 1), y = bench.Draw((8, Rows / 8, D), 2), w = bench.Draw(D, 3), taps = bench.Draw((D, 4), 4);
+        Tensor logits = bench.Draw((Rows, D), 5);
         Tensor tokens = Tensor.From((int[])[.. Enumerable.Range(0, (int)Rows).Select(i => i * 37 % (int)D)], Rows, device), vectors = bench.Draw((D, D), 6);
         foreach (Tensor t in new[] { x, y, w, taps, logits, vectors })
             Tape.Watch(t);

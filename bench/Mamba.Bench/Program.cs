@@ -22,11 +22,23 @@ using Mamba.Bench;
 ];
 string[] names = [.. benches.Select(b => b.Name)];
 
-var what = new Argument<string>("what") { Description = string.Join("; ", benches.Select(b => $"{b.Name}: {b.Does}")) + "; or all" }.AcceptOnlyFromAmong([.. names, "all"]);
-var devicesOption = new Option<string>("--devices", "--device") { Description = "cpu, cuda:0, opencl:0, with commas between", DefaultValueFactory = _ => "cpu" };
-var dtypeOption = new Option<string>("--dtype") { Description = "float32 or float64", DefaultValueFactory = _ => "float32" }.AcceptOnlyFromAmong("float32", "float64");
-var outOption = new Option<string?>("--out") { Description = "Folder for report.md, results.json, pictures and traces; for all, bench/results/<machine> unless given" };
-var command = new RootCommand("Benchmarks of Mamba.NET: every row beside the ceiling that bounds it, measured in the same run.") { what, devicesOption, dtypeOption, outOption };
+string whats = string.Join("; ", benches.Select(b => $"{b.Name}: {b.Does}")) + "; or all";
+var what = new Argument<string>("what") { Description = whats }.AcceptOnlyFromAmong([.. names, "all"]);
+var devicesOption = new Option<string>("--devices", "--device")
+{
+    Description = "cpu, cuda:0, opencl:0, with commas between",
+    DefaultValueFactory = _ => "cpu",
+};
+var dtypeOption = new Option<string>("--dtype") { Description = "float32 or float64", DefaultValueFactory = _ => "float32" }
+    .AcceptOnlyFromAmong("float32", "float64");
+var outOption = new Option<string?>("--out")
+{
+    Description = "Folder for report.md, results.json, pictures and traces; for all, bench/results/<machine> unless given",
+};
+var command = new RootCommand("Benchmarks of Mamba.NET: every row beside the ceiling that bounds it, measured in the same run.")
+{
+    what, devicesOption, dtypeOption, outOption,
+};
 command.SetAction(result => Guarded(() =>
 {
     string chosen = result.GetValue(what)!;

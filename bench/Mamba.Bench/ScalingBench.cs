@@ -23,16 +23,19 @@ internal static class ScalingBench
                 table.Notes.Add($"{pass}: {Passes(times[0], other)}; growth {Growth(times[0])} and {Growth(other)}.");
             string tag = back ? "gradients" : "forward";
             Figures.LogLog(bench.FileFor(table, $"scaling-time-{tag}", "png"), $"time {pass}, b 1, d {D}, n {N}, {bench.Device.Name}", "length", "ms", times);
-            Figures.LogLog(bench.FileFor(table, $"scaling-memory-{tag}", "png"), $"peak memory {pass}, b 1, d {D}, n {N}, {bench.Device.Name}", "length", "MB", memories);
+            Figures.LogLog(bench.FileFor(table, $"scaling-memory-{tag}", "png"), $"peak memory {pass}, b 1, d {D}, n {N}, {bench.Device.Name}",
+                "length", "MB", memories);
         }
-        table.Notes.Add($"A series ends where its next length would take more than {MostMilliseconds / 1e3:0.#} s or {bench.MemoryLimit / 1e9:F1} GB. Memory is the pool's peak, inputs included. A scan in any form is held against what the scan needs at least.");
+        table.Notes.Add($"A series ends where its next length would take more than {MostMilliseconds / 1e3:0.#} s or {bench.MemoryLimit / 1e9:F1} GB. "
+            + "Memory is the pool's peak, inputs included. A scan in any form is held against what the scan needs at least.");
         bench.Add(table);
         Batches(bench);
     }
 
     static string Growth(Series s) => s.Exponent is { } e ? $"l^{e:F2}" : "unknown";
 
-    static string Passes(Series fused, Series other) => Series.Crossing(fused, other) is not { } at ? $"the {fused.Name} did not pass {other.Name} where both were measured"
+    static string Passes(Series fused, Series other) => Series.Crossing(fused, other) is not { } at
+        ? $"the {fused.Name} did not pass {other.Name} where both were measured"
         : at <= fused.Points[0].X ? $"the {fused.Name} is faster than {other.Name} from the shortest length on"
         : $"the {fused.Name} passes {other.Name} at length {at:N0}";
 
@@ -52,12 +55,14 @@ internal static class ScalingBench
             Tensor mask = CausalAttention.Mask(l, bench.DType, bench.Device);
             // two products of which half is needed, and five more back; q, k, v, y and their gradients
             var forward = new Work(2.0 * l * l * D, l * l / 2.0, 4.0 * l * D * bench.DType.Size());
-            return new Problem(x, () => CausalAttention.Apply(x[0], x[1], x[2], mask), forward, forward + new Work(5.0 * l * l * D, 0, 8.0 * l * D * bench.DType.Size()));
+            Work both = forward + new Work(5.0 * l * l * D, 0, 8.0 * l * D * bench.DType.Size());
+            return new Problem(x, () => CausalAttention.Apply(x[0], x[1], x[2], mask), forward, both);
         }
 
         Problem Scan(long l, ScanAlgorithm algorithm)
         {
-            Tensor[] x = [bench.Draw((1, l, D), 1), bench.Draw((1, l, D), 2, -4), bench.Draw((D, N), 3, -16, -1), bench.Draw((1, l, N), 4), bench.Draw((1, l, N), 5), bench.Draw(D, 6), bench.Draw((1, l, D), 7)];
+            Tensor[] x = [bench.Draw((1, l, D), 1), bench.Draw((1, l, D), 2, -4), bench.Draw((D, N), 3, -16, -1), bench.Draw((1, l, N), 4),
+                bench.Draw((1, l, N), 5), bench.Draw(D, 6), bench.Draw((1, l, D), 7)];
             return new Problem(x, () => Ops.SelectiveScan(x[0], x[1], x[2], x[3], x[4], x[5], x[6], algorithm: algorithm).Y,
                 ScanBench.ForwardWork(1, l, D, N, bench.DType), ScanBench.BothWork(1, l, D, N, bench.DType));
         }
@@ -125,7 +130,8 @@ internal static class ScalingBench
                     using var inner = new TensorScope();
                     model.Step(tokens, state);
                 }, repeats: 30, leastMilliseconds: 200, mostMilliseconds: 1000);
-                Add($"one token each, batch {batch}", t, batch, decoding, batch, TrainBench.ForwardWork(config) * batch + new Work(Bytes: (double)model.Parameters.ElementCount * bench.DType.Size(), Launches: 0, ReadOnly: true));
+                var reading = new Work(Bytes: (double)model.Parameters.ElementCount * bench.DType.Size(), Launches: 0, ReadOnly: true);
+                Add($"one token each, batch {batch}", t, batch, decoding, batch, TrainBench.ForwardWork(config) * batch + reading);
             }
         for (int batch = 1; batch <= 32; batch *= 2)
         {
@@ -135,7 +141,8 @@ internal static class ScalingBench
             if (t.Median > MostMilliseconds)
                 break;
         }
-        Figures.LogLog(bench.FileFor(table, "batches", "png"), $"throughput, d_model {config.DModel} × {config.NLayer}, {bench.Device.Name}", "batch", "tokens/s", [new("one token at a time", decoding), new($"training, length {Length}", training)]);
+        Figures.LogLog(bench.FileFor(table, "batches", "png"), $"throughput, d_model {config.DModel} × {config.NLayer}, {bench.Device.Name}",
+            "batch", "tokens/s", [new("one token at a time", decoding), new($"training, length {Length}", training)]);
         bench.Add(table);
 
         void Add(string name, Sample t, double tokens, List<(double, double)> points, int batch, Work work)

@@ -2,7 +2,10 @@ using Mamba.Gpu;
 
 namespace Mamba.Bench;
 
-/// <summary>The fused selective scan with all fusions on, n = 16: its time beside the ceilings, its time per token against length, its memory beside the formula.</summary>
+/// <summary>
+/// The fused selective scan with all fusions on, n = 16: its time beside the ceilings, its time per token against length, its memory
+/// beside the formula.
+/// </summary>
 internal static class ScanBench
 {
     const long N = 16;
@@ -35,7 +38,10 @@ internal static class ScanBench
     public static Work ForwardWork(long b, long l, long d, long n, DType dtype) =>
         new(2 * 4.0 * b * l * d * n, (double)b * l * d * n, (4.0 * b * l * d + 2.0 * b * l * n) * dtype.Size());
 
-    /// <summary>Backward has Ā and h again (Δ A, 2^x, Δu B, h), then C dy + g, y, dC, Σ g B, dB, Ā h₋, g Ā h₋, dΔ, dA, Ā g; reads u, Δ, z, dy, B, C and writes their gradients.</summary>
+    /// <summary>
+    /// Backward has Ā and h again (Δ A, 2^x, Δu B, h), then C dy + g, y, dC, Σ g B, dB, Ā h₋, g Ā h₋, dΔ, dA, Ā g;
+    /// reads u, Δ, z, dy, B, C and writes their gradients.
+    /// </summary>
     public static Work BothWork(long b, long l, long d, long n, DType dtype) => ForwardWork(b, l, d, n, dtype)
         + new Work(2 * 13.0 * b * l * d * n, (double)b * l * d * n, (7.0 * b * l * d + 4.0 * b * l * n) * dtype.Size());
 
@@ -63,7 +69,8 @@ internal static class ScanBench
 
     static void Memory(Bench bench, HostDevice host)
     {
-        Table table = bench.NewTable("scan-memory", "Working memory of the scan beside inputs, outputs and gradients", "formula", "of inputs, outputs and gradients");
+        Table table = bench.NewTable("scan-memory", "Working memory of the scan beside inputs, outputs and gradients",
+            "formula", "of inputs, outputs and gradients");
         foreach ((long b, long l, long d) in new[] { (8L, 1024L, 256L), (1, 2048, 1536), (1, 65536, 64) })
         {
             using var scope = new TensorScope();
@@ -71,7 +78,8 @@ internal static class ScanBench
             long given = host.Memory.LiveBytes - scan.BoundaryBytes;
             host.Memory.ResetPeak();
             scan.Both();
-            long measured = host.Memory.PeakBytes - given, formula = SelectiveScanKernels.WorkingBytes(scan.Inputs, host: true, host.Threads, host.Bits / 8 / bench.DType.Size());
+            long measured = host.Memory.PeakBytes - given;
+            long formula = SelectiveScanKernels.WorkingBytes(scan.Inputs, host: true, host.Threads, host.Bits / 8 / bench.DType.Size());
             table.Rows.Add(new Row($"b {b}, l {l}, d {d}", [$"{formula / 1e6:F2} MB", $"{(double)measured / given:P1}"], Sample.Exactly(measured / 1e6, "MB")));
         }
         bench.Add(table);
@@ -85,11 +93,12 @@ internal static class ScanBench
 
         public Scan(Bench bench, long b, long l, long d)
         {
-            Inputs = new ScanInputs(bench.Draw((b, l, d), 1), bench.Draw((b, l, d), 2, -4), bench.Draw((d, N), 3, -16, -1), bench.Draw((b, l, N), 4), bench.Draw((b, l, N), 5),
-                bench.Draw(d, 6), bench.Draw((b, l, d), 7), bench.Draw(d, 8), null, Softplus: true);
+            Inputs = new ScanInputs(bench.Draw((b, l, d), 1), bench.Draw((b, l, d), 2, -4), bench.Draw((d, N), 3, -16, -1),
+                bench.Draw((b, l, N), 4), bench.Draw((b, l, N), 5), bench.Draw(d, 6), bench.Draw((b, l, d), 7), bench.Draw(d, 8), null, Softplus: true);
             (y, last, dy) = (Inputs.U.Like(), Inputs.U.Like((b, N, d)), bench.Draw((b, l, d), 9));
             boundaries = Inputs.U.Like((b, Inputs.Chunks, N, d));
-            gradients = new ScanGradients(Inputs.U.Like(), Inputs.U.Like(), Inputs.A.Like(), Inputs.B.Like(), Inputs.C.Like(), Inputs.U.Like(d), Inputs.U.Like(), Inputs.U.Like(d), last.Like(), null);
+            gradients = new ScanGradients(Inputs.U.Like(), Inputs.U.Like(), Inputs.A.Like(), Inputs.B.Like(), Inputs.C.Like(),
+                Inputs.U.Like(d), Inputs.U.Like(), Inputs.U.Like(d), last.Like(), null);
         }
 
         public ScanInputs Inputs { get; }

@@ -25,7 +25,8 @@ internal static class TimelineBench
     // What each scan kernel does; for others the arithmetic is small or, of matrix products, known.
     static Func<string, Work?> ScanWork(MambaConfig c, long b, long l)
     {
-        Work forward = ScanBench.ForwardWork(b, l, c.DInner, c.SsmCfg.DState, DType.Float32), both = ScanBench.BothWork(b, l, c.DInner, c.SsmCfg.DState, DType.Float32);
+        Work forward = ScanBench.ForwardWork(b, l, c.DInner, c.SsmCfg.DState, DType.Float32);
+        Work both = ScanBench.BothWork(b, l, c.DInner, c.SsmCfg.DState, DType.Float32);
         return kernel => kernel.StartsWith("SelectiveScanForward", StringComparison.Ordinal) ? forward
             : kernel.StartsWith("SelectiveScanBackward", StringComparison.Ordinal) ? new Work(both.Flops - forward.Flops, both.Exps - forward.Exps)
             : null;
@@ -59,14 +60,21 @@ internal static class TimelineBench
             Work? scan = known(g.Key);
             var work = new Work(scan is null ? g.Sum(k => k.Flops) : scan.Flops * g.Count(), scan is null ? 0 : scan.Exps * g.Count(), bytes, g.Count());
             Sample sample = Sample.Of(all.Select(r => r.Where(k => k.Name == g.Key).Sum(k => k.Milliseconds)), "ms");
-            string[] cells = [$"{g.Count()}", $"{g.Sum(k => k.Milliseconds) / kernels:P1}", bytes == 0 ? "" : Sample.Number(bytes / sample.Median / 1e6), work.Flops == 0 ? "" : Sample.Number(work.Flops / sample.Median / 1e6)];
+            string bytesRate = bytes == 0 ? "" : Sample.Number(bytes / sample.Median / 1e6);
+            string flopsRate = work.Flops == 0 ? "" : Sample.Number(work.Flops / sample.Median / 1e6);
+            string[] cells = [$"{g.Count()}", $"{g.Sum(k => k.Milliseconds) / kernels:P1}", bytesRate, flopsRate];
             table.Rows.Add(bench.RowOf(g.Key, sample, work, cells));
         }
         if (groups.Length > Shown)
-            table.Rows.Add(new Row($"{groups.Length - Shown} others", [$"{groups.Skip(Shown).Sum(g => g.Count())}", $"{groups.Skip(Shown).Sum(g => g.Sum(k => k.Milliseconds)) / kernels:P1}", "", ""]));
+        {
+            KernelRun[] others = [.. groups.Skip(Shown).SelectMany(g => g)];
+            table.Rows.Add(new Row($"{groups.Length - Shown} others", [$"{others.Length}", $"{others.Sum(k => k.Milliseconds) / kernels:P1}", "", ""]));
+        }
         table.Rows.Add(new Row("all kernels", [$"{typical.Length}", "100.0 %", "", ""], Sample.Of(all.Select(r => r.Sum(k => k.Milliseconds)), "ms")));
         table.Rows.Add(new Row("the whole, not recorded", [], plain));
-        table.Notes.Add($"Kernels take {kernels / plain.Median:P0} of the whole; the rest is the host's work between them and copies. Bytes are those of the tensors a kernel is given, each counted once, so reuse shows as more than memory can do and partial reads as less.");
+        table.Notes.Add($"Kernels take {kernels / plain.Median:P0} of the whole; the rest is the host's work between them and copies. "
+            + "Bytes are those of the tensors a kernel is given, each counted once, "
+            + "so reuse shows as more than memory can do and partial reads as less.");
         if (bench.FileFor(table, name, "json") is { } path)
             AtomicFile.WriteText(path, ChromeTrace.Write($"{title} on {device.Name}", typical));
         bench.Add(table);

@@ -23,7 +23,8 @@ internal static class Timing
         int together = (int)Math.Clamp(ClockTicks / once, 1, 1000);
         var times = new List<double>();
         clock.Restart();
-        while ((times.Count < repeats || clock.Elapsed.TotalMilliseconds < leastMilliseconds) && (times.Count < 3 || clock.Elapsed.TotalMilliseconds < mostMilliseconds))
+        while ((times.Count < repeats || clock.Elapsed.TotalMilliseconds < leastMilliseconds)
+            && (times.Count < 3 || clock.Elapsed.TotalMilliseconds < mostMilliseconds))
             times.Add(Once(together));
         return Sample.Of(times, "ms");
 

@@ -3,12 +3,6 @@ using System.Text.Json.Serialization;
 
 namespace Mamba.Bench;
 
-/// <summary>Where and with what a run was made.</summary>
-internal sealed record Machine(string Processor, int Cores, string Memory, string System, string Runtime, string Ilgpu, string Commit, string Date, string Command, IReadOnlyList<DeviceFacts> Devices);
-
-/// <summary>A device of the machine.</summary>
-internal sealed record DeviceFacts(string Name, string Description, string Driver);
-
 /// <summary>Everything a run found: one page for people, and one file to compare another run with.</summary>
 internal sealed record Report(Machine Machine, IReadOnlyList<Table> Tables)
 {
@@ -42,7 +36,9 @@ internal sealed record Report(Machine Machine, IReadOnlyList<Table> Tables)
     public static Report Load(string path)
     {
         string file = Directory.Exists(path) ? Path.Combine(path, DataName) : path;
-        return File.Exists(file) ? FromJson(InputFile.ReadText(file), file) : throw new MambaException($"{file}: there is no such file; expected one that 'bench all' wrote, or its folder.");
+        return File.Exists(file)
+            ? FromJson(InputFile.ReadText(file), file)
+            : throw new MambaException($"{file}: there is no such file; expected one that 'bench all' wrote, or its folder.");
     }
 
     public string ToMarkdown()
@@ -57,7 +53,8 @@ internal sealed record Report(Machine Machine, IReadOnlyList<Table> Tables)
             "that bounds a row, measured in the same run by kernels of our own; a fraction above 100 % means that data stayed in a nearer memory than the copy",
             "the row is held against.", "",
             .. SideBySide(),
-            .. Tables.GroupBy(t => t.Device, StringComparer.Ordinal).SelectMany(device => (string[])[$"## {device.Key}", "", .. device.Select(t => t.ToMarkdown())])]);
+            .. Tables.GroupBy(t => t.Device, StringComparer.Ordinal)
+                .SelectMany(device => (string[])[$"## {device.Key}", "", .. device.Select(t => t.ToMarkdown())])]);
     }
 
     // Rows measured on several devices, a column each.
@@ -69,7 +66,10 @@ internal sealed record Report(Machine Machine, IReadOnlyList<Table> Tables)
         var rows = Tables.SelectMany(t => t.Rows.Where(r => r.Sample is not null).Select(r => (Key: (t.Name, Row: r.Name, t.DType), t.Device, Row: r)))
             .GroupBy(r => r.Key).Where(g => g.Select(r => r.Device).Distinct(StringComparer.Ordinal).Count() > 1);
         return ["## Devices side by side", "", $"| | {string.Join(" | ", devices)} |", $"|---|{string.Concat(devices.Select(_ => "---:|"))}",
-            .. rows.Select(g => $"| {g.Key.Name}: {g.Key.Row} | {string.Join(" | ", devices.Select(d => g.FirstOrDefault(r => r.Device == d).Row is { } row ? $"{row.Sample}{(row.Fraction is { } f ? $" ({f:P0})" : "")}" : ""))} |"), ""];
+            .. rows.Select(g => $"| {g.Key.Name}: {g.Key.Row} | {string.Join(" | ", devices.Select(d => Cell(g.FirstOrDefault(r => r.Device == d).Row)))} |"),
+            ""];
+
+        static string Cell(Row? row) => row is null ? "" : $"{row.Sample}{(row.Fraction is { } f ? $" ({f:P0})" : "")}";
     }
 
     /// <summary>Writes the page and the data into <paramref name="folder"/>.</summary>

@@ -11,7 +11,10 @@ var what = new Argument<string>("what") { Description = "scan, train or all", De
 var threads = new Option<int>("--threads") { Description = "of both; PyTorch gets one where that is faster (2)", DefaultValueFactory = _ => 2 };
 var seconds = new Option<double>("--seconds") { Description = "at least, for a row (2)", DefaultValueFactory = _ => 2 };
 var json = new Option<FileInfo?>("--json") { Description = "also write the rows to this file" };
-var command = new RootCommand("The same work by PyTorch (libtorch) and by Mamba.NET in one run: whether they agree, and how fast each is.") { what, threads, seconds, json };
+var command = new RootCommand("The same work by PyTorch (libtorch) and by Mamba.NET in one run: whether they agree, and how fast each is.")
+{
+    what, threads, seconds, json,
+};
 command.SetAction(result =>
 {
     try
@@ -20,9 +23,14 @@ command.SetAction(result =>
         int count = result.GetValue(threads);
         torch.set_num_threads(count);
         using var device = new HostDevice(count);
-        Console.WriteLine($"libtorch {torch.__version__} and {device} ({device.Description}), {count} threads each at most, .NET {Environment.Version}, {DateTime.UtcNow:yyyy-MM-dd}");
-        if (OperatingSystem.IsLinux() && double.TryParse(File.ReadAllText("/proc/loadavg").Split(' ')[0], System.Globalization.CultureInfo.InvariantCulture, out double load) && load > 0.5)
-            Console.WriteLine($"other work runs on this machine (load {load:F1}): PyTorch's threads wait for each other and lose more by it; the ratio of the bests is the fairer one");
+        Console.WriteLine($"libtorch {torch.__version__} and {device} ({device.Description}), {count} threads each at most, "
+            + $".NET {Environment.Version}, {DateTime.UtcNow:yyyy-MM-dd}");
+        var invariant = System.Globalization.CultureInfo.InvariantCulture;
+        if (OperatingSystem.IsLinux() && double.TryParse(File.ReadAllText("/proc/loadavg").Split(' ')[0], invariant, out double load) && load > 0.5)
+        {
+            Console.WriteLine($"other work runs on this machine (load {load:F1}): PyTorch's threads wait for each other and lose more by it; "
+                + "the ratio of the bests is the fairer one");
+        }
         var rows = new List<PeerRow>();
         string chosen = result.GetValue(what)!;
         if (chosen is "scan" or "all")
@@ -32,7 +40,8 @@ command.SetAction(result =>
         if (result.GetValue(json) is { } file)
             File.WriteAllText(file.FullName, JsonSerializer.Serialize(rows, JsonSerializerOptions.Web));
         return rows.Find(r => !(r.Difference <= Agreement)) is { } apart
-            ? throw new MambaException($"{apart.Name}: {apart.LargestIn} of PyTorch and ours differ by {apart.Difference:0.0e+00}; expected {Agreement} or less.")
+            ? throw new MambaException($"{apart.Name}: {apart.LargestIn} of PyTorch and ours differ by {apart.Difference:0.0e+00}; "
+                + $"expected {Agreement} or less.")
             : 0;
     }
     catch (MambaException e)

@@ -22,7 +22,8 @@ internal sealed class ScanPeer : IDisposable
     {
         this.device = device;
         Tensor Draw(Shape shape, ulong seed, double low = -1, double high = 1) => Ops.Uniform(shape, DType.Float32, device, seed, low: low, high: high);
-        inputs = [Draw((b, l, d), 1), Draw((b, l, d), 2, -4), Draw((d, N), 3, -16, -1), Draw((b, l, N), 4), Draw((b, l, N), 5), Draw(d, 6), Draw((b, l, d), 7), Draw(d, 8)];
+        inputs = [Draw((b, l, d), 1), Draw((b, l, d), 2, -4), Draw((d, N), 3, -16, -1), Draw((b, l, N), 4),
+            Draw((b, l, N), 5), Draw(d, 6), Draw((b, l, d), 7), Draw(d, 8)];
         dy = Draw((b, l, d), 9);
         torchInputs = [.. inputs.Select(ToTorch)];
         torchDy = ToTorch(dy);
@@ -40,7 +41,8 @@ internal sealed class ScanPeer : IDisposable
                     using var peer = new ScanPeer(device, b, l, d);
                     (string where, double difference) = peer.Difference(form, gradients);
                     Pair pair = Pair.Measure(() => peer.Theirs(form, gradients), () => peer.Ours(gradients), device.Threads, seconds);
-                    string name = $"b {b}, l {l:N0}, d {d:N0}, {(gradients ? "forward + backward" : "forward")}, {(form == TorchForm.Unbound ? "unbound slices" : "all in the loop")}";
+                    string pass = gradients ? "forward + backward" : "forward", how = form == TorchForm.Unbound ? "unbound slices" : "all in the loop";
+                    string name = $"b {b}, l {l:N0}, d {d:N0}, {pass}, {how}";
                     rows.Add(PeerRow.Print(name, pair, where, difference));
                 }
             }

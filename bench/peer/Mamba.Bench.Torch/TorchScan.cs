@@ -3,16 +3,6 @@ using TorchTensor = TorchSharp.torch.Tensor;
 
 namespace Mamba.Peer;
 
-/// <summary>How the loop over tokens is written.</summary>
-internal enum TorchForm
-{
-    /// <summary>exp(delta A) and delta B u of all tokens first, (l, b, n, d), then the loop over their slices, then one product with C.</summary>
-    Unbound,
-
-    /// <summary>Everything in the loop: more calls, but a slice stays in the cache and nothing of size (b, l, d, n) is made without gradients.</summary>
-    InLoop,
-}
-
 /// <summary>
 /// The selective scan by PyTorch's own operations, as fast as they allow: a loop over the tokens with one fused multiply-add
 /// each, states (b, n, d) with the channels in the lanes. The parallel scans published for PyTorch do more work.
@@ -20,7 +10,8 @@ internal enum TorchForm
 /// </summary>
 internal static class TorchScan
 {
-    public static TorchTensor Run(TorchForm form, TorchTensor u, TorchTensor delta, TorchTensor A, TorchTensor B, TorchTensor C, TorchTensor D, TorchTensor z, TorchTensor deltaBias)
+    public static TorchTensor Run(TorchForm form, TorchTensor u, TorchTensor delta, TorchTensor A, TorchTensor B, TorchTensor C, TorchTensor D,
+        TorchTensor z, TorchTensor deltaBias)
     {
         TorchTensor step = torch.nn.functional.softplus(delta + deltaBias);
         TorchTensor y = form == TorchForm.Unbound

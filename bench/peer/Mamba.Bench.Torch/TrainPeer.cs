@@ -47,7 +47,8 @@ internal sealed class TrainPeer : IDisposable
                 using var peer = new TrainPeer(device, small, batch, length, way);
                 double difference = Enumerable.Range(0, 5).Max(_ => Math.Abs(peer.Theirs() / peer.Ours() - 1));
                 Pair pair = Pair.Measure(() => peer.Theirs(), () => peer.Ours(), device.Threads, seconds);
-                rows.Add(PeerRow.Print($"b {batch}, l {length}, {(way == TorchForm.Unbound ? "unbound slices" : "all in the loop")}", pair, "5 losses", difference));
+                string how = way == TorchForm.Unbound ? "unbound slices" : "all in the loop";
+                rows.Add(PeerRow.Print($"b {batch}, l {length}, {how}", pair, "5 losses", difference));
             }
         }
     }
@@ -83,9 +84,10 @@ internal sealed class TrainPeer : IDisposable
     {
         int d = config.DInner, n = config.SsmCfg.DState, r = config.DtRank, k = config.SsmCfg.DConv;
         TorchTensor[] parts = flat.split([.. model.Parameters.Select(p => p.Shape.Count)]);
-        var weights = model.Parameters.Zip(parts, (p, part) => (p.Name, Value: part.view(p.Shape.ToArray()))).ToDictionary(x => x.Name, x => x.Value, StringComparer.Ordinal);
+        var weights = model.Parameters.Zip(parts, (p, part) => (p.Name, Value: part.view(p.Shape.ToArray())))
+            .ToDictionary(x => x.Name, x => x.Value, StringComparer.Ordinal);
         TorchTensor embedded = weights["backbone.embedding.weight"];
-        TorchTensor residual = embedded.index_select(0, torchTokens.flatten()).view(torchTokens.shape[0], torchTokens.shape[1], -1);                                     // (b, l, d_model)
+        TorchTensor residual = embedded.index_select(0, torchTokens.flatten()).view(torchTokens.shape[0], torchTokens.shape[1], -1);       // (b, l, d_model)
         long l = residual.shape[1];
         for (int i = 0; i < config.NLayer; i++)
         {

@@ -3,7 +3,10 @@ namespace Mamba.Bench;
 /// <summary>How a cost grows: length and cost, in order of length.</summary>
 internal sealed record Series(string Name, IReadOnlyList<(double X, double Y)> Points)
 {
-    /// <summary>The length from which <paramref name="a"/> costs less than <paramref name="b"/>, straight lines drawn between the points on logarithmic axes; null if it does not happen where both were measured.</summary>
+    /// <summary>
+    /// The length from which <paramref name="a"/> costs less than <paramref name="b"/>, straight lines drawn between the points on
+    /// logarithmic axes; null if it does not happen where both were measured.
+    /// </summary>
     public static double? Crossing(Series a, Series b)
     {
         (double X, double A, double B)? last = null;
@@ -14,7 +17,8 @@ internal sealed record Series(string Name, IReadOnlyList<(double X, double Y)> P
                 continue;
             (double X, double A, double B) here = (Math.Log(x), Math.Log(y), Math.Log(b.Points[at].Y));
             if (here.A < here.B)
-                return last is not { } before ? x : Math.Exp(before.X + (here.X - before.X) * (before.A - before.B) / (before.A - before.B - (here.A - here.B)));
+                return last is not { } before
+                    ? x : Math.Exp(before.X + (here.X - before.X) * (before.A - before.B) / (before.A - before.B - (here.A - here.B)));
             last = here;
         }
         return null;

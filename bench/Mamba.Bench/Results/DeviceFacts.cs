@@ -1,0 +1,4 @@
+namespace Mamba.Bench;
+
+/// <summary>A device of the machine.</summary>
+internal sealed record DeviceFacts(string Name, string Description, string Driver);

@@ -1,0 +1,10 @@
+namespace Mamba.Bench;
+
+/// <summary>One line of a table. Its name identifies it when two runs are compared.</summary>
+/// <param name="Name">What was measured.</param>
+/// <param name="Cells">The table's own columns.</param>
+/// <param name="Sample">The measurement; null where the row only states facts.</param>
+/// <param name="Fraction">Of the limiting ceiling.</param>
+/// <param name="Limit">Which ceiling that is.</param>
+/// <param name="Work">What the fraction is of, for the roofline.</param>
+internal sealed record Row(string Name, IReadOnlyList<string> Cells, Sample? Sample = null, double? Fraction = null, string? Limit = null, Work? Work = null);
