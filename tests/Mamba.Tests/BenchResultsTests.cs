@@ -8,7 +8,8 @@ namespace Mamba.Tests;
 
 public class BenchResultsTests
 {
-    static readonly Machine Somewhere = new("A processor", 2, "8 GB", "Linux", ".NET", "1.5.3", "abcd1234", "2026-01-01", "bench all", [new("cpu", "host lanes", ""), new("opencl:0", "PoCL", "3.1")]);
+    static readonly Machine Somewhere = new("A processor", 2, "8 GB", "Linux", ".NET", "1.5.3", "abcd1234",
+        "2026-01-01", "bench all", [new("cpu", "host lanes", ""), new("opencl:0", "PoCL", "3.1")]);
 
     static Table NewTable(string device, params Row[] rows) => new("scan", "Selective scan", device, "float32", ["rate"]) { Rows = [.. rows] };
 
@@ -46,7 +47,8 @@ public class BenchResultsTests
     [Test]
     public void A_report_reads_back_what_it_wrote()
     {
-        var report = new Report(Somewhere, [NewTable("cpu", new Row("l 64", ["7"], Times(1, 2, 3), 0.5, "memory", new Work(1, 2, 3))) with { Notes = ["so"], Files = ["a.png"] }]);
+        var row = new Row("l 64", ["7"], Times(1, 2, 3), 0.5, "memory", new Work(1, 2, 3));
+        var report = new Report(Somewhere, [NewTable("cpu", row) with { Notes = ["so"], Files = ["a.png"] }]);
         Report back = Report.FromJson(report.ToJson(), "here");
         Assert.That(back.ToJson(), Is.EqualTo(report.ToJson()));
         Assert.That(back.Tables[0].Rows[0].Sample, Is.EqualTo(Times(1, 2, 3)));
@@ -55,12 +57,14 @@ public class BenchResultsTests
 
     [Test]
     public void What_is_no_report_gives_one_line([Values("", "null", "{}", "[1]", "{\"machine\": null, \"tables\": []}")] string json) =>
-        Assert.That(Assert.Throws<MambaException>(() => Report.FromJson(json, "results.json"))!.Message, Does.StartWith("results.json: ").And.Not.Contain("\n"));
+        Assert.That(Assert.Throws<MambaException>(() => Report.FromJson(json, "results.json"))!.Message,
+            Does.StartWith("results.json: ").And.Not.Contain("\n"));
 
     [Test]
     public void Rows_of_several_devices_stand_side_by_side()
     {
-        var report = new Report(Somewhere, [NewTable("cpu", new Row("l 64", [], Times(1, 2, 3), 0.5, "memory")), NewTable("opencl:0", new Row("l 64", [], Times(10, 20, 30)))]);
+        Table cpu = NewTable("cpu", new Row("l 64", [], Times(1, 2, 3), 0.5, "memory"));
+        var report = new Report(Somewhere, [cpu, NewTable("opencl:0", new Row("l 64", [], Times(10, 20, 30)))]);
         Assert.That(report.ToMarkdown().Split('\n'), Does.Contain("| scan: l 64 | 2.00 ms (50 %) | 20.0 ms |"));
         Assert.That((report with { Tables = [report.Tables[0]] }).ToMarkdown(), Does.Not.Contain("side by side"));
     }
@@ -68,8 +72,10 @@ public class BenchResultsTests
     [Test]
     public void A_row_moved_when_the_quartiles_lie_apart()
     {
-        Report before = Of(("same", Times(10, 11, 12)), ("slower", Times(10, 10, 10)), ("faster", Times(10, 10, 10)), ("rate", Sample.Of([100, 100, 100], "GB/s")), ("gone", Times(1)));
-        Report after = Of(("same", Times(11, 12, 13)), ("slower", Times(20, 20, 20)), ("faster", Times(5, 5, 5)), ("rate", Sample.Of([50, 50, 50], "GB/s")), ("new", Times(1)));
+        Report before = Of(("same", Times(10, 11, 12)), ("slower", Times(10, 10, 10)), ("faster", Times(10, 10, 10)),
+            ("rate", Sample.Of([100, 100, 100], "GB/s")), ("gone", Times(1)));
+        Report after = Of(("same", Times(11, 12, 13)), ("slower", Times(20, 20, 20)), ("faster", Times(5, 5, 5)),
+            ("rate", Sample.Of([50, 50, 50], "GB/s")), ("new", Times(1)));
         Comparison c = Comparison.Of(before, after);
         Assert.That(c.Changes.Select(x => x.Verdict), Is.EqualTo((string[])["", "WORSE", "better", "WORSE"]));
         Assert.That(c.Changes[1].Ratio, Is.EqualTo(2));
@@ -97,6 +103,8 @@ public class BenchResultsTests
         using JsonDocument document = JsonDocument.Parse(json);
         JsonElement[] events = [.. document.RootElement.GetProperty("traceEvents").EnumerateArray()];
         Assert.That(events.Select(e => e.GetProperty("ph").GetString()), Is.EqualTo((string[])["M", "X", "X"]));
-        Assert.That((events[1].GetProperty("name").GetString(), events[1].GetProperty("ts").GetDouble(), events[1].GetProperty("dur").GetDouble()), Is.EqualTo(("Silu<\"x\">", 1500d, 250d)));
+        JsonElement first = events[1];
+        Assert.That((first.GetProperty("name").GetString(), first.GetProperty("ts").GetDouble(), first.GetProperty("dur").GetDouble()),
+            Is.EqualTo(("Silu<\"x\">", 1500d, 250d)));
     }
 }

@@ -36,7 +36,8 @@ public class BinaryTests
     ];
 
     [Test]
-    public void Shapes_broadcast_as_in_numpy([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device, [ValueSource(nameof(Functions))] Function function)
+    public void Shapes_broadcast_as_in_numpy([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device,
+        [ValueSource(nameof(Functions))] Function function)
     {
         foreach (DType dtype in new[] { DType.Float64, DType.Float32 })
             foreach ((long[] a, long[] b) in Pairs)
@@ -151,8 +152,10 @@ public class BinaryTests
         Tensor a = Of(DType.Float32, 2, 3);
         Assert.Multiple(() =>
         {
-            Assert.That(() => a + Of(DType.Float32, 2), Throws.TypeOf<MambaException>().With.Message.EqualTo("Add: (2, 3) and (2) do not broadcast: extents 3 and 2 meet, and neither is 1."));
-            Assert.That(() => a * Of(DType.Float64, 3), Throws.TypeOf<MambaException>().With.Message.EqualTo("Mul: b is float64 (3) on cpu; expected float32 on cpu, as a."));
+            Assert.That(() => a + Of(DType.Float32, 2),
+                Throws.TypeOf<MambaException>().With.Message.EqualTo("Add: (2, 3) and (2) do not broadcast: extents 3 and 2 meet, and neither is 1."));
+            Assert.That(() => a * Of(DType.Float64, 3),
+                Throws.TypeOf<MambaException>().With.Message.EqualTo("Mul: b is float64 (3) on cpu; expected float32 on cpu, as a."));
             Assert.That(() => Of(DType.Float32, 2, 1, 2, 1, 2, 1) + Of(DType.Float32, 2, 1, 2, 1, 2), Throws.TypeOf<MambaException>()
                 .With.Message.EqualTo("Add: (2, 1, 2, 1, 2, 1) with (2, 1, 2, 1, 2) is a walk over 6 axes after merging; at most 5 are supported."));
         });

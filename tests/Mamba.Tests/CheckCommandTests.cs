@@ -4,42 +4,6 @@ using NUnit.Framework;
 
 namespace Mamba.Tests;
 
-/// <summary>Found by <c>mamba gradcheck --assembly</c>: an op whose gradient is right, and one whose is not.</summary>
-public static class PlantedGradients
-{
-    public static IEnumerable<OpCase> Cases
-    {
-        get
-        {
-            CaseInput[] inputs = [new("a", (2, 3)), new("b", (2, 3), 0.5, 1)];
-            yield return new("PlantedRight", "", inputs, x => [Ops.Mul(x[0], x[1])]);
-            yield return new("PlantedWrong", "sign at (1, 2)", inputs, x =>
-            {
-                Tensor y = Ops.Mul(x[0], x[1]).Clone();
-                return
-                [
-                    Tape.Record("PlantedWrong", y, [x[0], x[1]], dy =>
-                    {
-                        double[] da = Ops.Mul(dy, x[1]).ToDoubles();
-                        da[5] = -da[5];
-                        return [Tensor.From(da, dy.Shape, dy.DType, dy.Device), Ops.Mul(dy, x[0])];
-                    }),
-                ];
-            });
-            yield return new("PlantedKink", "", [new("x", 3, 0, 0)], x => [Ops.Relu(x[0])]);
-        }
-    }
-}
-
-/// <summary>Found by <c>mamba parity --assembly</c>: an op with known results, a zero with a sign and a NaN with one among them.</summary>
-public static class PlantedBits
-{
-    public static IEnumerable<OpCase> Cases =>
-    [
-        new("PlantedBits", "", [new("x", 1)], x => [Tensor.From([1, -0.0, 0.5, -double.NaN], 4, x[0].DType, x[0].Device), Tensor.From([3], 1, x[0].Device)]) { Differentiable = false },
-    ];
-}
-
 /// <summary><c>mamba gradcheck</c> and <c>mamba parity</c> as a user runs them.</summary>
 public class CheckCommandTests
 {
@@ -86,7 +50,8 @@ public class CheckCommandTests
         (int code, string output, string error) = Mamba("gradcheck", "planted-right", "planted-wrong", "planted-kink", "--assembly", Here, "--device", "cpu");
         Assert.That(code, Is.EqualTo(1));
         Assert.That(output, Does.Match("PlantedRight .*agrees").And.Match("PlantedWrong .*1 wrong").And.Match("PlantedKink .*1 not smooth"));
-        Assert.That(error, Does.Match(@"gradcheck: 2 of 3 cases failed; the first is PlantedWrong sign at \(1, 2\) on cpu: The derivative of a \(2, 3\) at \(1, 2\) is wrong: analytic \S+, numeric \S+; they differ by "));
+        Assert.That(error, Does.Match(@"gradcheck: 2 of 3 cases failed; the first is PlantedWrong sign at \(1, 2\) on cpu: "
+            + @"The derivative of a \(2, 3\) at \(1, 2\) is wrong: analytic \S+, numeric \S+; they differ by "));
     }
 
     [Test]
@@ -123,7 +88,8 @@ public class CheckCommandTests
         (_, string output, _) = Mamba("parity", "planted-bits", "--devices", "cpu-128,cpu-256", "--json", "--assembly", Here);
         Assert.Multiple(() =>
         {
-            foreach ((string dtype, byte[] expected) in new[] { ("float32", Bytes<float>(1, -0f, 0.5f, float.NaN)), ("float64", Bytes(1, -0d, 0.5, double.NaN)) })
+            (string, byte[])[] known = [("float32", Bytes<float>(1, -0f, 0.5f, float.NaN)), ("float64", Bytes(1, -0d, 0.5, double.NaN))];
+            foreach ((string dtype, byte[] expected) in known)
             {
                 JsonElement[] results = [.. Json(output).Where(r => r.GetProperty("dtype").GetString() == dtype)];
                 Assert.That(results, Has.Length.EqualTo(2));
@@ -158,8 +124,10 @@ public class CheckCommandTests
         Assert.That((code, error), Is.EqualTo((0, "")));
         Assert.That(Bits(lesser), Is.EqualTo(Bits(usual)));
 
-        static string[] Bits(string output) => [.. Json(output).SelectMany(r => r.GetProperty("outputs").EnumerateArray().Select(o =>
-            string.Join(' ', (string[])[.. new[] { "op", "case", "device", "dtype" }.Select(name => r.GetProperty(name).GetString()!), .. new[] { "name", "bits" }.Select(name => o.GetProperty(name).GetString()!)])))];
+        static string[] Bits(string output) => [.. Json(output).SelectMany(r => r.GetProperty("outputs").EnumerateArray().Select(o => string.Join(' ',
+            (string[])[.. Strings(r, "op", "case", "device", "dtype"), .. Strings(o, "name", "bits")])))];
+
+        static IEnumerable<string> Strings(JsonElement of, params string[] names) => names.Select(name => of.GetProperty(name).GetString()!);
     }
 
     [Test]
@@ -204,6 +172,7 @@ public class CheckCommandTests
         Assert.That((code, error), Is.EqualTo((0, "")), output);
         JsonElement[] results = Json(output);
         Assert.That(results, Has.Length.EqualTo(2 * OpCatalog.Cases.Count(c => c.Small && c.Op is "MatMul" or "Embedding" or "Softmax")));
-        Assert.That(results.SelectMany(r => r.GetProperty("kernels").EnumerateArray()).Select(k => k.GetString()), Does.Contain("DeviceMatMul").And.Contain("SoftmaxBackward"));
+        Assert.That(results.SelectMany(r => r.GetProperty("kernels").EnumerateArray()).Select(k => k.GetString()),
+            Does.Contain("DeviceMatMul").And.Contain("SoftmaxBackward"));
     }
 }

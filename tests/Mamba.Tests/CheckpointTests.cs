@@ -50,7 +50,8 @@ public class CheckpointTests
 
     byte[] Bytes(string run, string file = "checkpoint.safetensors") => File.ReadAllBytes(Path.Combine(folder, run, file));
 
-    double[] LoggedLosses(string run) => [.. File.ReadAllLines(Path.Combine(folder, run, "log.jsonl")).Select(line => JsonDocument.Parse(line).RootElement.GetProperty("loss").GetDouble())];
+    double[] LoggedLosses(string run) =>
+        [.. File.ReadAllLines(Path.Combine(folder, run, "log.jsonl")).Select(line => JsonDocument.Parse(line).RootElement.GetProperty("loss").GetDouble())];
 
     [Test]
     public void The_same_seed_gives_the_same_bits_whatever_the_number_of_threads([Values("float32", "float64")] string dtype)
@@ -118,7 +119,8 @@ public class CheckpointTests
         string path = Path.Combine(folder, "a", "checkpoint.safetensors");
         using var device = new HostDevice(1);
         foreach ((TrainOptions options, MambaConfig config) in ((TrainOptions, MambaConfig)[])[
-            (Options with { Dtype = "float64" }, Config), (Options, Config with { DModel = 16 }), (Options, Config with { NLayer = 1 }), (Options, Config with { NLayer = 3 })])
+            (Options with { Dtype = "float64" }, Config), (Options, Config with { DModel = 16 }),
+            (Options, Config with { NLayer = 1 }), (Options, Config with { NLayer = 3 })])
         {
             using var trainer = new Trainer(options, config, device);
             double[] before = trainer.Model.Parameters.Flat.ToDoubles();
@@ -149,7 +151,8 @@ public class CheckpointTests
         using var device = new HostDevice(2);
         using var model = new MambaLM(Config, device, seed: 1, DType.Float64);
         SequenceTask task = SequenceTask.Named(name, dataTokens: 5);
-        double[] accuracies = [.. ((int[])[1, 11, 64, 1000, 100_000]).Select(piece => new Evaluator(model, task) { PieceTokens = piece, MostSequences = 16 }.Run(100).Accuracy)];
+        double AccuracyBy(int piece) => new Evaluator(model, task) { PieceTokens = piece, MostSequences = 16 }.Run(100).Accuracy;
+        double[] accuracies = [.. ((int[])[1, 11, 64, 1000, 100_000]).Select(AccuracyBy)];
         using var scope = new TensorScope();
         int right = 0, l = task.Tokens(100), v = model.Config.VocabSize;
         for (int i = 0; i < 16; i++)
@@ -212,7 +215,9 @@ public class CheckpointTests
         {
             using Process process = MambaProcess.Start(folder, [.. arguments, "--out", "killed", "--resume"]);
             Task<string> output = process.StandardOutput.ReadToEndAsync(), error = process.StandardError.ReadToEndAsync();
-            bool ended = kills >= 20 ? process.WaitForExit(TimeSpan.FromMinutes(3)) : process.WaitForExit(0.5 * start + random.NextDouble() * (0.5 * start + all / 12));
+            bool ended = kills >= 20
+                ? process.WaitForExit(TimeSpan.FromMinutes(3))
+                : process.WaitForExit(0.5 * start + random.NextDouble() * (0.5 * start + all / 12));
             if (!ended)
             {
                 process.Kill();

@@ -5,7 +5,11 @@ namespace Mamba.Tests;
 
 public class CliTests
 {
-    static readonly string[] Tiny = ["train", "--out", "run", "--d-model", "8", "--n-layer", "1", "--d-state", "4", "--length", "12", "--batch", "2", "--steps", "6", "--checkpoint-every", "2", "--threads", "1", "--max-eval-length", "128"];
+    static readonly string[] Tiny =
+    [
+        "train", "--out", "run", "--d-model", "8", "--n-layer", "1", "--d-state", "4", "--length", "12", "--batch", "2",
+        "--steps", "6", "--checkpoint-every", "2", "--threads", "1", "--max-eval-length", "128",
+    ];
 
     string folder = "";
 
@@ -91,7 +95,8 @@ public class CliTests
         });
     }
 
-    Dictionary<string, DateTime> Files() => Directory.GetFileSystemEntries(folder, "*", SearchOption.AllDirectories).ToDictionary(path => path, File.GetLastWriteTimeUtc, StringComparer.Ordinal);
+    Dictionary<string, DateTime> Files() => Directory.GetFileSystemEntries(folder, "*", SearchOption.AllDirectories)
+        .ToDictionary(path => path, File.GetLastWriteTimeUtc, StringComparer.Ordinal);
 
     static readonly (string What, string File, Func<byte[], byte[]?> Break, string[] Commands)[] Damage =
     [
@@ -204,7 +209,8 @@ public class CliTests
         args = [.. args.Take(args.Length - 4), "--max-eval-length", "0"];
         for (int i = 0; i < 2; i++)
             Assert.That(MambaProcess.Run(here, args).Code, Is.Zero);
-        Assert.That(Directory.GetDirectories(Path.Combine(here, "runs")).Select(Path.GetFileName), Is.EquivalentTo(new[] { "induction-heads", "induction-heads-2" }));
+        Assert.That(Directory.GetDirectories(Path.Combine(here, "runs")).Select(Path.GetFileName),
+            Is.EquivalentTo(new[] { "induction-heads", "induction-heads-2" }));
         (int code, string output, string _) = MambaProcess.Run(here, "train", "--resume", "--steps", "8");
         Assert.That(code, Is.Zero);
         Assert.That(output, Does.Contain("induction-heads-2").And.Contain("step 6"));

@@ -72,7 +72,8 @@ public class CodegenCommandTests
     [Test, Platform(Exclude = "Win")]
     public void What_ptxas_says_is_shown()
     {
-        (int code, string output, string error) = MambaProcess.Run(folder, "codegen", "RmsNormForward", "--ptxas", FakePtxas("0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads"));
+        string ptxas = FakePtxas("0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads");
+        (int code, string output, string error) = MambaProcess.Run(folder, "codegen", "RmsNormForward", "--ptxas", ptxas);
         Assert.That((code, error), Is.EqualTo((0, "")), output);
         Assert.That(output, Does.Contain("ptxas 11.8").And.Match(@"RmsNormForward +float32 +\d+ +\d+ +no +512 +77 +0 +0 +0\n"));
     }
@@ -83,7 +84,8 @@ public class CodegenCommandTests
         string ptxas = FakePtxas("24 bytes stack frame, 20 bytes spill stores, 16 bytes spill loads");
         (int code, string output, string error) = MambaProcess.Run(folder, "codegen", "RmsNormForward", "FillKernel", "--ptxas", ptxas);
         Assert.That(code, Is.EqualTo(1));
-        Assert.That(error, Is.EqualTo("codegen: 2 of 4 kernels have a problem; the first is RmsNormForward in float32: a hot kernel spills registers." + Environment.NewLine));
+        Assert.That(error,
+            Is.EqualTo("codegen: 2 of 4 kernels have a problem; the first is RmsNormForward in float32: a hot kernel spills registers." + Environment.NewLine));
         Assert.That(output, Does.Match(@"RmsNormForward +float32 +\d+ +\d+ +no +512 +77 +20 +16 +24  a hot kernel spills registers\n"));
         Assert.That(MambaProcess.Run(folder, "codegen", "FillKernel", "--ptxas", ptxas).Code, Is.Zero);
     }

@@ -9,7 +9,12 @@ public class ConfigFileTests
 {
     static readonly string HuggingFace = File.ReadAllText(Path.Combine(AppContext.BaseDirectory, "Fixtures", "lm", "hf", "config.json"));
 
-    const string Official = """{ "d_model": 64, "n_layer": 2, "vocab_size": 93, "ssm_cfg": { }, "rms_norm": true, "residual_in_fp32": true, "fused_add_norm": true, "pad_vocab_size_multiple": 8 }""";
+    const string Official = """
+        {
+            "d_model": 64, "n_layer": 2, "vocab_size": 93, "ssm_cfg": { }, "rms_norm": true, "residual_in_fp32": true, "fused_add_norm": true,
+            "pad_vocab_size_multiple": 8
+        }
+        """;
 
     static void Refuse(string json, params string[] mentions)
     {
@@ -46,8 +51,9 @@ public class ConfigFileTests
     [Test]
     public void What_names_no_model_is_refused()
     {
-        foreach (string json in (string[])["{}", "null", "[]", "1", "\"mamba\"", "true", "{\"version\":1,\"model_info\":{\"architecture\":\"mamba\"}}", "{\"model_type\":\"mamba\"}", "{\"d_model\":64}", "{\"d_model\":512,\"num_layers\":6}",
-            "{\"dim\":4096,\"n_layers\":64,\"vocab_size\":32768}", "{\"hidden_size\":64,\"num_hidden_layers\":2,\"vocab_size\":96}", "{\"ssm_cfg\":{}}", "{\"vocab_size\":50280}", "{\"weight_map\":{}}"])
+        foreach (string json in (string[])["{}", "null", "[]", "1", "\"mamba\"", "true", "{\"version\":1,\"model_info\":{\"architecture\":\"mamba\"}}",
+            "{\"model_type\":\"mamba\"}", "{\"d_model\":64}", "{\"d_model\":512,\"num_layers\":6}", "{\"dim\":4096,\"n_layers\":64,\"vocab_size\":32768}",
+            "{\"hidden_size\":64,\"num_hidden_layers\":2,\"vocab_size\":96}", "{\"ssm_cfg\":{}}", "{\"vocab_size\":50280}", "{\"weight_map\":{}}"])
             Refuse(json, "no config of a");
     }
 
@@ -70,8 +76,10 @@ public class ConfigFileTests
             Refuse(With(nameless, ("architectures", wrong)), "architectures");
         foreach (string absent in (string[])["null", "[]", "[\"MambaForCausalLM\"]", "[\"MambaLMHeadModel\"]"])
             Assert.That(() => MambaConfig.FromJson(With(nameless, ("architectures", absent), ("model_type", "null"))), Throws.Nothing);
-        foreach ((string field, string value, string of) in ((string, string, string)[])[("num_heads", "8", "Mamba-2"), ("head_dim", "16", "Mamba-2"), ("n_groups", "1", "Mamba-2"), ("chunk_size", "32", "Mamba-2"), ("time_step_limit", "[0.0, Infinity]", "Mamba-2"),
-            ("mixer_rms_eps", "1e-6", "Falcon-Mamba"), ("use_falcon_mambapy", "false", "Falcon-Mamba"), ("attn_layer_period", "8", "Jamba"), ("num_experts", "16", "experts"), ("num_attention_heads", "32", "attention")])
+        foreach ((string field, string value, string of) in ((string, string, string)[])[
+            ("num_heads", "8", "Mamba-2"), ("head_dim", "16", "Mamba-2"), ("n_groups", "1", "Mamba-2"), ("chunk_size", "32", "Mamba-2"),
+            ("time_step_limit", "[0.0, Infinity]", "Mamba-2"), ("mixer_rms_eps", "1e-6", "Falcon-Mamba"), ("use_falcon_mambapy", "false", "Falcon-Mamba"),
+            ("attn_layer_period", "8", "Jamba"), ("num_experts", "16", "experts"), ("num_attention_heads", "32", "attention")])
         {
             Refuse(With(nameless, (field, value)), field, of);
             Assert.That(() => MambaConfig.FromJson(With(nameless, (field, "null"))), Throws.Nothing);
@@ -86,7 +94,12 @@ public class ConfigFileTests
 
     [Test]
     public void Falcon_Mamba_is_known_by_its_sizes_where_it_calls_itself_a_mamba() => Refuse(
-        """{ "model_type": "mamba", "architectures": ["MambaForCausalLM"], "hidden_size": 4096, "intermediate_size": 8192, "expand": 16, "time_step_rank": 256, "vocab_size": 65024, "num_hidden_layers": 64, "state_size": 16 }""", "Falcon-Mamba");
+        """
+        {
+            "model_type": "mamba", "architectures": ["MambaForCausalLM"], "hidden_size": 4096, "intermediate_size": 8192, "expand": 16,
+            "time_step_rank": 256, "vocab_size": 65024, "num_hidden_layers": 64, "state_size": 16
+        }
+        """, "Falcon-Mamba");
 
     [Test]
     public void What_Python_writes_for_infinity_is_read_and_judged([Values("Infinity", "-Infinity", "NaN", "1e400", "-1e400")] string value)
@@ -97,7 +110,8 @@ public class ConfigFileTests
             Refuse(With(Official, (field, value)), field.Split('.')[^1]);
         foreach (string field in (string[])["hidden_size", "num_hidden_layers", "use_bias", "tie_word_embeddings"])
             Refuse(With(HuggingFace, (field, value)), field);
-        Assert.That(() => MambaConfig.FromJson(With(HuggingFace, ("initializer_range", value), ("note", "\"Infinity, \\\"NaN\\\\\""))), Throws.Nothing, "a field nobody reads");
+        Assert.That(() => MambaConfig.FromJson(With(HuggingFace, ("initializer_range", value), ("note", "\"Infinity, \\\"NaN\\\\\""))),
+            Throws.Nothing, "a field nobody reads");
         foreach (string broken in (string[])["Infinit", "nan", "+Infinity", "Infinity1", "--Infinity", "NaN NaN"])
             Refuse(With(HuggingFace, ("initializer_range", broken)), "JSON");
     }
@@ -136,12 +150,16 @@ public class ConfigFileTests
     {
         string right = huggingFace ? HuggingFace : Official;
         (string Name, string Same, string Other)[] words = huggingFace
-            ? [("d_model", "64", "65"), ("n_layer", "2", "3"), ("d_inner", "128", "256"), ("norm_epsilon", "0.00001", "1e-6"), ("tie_embeddings", "true", "false"), ("rms_norm", "true", "false"),
-                ("ssm_cfg.d_state", "16", "8"), ("ssm_cfg.d_conv", "4.0", "3"), ("ssm_cfg.expand", "2", "4"), ("ssm_cfg.dt_rank", "\"auto\"", "5"), ("ssm_cfg.dt_min", "1e-3", "0.01"), ("ssm_cfg.dt_max", "0.1", "1"),
-                ("ssm_cfg.dt_init", "\"random\"", "\"constant\""), ("ssm_cfg.dt_scale", "1", "2"), ("ssm_cfg.dt_init_floor", "1e-4", "1e-3"), ("ssm_cfg.conv_bias", "true", "false"), ("ssm_cfg.bias", "false", "true")]
-            : [("d_inner", "128", "256"), ("intermediate_size", "128", "64"), ("layer_norm_epsilon", "0.00001", "1e-6"), ("tie_word_embeddings", "true", "false"), ("state_size", "16", "8"), ("conv_kernel", "4", "3"), ("expand", "2", "4"),
-                ("time_step_rank", "4", "5"), ("time_step_min", "1e-3", "0.01"), ("time_step_max", "0.1", "1"), ("time_step_init_scheme", "\"random\"", "\"constant\""), ("time_step_scale", "1", "2"),
-                ("time_step_floor", "1e-4", "1e-3"), ("use_conv_bias", "true", "false"), ("use_bias", "false", "true"), ("hidden_act", "\"silu\"", "\"gelu\"")];
+            ? [("d_model", "64", "65"), ("n_layer", "2", "3"), ("d_inner", "128", "256"), ("norm_epsilon", "0.00001", "1e-6"),
+                ("tie_embeddings", "true", "false"), ("rms_norm", "true", "false"), ("ssm_cfg.d_state", "16", "8"), ("ssm_cfg.d_conv", "4.0", "3"),
+                ("ssm_cfg.expand", "2", "4"), ("ssm_cfg.dt_rank", "\"auto\"", "5"), ("ssm_cfg.dt_min", "1e-3", "0.01"), ("ssm_cfg.dt_max", "0.1", "1"),
+                ("ssm_cfg.dt_init", "\"random\"", "\"constant\""), ("ssm_cfg.dt_scale", "1", "2"), ("ssm_cfg.dt_init_floor", "1e-4", "1e-3"),
+                ("ssm_cfg.conv_bias", "true", "false"), ("ssm_cfg.bias", "false", "true")]
+            : [("d_inner", "128", "256"), ("intermediate_size", "128", "64"), ("layer_norm_epsilon", "0.00001", "1e-6"),
+                ("tie_word_embeddings", "true", "false"), ("state_size", "16", "8"), ("conv_kernel", "4", "3"), ("expand", "2", "4"),
+                ("time_step_rank", "4", "5"), ("time_step_min", "1e-3", "0.01"), ("time_step_max", "0.1", "1"),
+                ("time_step_init_scheme", "\"random\"", "\"constant\""), ("time_step_scale", "1", "2"), ("time_step_floor", "1e-4", "1e-3"),
+                ("use_conv_bias", "true", "false"), ("use_bias", "false", "true"), ("hidden_act", "\"silu\"", "\"gelu\"")];
         MambaConfig expected = MambaConfig.FromJson(right);
         foreach ((string name, string same, string other) in words)
         {
@@ -184,24 +202,35 @@ public class ConfigFileTests
 
         Assert.That(() => TrainOptions.FromJson(options.ToJson()).Validate(config), Throws.Nothing);
         foreach (string value in (string[])["1e400", "-1", "NaN", "\"1\"", "null", "[]"])
-            foreach ((string field, string mention) in ((string, string)[])[("learning_rate", "l"), ("weight_decay", "weight"), ("clip", "clip"), ("beta1", "beta"), ("beta2", "beta"), ("eps", "eps"), ("warmup", "warmup"), ("checkpoint_every", "checkpoint"), ("max_eval_length", "max"), ("seed", "seed")])
+            foreach ((string field, string mention) in ((string, string)[])[
+                ("learning_rate", "l"), ("weight_decay", "weight"), ("clip", "clip"), ("beta1", "beta"), ("beta2", "beta"), ("eps", "eps"),
+                ("warmup", "warmup"), ("checkpoint_every", "checkpoint"), ("max_eval_length", "max"), ("seed", "seed")])
                 Wrong(field, value, value is "NaN" ? "" : value is "1e400" or "-1" ? mention : field);
         foreach (string stages in (string[])["[]", "[null]", "null", "{}", "[1]", "[{}]", """[{"length":12,"batch":2}]"""])
             Wrong("stages", stages, "tage");
-        foreach ((string field, string value, string mention) in ((string, string, string)[])[("rate", "1e400", "rate"), ("rate", "0", "rate"), ("until_accuracy", "1e400", "until_accuracy"), ("until_accuracy", "-1", "until_accuracy"), ("steps", "9223372036854775807", "steps"), ("batch", "0", "batch"), ("length", "2147483647", "too large")])
-            Wrong("stages", $$"""[{"length":12,"batch":2,"steps":3,"rate":1}]""".Replace($"\"{field}\":{(field == "length" ? "12" : field == "batch" ? "2" : field == "steps" ? "3" : "1")}", $"\"{field}\":{value}").Replace("\"rate\":1}", field == "until_accuracy" ? $"\"until_accuracy\":{value}}}" : "\"rate\":1}"), mention);
+        foreach ((string field, string value, string mention) in ((string, string, string)[])[
+            ("rate", "1e400", "rate"), ("rate", "0", "rate"), ("until_accuracy", "1e400", "until_accuracy"), ("until_accuracy", "-1", "until_accuracy"),
+            ("steps", "9223372036854775807", "steps"), ("batch", "0", "batch"), ("length", "2147483647", "too large")])
+        {
+            string right = field == "length" ? "12" : field == "batch" ? "2" : field == "steps" ? "3" : "1";
+            string stage = """[{"length":12,"batch":2,"steps":3,"rate":1}]""".Replace($"\"{field}\":{right}", $"\"{field}\":{value}");
+            Wrong("stages", field == "until_accuracy" ? stage.Replace("\"rate\":1}", $"\"until_accuracy\":{value}}}") : stage, mention);
+        }
         Wrong("stages", $"[{string.Join(',', Enumerable.Repeat("""{"length":12,"batch":2,"steps":4611686018427387903}""", 3))}]", "steps");
         Wrong("task", "\"counting\"", "counting");
         Wrong("dtype", "\"float16\"", "float16");
         Wrong("unknown", "1", "unknown");
-        foreach (string json in (string[])["", "{", "{}", "null", "[]", "1", options.ToJson() + options.ToJson(), options.ToJson().Replace("\"seed\": 0", "\"seed\": 0, \"seed\": 1")])
-            Assert.That(() => TrainOptions.FromJson(json, "run/train.json"), Throws.TypeOf<MambaException>().With.Message.StartsWith("run/train.json: ").And.Message.Not.Contains("\n"), json);
+        string good = options.ToJson(), seededTwice = good.Replace("\"seed\": 0", "\"seed\": 0, \"seed\": 1");
+        foreach (string wrong in (string[])["", "{", "{}", "null", "[]", "1", good + good, seededTwice])
+            Assert.That(() => TrainOptions.FromJson(wrong, "run/train.json"),
+                Throws.TypeOf<MambaException>().With.Message.StartsWith("run/train.json: ").And.Message.Not.Contains("\n"), wrong);
     }
 
     [Test]
     public void The_tokens_left_of_the_longest_training_can_be_counted()
     {
-        var options = new TrainOptions { Task = "induction-heads", Stages = [new(1 << 20, 1 << 10, long.MaxValue / 4), new(1 << 20, 1 << 10, long.MaxValue / 4)] };
+        var stage = new Stage(1 << 20, 1 << 10, long.MaxValue / 4);
+        var options = new TrainOptions { Task = "induction-heads", Stages = [stage, stage] };
         Assert.That(options.TokensLeft(new TrainState()), Is.EqualTo(long.MaxValue / 2));
     }
 }

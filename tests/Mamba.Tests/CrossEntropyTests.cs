@@ -63,7 +63,8 @@ public class CrossEntropyTests
     }
 
     [Test]
-    public void A_target_outside_makes_the_loss_NaN([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device, [Values(-1, 3, int.MaxValue, int.MinValue)] int target)
+    public void A_target_outside_makes_the_loss_NaN([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device,
+        [Values(-1, 3, int.MaxValue, int.MinValue)] int target)
     {
         Device on = TestDevices.Open(device);
         using var tape = new Tape();

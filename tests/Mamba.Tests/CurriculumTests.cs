@@ -38,7 +38,8 @@ public class CurriculumTests
     [Test]
     public void Given_steps_cut_or_stretch_the_last_stage()
     {
-        Assert.That(Run(Options with { Steps = 110 }, accuracy: 0, 1000), Is.EqualTo(new TrainState { Step = 110, Stage = 1, StageStep = 10, Tokens = 110 * 32 }));
+        Assert.That(Run(Options with { Steps = 110 }, accuracy: 0, 1000),
+            Is.EqualTo(new TrainState { Step = 110, Stage = 1, StageStep = 10, Tokens = 110 * 32 }));
         TrainState stretched = Run(Options with { Steps = 500 }, accuracy: 0, 1000);
         Assert.That((stretched.Step, stretched.Stage, stretched.StageStep), Is.EqualTo((500, 2, 370)));
     }

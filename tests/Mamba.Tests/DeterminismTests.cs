@@ -28,7 +28,8 @@ public class DeterminismTests
 
     // Large enough that every kernel of the step is shared among the threads.
     [Test]
-    public void A_seed_gives_the_same_bits_twice_and_on_any_number_of_threads([Values("float32", "float64")] string dtype, [Values("induction-heads", "selective-copying")] string task)
+    public void A_seed_gives_the_same_bits_twice_and_on_any_number_of_threads([Values("float32", "float64")] string dtype,
+        [Values("induction-heads", "selective-copying")] string task)
     {
         TrainOptions options = Options(90, 6, dtype, task);
         (double[] Losses, double[] Weights) On(int threads)
@@ -57,12 +58,14 @@ public class DeterminismTests
     // 1e-4 in float32 and 1e-9 in float64 over the first twenty steps, by which time rounding has been through the
     // optimizer nineteen times.
     [Test]
-    public void The_first_twenty_losses_agree_on_every_device([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device, [Values("float32", "float64")] string dtype)
+    public void The_first_twenty_losses_agree_on_every_device([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device,
+        [Values("float32", "float64")] string dtype)
     {
         bool tiny = device == "ilgpu-cpu";
         MambaConfig config = tiny ? Config with { DModel = 8, NLayer = 1, SsmCfg = new SsmConfig { DState = 4 } } : Config;
         TrainOptions options = tiny ? Options(8, 2, dtype) : Options(33, 4, dtype);
-        double[] expected = Train(TestDevices.Open("cpu"), options, config, steps: 20).Losses, actual = Train(TestDevices.Open(device), options, config, steps: 20).Losses;
+        double[] expected = Train(TestDevices.Open("cpu"), options, config, steps: 20).Losses;
+        double[] actual = Train(TestDevices.Open(device), options, config, steps: 20).Losses;
         Assert.That(expected.Zip(actual, (a, b) => Math.Abs(a - b) / a).Max(), Is.LessThan(dtype == "float32" ? 1e-4 : 1e-9));
     }
 }

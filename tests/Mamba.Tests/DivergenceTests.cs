@@ -68,8 +68,10 @@ public class DivergenceTests
                     return;
                 SpoilTheGradient(trainer);
                 (before, m) = (trainer.Model.Parameters.Flat.ToDoubles(), trainer.Optimizer.M.ToDoubles());
-            }, CancellationToken.None), Throws.TypeOf<MambaException>().With.Message.StartsWith("The gradient of backbone.layers.1.").And.Message.Contains(" is infinite or NaN at step 7: ").And.Message.Contains("--lr").And.Message.Contains("--clip")
-                .And.Message.Not.Contains('\n').And.Message.Matches<string>(message => message!.Contains("--dtype float64", StringComparison.Ordinal) == (dtype == "float32")));
+            }, CancellationToken.None), Throws.TypeOf<MambaException>().With.Message.StartsWith("The gradient of backbone.layers.1.")
+                .And.Message.Contains(" is infinite or NaN at step 7: ").And.Message.Contains("--lr").And.Message.Contains("--clip")
+                .And.Message.Not.Contains('\n')
+                .And.Message.Matches<string>(message => message!.Contains("--dtype float64", StringComparison.Ordinal) == (dtype == "float32")));
             Assert.That(trainer.Model.Parameters.Flat.ToDoubles(), Is.EqualTo(before));
             Assert.That(trainer.Optimizer.M.ToDoubles(), Is.EqualTo(m));
             Assert.That((trainer.State.Step, trainer.Optimizer.StepCount), Is.EqualTo((6, 6)));
@@ -106,7 +108,8 @@ public class DivergenceTests
                     trainer.Model.Parameters[what].Value.WriteRounded([.. Enumerable.Repeat(double.NegativeInfinity, 8)]);
                 if (step.Step == 8 && what == "adam.v.")
                     trainer.Optimizer.V.Part(5, 1).WriteRounded([double.NaN]);
-            }, CancellationToken.None), Throws.TypeOf<MambaException>().With.Message.Contains(what == "weights" ? "step" : $"{what}").And.Message.Contains(what == "weights" ? "--lr" : "after step 8: "));
+            }, CancellationToken.None), Throws.TypeOf<MambaException>().With.Message.Contains(what == "weights" ? "step" : $"{what}")
+                .And.Message.Contains(what == "weights" ? "--lr" : "after step 8: "));
         if (what == "weights")
             ExpectReadable(run, step: 0, lines: File.ReadAllLines(run.Log).Length);
         else
@@ -121,7 +124,8 @@ public class DivergenceTests
         using var device = new HostDevice(2);
         using var trainer = new Trainer(options, Config, device);
         using (var training = new TrainingRun(run, trainer))
-            Assert.That(() => training.Run(_ => { }, CancellationToken.None), Throws.TypeOf<MambaException>().With.Message.Contains("is infinite or NaN after step 1: "));
+            Assert.That(() => training.Run(_ => { }, CancellationToken.None),
+                Throws.TypeOf<MambaException>().With.Message.Contains("is infinite or NaN after step 1: "));
         ExpectReadable(run, step: 0, lines: 1);
     }
 
@@ -133,7 +137,8 @@ public class DivergenceTests
         using var trainer = new Trainer(Options, Config, device);
         trainer.Model.Parameters[ALog].Value.WriteRounded([.. Enumerable.Repeat(double.NaN, 16 * 4)]);
         using var training = new TrainingRun(run, trainer);
-        Assert.That(() => training.Run(_ => { }, CancellationToken.None), Throws.TypeOf<MambaException>().With.Message.EqualTo($"{ALog} is infinite or NaN: training cannot start from these weights."));
+        Assert.That(() => training.Run(_ => { }, CancellationToken.None),
+            Throws.TypeOf<MambaException>().With.Message.EqualTo($"{ALog} is infinite or NaN: training cannot start from these weights."));
         Assert.That(File.Exists(run.Checkpoint), Is.False);
     }
 

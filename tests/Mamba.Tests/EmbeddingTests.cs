@@ -38,7 +38,8 @@ public class EmbeddingTests
         Assert.That(GradientError(x => [Ops.Embedding(Tensor.From(Tokens(6, 4), (2, 3), x[0].Device), x[0])], [Input.Random((4, 5), 1)]), Is.LessThan(1e-8));
 
     [Test]
-    public void A_token_outside_gives_NaN_and_no_gradient([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device, [Values(-1, 2, int.MaxValue, int.MinValue)] int token)
+    public void A_token_outside_gives_NaN_and_no_gradient([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device,
+        [Values(-1, 2, int.MaxValue, int.MinValue)] int token)
     {
         Device on = TestDevices.Open(device);
         using var tape = new Tape();

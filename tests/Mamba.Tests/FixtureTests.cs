@@ -7,7 +7,9 @@ public class FixtureTests
 {
     static readonly string Folder = Path.Combine(AppContext.BaseDirectory, "Fixtures");
 
-    static string[] Files(string kind) => [.. Directory.GetFiles(Path.Combine(Folder, kind), "*.safetensors").Select(p => Path.GetFileNameWithoutExtension(p)).Order(StringComparer.Ordinal)];
+    static string[] Files(string kind) => [.. Directory.GetFiles(Path.Combine(Folder, kind), "*.safetensors")
+        .Select(p => Path.GetFileNameWithoutExtension(p)).Order(StringComparer.Ordinal)];
+
     public static string[] Scans => Files("selective_scan");
     public static string[] Convolutions => Files("causal_conv1d");
     public static string[] Norms => Files("rms_norm");
@@ -56,24 +58,28 @@ public class FixtureTests
     }
 
     [Test]
-    public void Selective_scan([ValueSource(nameof(Scans))] string name, [ValueSource(nameof(Devices))] string device, [Values(DType.Float32, DType.Float64)] DType dtype)
+    public void Selective_scan([ValueSource(nameof(Scans))] string name,
+        [ValueSource(nameof(Devices))] string device, [Values(DType.Float32, DType.Float64)] DType dtype)
     {
         using var file = Safetensors.Open(Path.Combine(Folder, "selective_scan", name + ".safetensors"));
         using var tape = new Tape();
         var x = new Inputs(file, dtype, TestDevices.Open(device));
         bool softplus = name != "L64_bare";
-        (Tensor y, Tensor last) = Ops.SelectiveScan(x["u"], x["delta"], x["A"], x["B"], x["C"], x.Optional("D"), x.Optional("z"), x.Optional("delta_bias"), softplus);
+        (Tensor y, Tensor last) = Ops.SelectiveScan(x["u"], x["delta"], x["A"], x["B"], x["C"],
+            x.Optional("D"), x.Optional("z"), x.Optional("delta_bias"), softplus);
         Compare(file, "out", y);
         Compare(file, "last_state", last, channelsLast: false);
         (double[] dOut, Shape shape) = ChannelsLast(file, "dout");
         Tensor dy = Tensor.From(dOut, shape, dtype, y.Device), dLast = Tensor.From(file.ReadDoubles("dlast_state"), last.Shape, dtype, y.Device);
-        foreach ((string prefix, Gradients gradients) in new[] { ("grad.", tape.Backward([(y, dy)])), ("grad_with_dlast.", tape.Backward([(y, dy), (last, dLast)])) })
+        Gradients plain = tape.Backward([(y, dy)]), withLast = tape.Backward([(y, dy), (last, dLast)]);
+        foreach ((string prefix, Gradients gradients) in new[] { ("grad.", plain), ("grad_with_dlast.", withLast) })
             foreach ((string input, Tensor tensor) in x.Tensors)
                 Compare(file, prefix + input, gradients[tensor]);
     }
 
     [Test]
-    public void Causal_conv1d([ValueSource(nameof(Convolutions))] string name, [ValueSource(nameof(Devices))] string device, [Values(DType.Float32, DType.Float64)] DType dtype)
+    public void Causal_conv1d([ValueSource(nameof(Convolutions))] string name,
+        [ValueSource(nameof(Devices))] string device, [Values(DType.Float32, DType.Float64)] DType dtype)
     {
         using var file = Safetensors.Open(Path.Combine(Folder, "causal_conv1d", name + ".safetensors"));
         using var tape = new Tape();
@@ -87,7 +93,8 @@ public class FixtureTests
     }
 
     [Test]
-    public void Rms_norm([ValueSource(nameof(Norms))] string name, [ValueSource(nameof(Devices))] string device, [Values(DType.Float32, DType.Float64)] DType dtype)
+    public void Rms_norm([ValueSource(nameof(Norms))] string name,
+        [ValueSource(nameof(Devices))] string device, [Values(DType.Float32, DType.Float64)] DType dtype)
     {
         using var file = Safetensors.Open(Path.Combine(Folder, "rms_norm", name + ".safetensors"));
         using var tape = new Tape();
@@ -159,14 +166,16 @@ public class FixtureTests
     }
 
     [Test]
-    public void Twenty_steps_of_training([Values("all", "grouped")] string run, [ValueSource(nameof(Devices))] string device, [Values(DType.Float32, DType.Float64)] DType dtype)
+    public void Twenty_steps_of_training([Values("all", "grouped")] string run,
+        [ValueSource(nameof(Devices))] string device, [Values(DType.Float32, DType.Float64)] DType dtype)
     {
         Device on = TestDevices.Open(device);
         using MambaLM model = LoadModel(on, dtype);
         using var optimizer = new AdamW(model.Parameters, 1e-3, 0.9, 0.95, 1e-8, 0.1, decayAll: run == "all");
         using Safetensors train = OpenLM("train"), final = OpenLM($"train_{run}_final_params");
         long[] batches = train.ReadLongs("batches");
-        double[] losses = train.ReadDoubles(run + ".loss"), norms = train.ReadDoubles(run + ".grad_norm_before_clip"), losses32 = train.ReadDoubles(run + ".loss_f32");
+        double[] losses = train.ReadDoubles(run + ".loss"), norms = train.ReadDoubles(run + ".grad_norm_before_clip");
+        double[] losses32 = train.ReadDoubles(run + ".loss_f32");
         Shape shape = (4, 32);
         for (int step = 0; step < 20; step++)
         {
@@ -183,7 +192,8 @@ public class FixtureTests
         }
         // float32: Adam divides by √v, so a weight whose gradient is rounding noise still moves by up to the learning rate
         foreach (Parameter parameter in model.Parameters)
-            Assert.That(TestData.RelativeError(parameter.Value.ToDoubles(), final.ReadDoubles(parameter.Name)), Is.LessThan(dtype == DType.Float64 ? 1e-9 : 1e-3), parameter.Name);
+            Assert.That(TestData.RelativeError(parameter.Value.ToDoubles(), final.ReadDoubles(parameter.Name)),
+                Is.LessThan(dtype == DType.Float64 ? 1e-9 : 1e-3), parameter.Name);
     }
 
     [Test]

@@ -65,7 +65,8 @@ public class GradCheckTests
             Assert.That(worst.Analytic, Is.EqualTo(1.001 * right).Within(1e-12));
             Assert.That(worst.Numeric, Is.EqualTo(right).Within(1e-12));
             Assert.That(() => report.ThrowIfFailed(), Throws.TypeOf<MambaException>().With.Message.Matches(
-                $@"^GradCheck: The derivative of b \(3, 5\) at \({at / 5}, {at % 5}\) is wrong: analytic \S+, numeric \S+; they differ by \S+, \S+ of the gradient, and the numeric one is good to \S+\.$"));
+                $@"^GradCheck: The derivative of b \(3, 5\) at \({at / 5}, {at % 5}\) is wrong: analytic \S+, numeric \S+; "
+                + @"they differ by \S+, \S+ of the gradient, and the numeric one is good to \S+\.$"));
         });
     }
 
@@ -73,7 +74,8 @@ public class GradCheckTests
     public void A_wrong_element_of_a_large_input_is_found_by_a_direction_and_narrowed_down([Values(0, 1234, 1999)] int at)
     {
         using var scope = new TensorScope();
-        GradReport report = GradCheck.Run(x => [WrongMul(x[0], x[1], at, -1)], [R((20, 100), 1, 0.5, 1), R((20, 100), 2)], ["a", "b"], new GradCheckOptions { Elements = 4 });
+        Tensor[] inputs = [R((20, 100), 1, 0.5, 1), R((20, 100), 2)];
+        GradReport report = GradCheck.Run(x => [WrongMul(x[0], x[1], at, -1)], inputs, ["a", "b"], new GradCheckOptions { Elements = 4 });
         Assert.That(report.Worst!.Name, Is.EqualTo("b"));
         Assert.That(report.Worst.Worst!.Index, Is.EqualTo(new long[] { at / 100, at % 100 }));
         Assert.That(report.Worst.Verdict, Is.EqualTo(GradVerdict.Differs));
@@ -90,7 +92,8 @@ public class GradCheckTests
     public void A_missing_gradient_is_found_and_named()
     {
         using var scope = new TensorScope();
-        GradReport report = GradCheck.Run(x => [Tape.Record("Half", Ops.Mul(x[0], x[1]).Clone(), [x[0], x[1]], dy => [Ops.Mul(dy, x[1]), null])], [R(3, 1), R(3, 2, 0.5, 1)], ["a", "b"]);
+        static Tensor Half(Tensor[] x) => Tape.Record("Half", Ops.Mul(x[0], x[1]).Clone(), [x[0], x[1]], dy => [Ops.Mul(dy, x[1]), null]);
+        GradReport report = GradCheck.Run(x => [Half(x)], [R(3, 1), R(3, 2, 0.5, 1)], ["a", "b"]);
         Assert.That(report.ToString(), Does.StartWith("The derivative of b (3) at (").And.Contain("is wrong: analytic 0, numeric "));
     }
 
@@ -111,7 +114,8 @@ public class GradCheckTests
         new TestCaseData((Func<Tensor, Tensor>)(x => Ops.Clamp(x, -1, 0.5)), 0.5).SetArgDisplayNames("clamp"),
         new TestCaseData((Func<Tensor, Tensor>)(x => Ops.Maximum(x, Ops.Square(x))), 1.0).SetArgDisplayNames("maximum of two"),
         new TestCaseData((Func<Tensor, Tensor>)(x => Ops.Max(Ops.Concat(0, x, Ops.Square(x)), 0)), 1.0).SetArgDisplayNames("max of an axis"),
-        new TestCaseData((Func<Tensor, Tensor>)(x => Ops.Add(Ops.Exp(x), Ops.Mul(Ops.Abs(x), 0.01))), 0.0).SetArgDisplayNames("a small kink in something smooth"),
+        new TestCaseData((Func<Tensor, Tensor>)(x => Ops.Add(Ops.Exp(x), Ops.Mul(Ops.Abs(x), 0.01))), 0.0)
+            .SetArgDisplayNames("a small kink in something smooth"),
     ];
 
     [TestCaseSource(nameof(Kinks))]
@@ -125,7 +129,8 @@ public class GradCheckTests
         {
             Assert.That(Math.Abs(right - left), Is.GreaterThan(0.01));
             Assert.That(report.ToString(), Does.StartWith("The function is not smooth where the derivative of x (1) at (0) was asked for: its slope is "));
-            Assert.That(GradCheck.Run(x => [function(x[0])], [Of(1, at)], options: new GradCheckOptions { AllowKinks = true }).Passed, "the analytic derivative lies between the slopes");
+            Assert.That(GradCheck.Run(x => [function(x[0])], [Of(1, at)], options: new GradCheckOptions { AllowKinks = true }).Passed,
+                "the analytic derivative lies between the slopes");
         });
     }
 
@@ -153,7 +158,8 @@ public class GradCheckTests
     {
         // 0 below 0.5, 1 from there on
         using var scope = new TensorScope();
-        GradReport report = GradCheck.Run(x => [Tape.Record("Step", Tensor.From([.. x[0].ToDoubles().Select(v => v < 0.5 ? 0.0 : 1)], x[0].Shape, DType.Float64, Host), [x[0]], dy => [Ops.Mul(dy, 0.0)])], [Of(1, 0.5)]);
+        static Tensor Step(Tensor x) => Tensor.From([.. x.ToDoubles().Select(v => v < 0.5 ? 0.0 : 1)], x.Shape, DType.Float64, Host);
+        GradReport report = GradCheck.Run(x => [Tape.Record("Step", Step(x[0]), [x[0]], dy => [Ops.Mul(dy, 0.0)])], [Of(1, 0.5)]);
         Assert.That(report.Verdict, Is.EqualTo(GradVerdict.NotSmooth), report.ToString());
     }
 
@@ -162,10 +168,12 @@ public class GradCheckTests
     {
         // values rounded to 24 bits, as a float32 kernel in between would
         using var scope = new TensorScope();
-        GradReport report = GradCheck.Run(x => [Tape.Record("Rounded", Tensor.From([.. x[0].ToDoubles().Select(v => (double)(float)Math.Sin(v))], x[0].Shape, DType.Float64, Host), [x[0]],
-            dy => [Ops.Mul(dy, Tensor.From([.. x[0].ToDoubles().Select(Math.Cos)], x[0].Shape, DType.Float64, Host))])], [R(5, 3)]);
+        static Tensor Each(Tensor x, Func<double, double> f) => Tensor.From([.. x.ToDoubles().Select(f)], x.Shape, DType.Float64, Host);
+        GradReport report = GradCheck.Run(
+            x => [Tape.Record("Rounded", Each(x[0], v => (float)Math.Sin(v)), [x[0]], dy => [Ops.Mul(dy, Each(x[0], Math.Cos))])], [R(5, 3)]);
         Assert.That(report.Verdict, Is.EqualTo(GradVerdict.Inconclusive), report.ToString());
-        Assert.That(() => report.ThrowIfFailed(), Throws.TypeOf<MambaException>().With.Message.Contains("Differences cannot judge the derivative of input 0 (5) at ("));
+        Assert.That(() => report.ThrowIfFailed(),
+            Throws.TypeOf<MambaException>().With.Message.Contains("Differences cannot judge the derivative of input 0 (5) at ("));
     }
 
     [Test]
@@ -188,9 +196,11 @@ public class GradCheckTests
     [Test]
     public void Every_parameter_of_a_model_is_checked_and_has_its_value_afterwards()
     {
-        using var model = new MambaLM(new MambaConfig { DModel = 4, NLayer = 1, VocabSize = 8, SsmCfg = new SsmConfig { DState = 2 } }, Host, seed: 1, DType.Float64);
+        var config = new MambaConfig { DModel = 4, NLayer = 1, VocabSize = 8, SsmCfg = new SsmConfig { DState = 2 } };
+        using var model = new MambaLM(config, Host, seed: 1, DType.Float64);
         using var scope = new TensorScope();
-        Tensor tokens = Tensor.From([.. Enumerable.Range(0, 24).Select(t => t * t % 7)], (2, 12), Host);        // so long that A matters: a derivative near 0 drowns in rounding
+        // so long that A matters: a derivative near 0 drowns in rounding
+        Tensor tokens = Tensor.From([.. Enumerable.Range(0, 24).Select(t => t * t % 7)], (2, 12), Host);
         double[] before = model.Parameters.Flat.ToDoubles();
         GradReport report = GradCheck.Run(() => Ops.CrossEntropy(model.Forward(tokens), tokens), model.Parameters);
         report.ThrowIfFailed();
@@ -213,14 +223,16 @@ public class GradCheckTests
         Assert.That(gradient.Differences.Where(d => !d.Passed).Select(d => d.Name), Is.EqualTo(new[] { "gradient of b" }));
         Assert.That(gradient.Worst!.Index, Is.EqualTo(new long[] { 1, 3 }));
         Assert.That(gradient.Worst.Actual, Is.EqualTo(2 * gradient.Worst.Expected));
-        Assert.That(() => gradient.ThrowIfFailed(), Throws.TypeOf<MambaException>().With.Message.Matches(@"^Compare: gradient of b \(2, 5\) at \(1, 3\) is \S+; expected \S+\. The difference is \S+ of the largest element; allowed is 1\.0e-10\.$"));
+        Assert.That(() => gradient.ThrowIfFailed(), Throws.TypeOf<MambaException>().With.Message.Matches(@"^Compare: gradient of b \(2, 5\) at \(1, 3\) is "
+            + @"\S+; expected \S+\. The difference is \S+ of the largest element; allowed is 1\.0e-10\.$"));
     }
 
     [Test]
     public void Implementations_of_other_shapes_are_refused_and_NaN_agrees_with_nothing()
     {
         using var scope = new TensorScope();
-        Assert.That(() => GradCheck.Compare(v => [Ops.Sum(v[0], 0)], v => [v[0]], [R((2, 5), 1)]), Throws.TypeOf<MambaException>().With.Message.EqualTo("Compare: the outputs have shapes (5); expected (2, 5), as the other implementation."));
+        Assert.That(() => GradCheck.Compare(v => [Ops.Sum(v[0], 0)], v => [v[0]], [R((2, 5), 1)]),
+            Throws.TypeOf<MambaException>().With.Message.EqualTo("Compare: the outputs have shapes (5); expected (2, 5), as the other implementation."));
         Assert.That(GradCheck.Compare(v => [Ops.Mul(v[0], double.NaN)], v => [Ops.Mul(v[0], double.NaN)], [R(3, 1)]).Passed, Is.False);
     }
 }

@@ -160,9 +160,11 @@ public unsafe class HostPoolTests
     [TestCase(-1)]
     [TestCase(1025)]
     public void A_number_of_threads_that_makes_no_sense_is_refused(int threads) =>
-        Assert.That(() => new HostDevice(threads), Throws.TypeOf<MambaException>().With.Message.EqualTo($"cpu: {threads} threads were asked for; expected 1 to 1024."));
+        Assert.That(() => new HostDevice(threads),
+            Throws.TypeOf<MambaException>().With.Message.EqualTo($"cpu: {threads} threads were asked for; expected 1 to 1024."));
 
     [Test]
     public void A_width_no_processor_has_is_refused() =>
-        Assert.That(() => new HostDevice(1, bits: 64), Throws.TypeOf<MambaException>().With.Message.EqualTo("cpu: vectors of 64 bits were asked for; expected 128, 256 or 512."));
+        Assert.That(() => new HostDevice(1, bits: 64),
+            Throws.TypeOf<MambaException>().With.Message.EqualTo("cpu: vectors of 64 bits were asked for; expected 128, 256 or 512."));
 }

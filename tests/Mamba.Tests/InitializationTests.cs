@@ -115,7 +115,8 @@ public class InitializationTests
         ExpectDistribution(Values(Config with { TieEmbeddings = tied }, "embedding.weight"), x => Normal.CDF(0, 0.02, x));
 
     [Test]
-    public void A_seed_gives_the_same_weights_on_every_device([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device, [Values(DType.Float32, DType.Float64)] DType dtype)
+    public void A_seed_gives_the_same_weights_on_every_device([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device,
+        [Values(DType.Float32, DType.Float64)] DType dtype)
     {
         MambaConfig config = Config with { DModel = 24, NLayer = 2 };
         using var expected = new MambaLM(config, Cpu, seed: 5, DType.Float64);
@@ -127,7 +128,8 @@ public class InitializationTests
     [Test]
     public void Another_seed_or_layer_gives_other_weights()
     {
-        foreach (string name in (string[])["embedding.weight", "in_proj.weight", "conv1d.weight", "conv1d.bias", "x_proj.weight", "dt_proj.weight", "dt_proj.bias", "out_proj.weight", "lm_head.weight"])
+        foreach (string name in (string[])["embedding.weight", "in_proj.weight", "conv1d.weight", "conv1d.bias", "x_proj.weight", "dt_proj.weight",
+            "dt_proj.bias", "out_proj.weight", "lm_head.weight"])
         {
             double[] one = Values(Config, name, seed: 1), two = Values(Config, name, seed: 2);
             Assert.That(one.Zip(two).Count(p => p.First == p.Second), Is.Zero, name);

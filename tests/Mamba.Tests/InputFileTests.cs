@@ -63,7 +63,8 @@ public class InputFileTests
         ("run/log.jsonl", ["train", "--resume", In("run"), "--device", "cpu"]),
     ];
 
-    void MakeRun() => MambaInProcess.Succeed("train", "--out", In("run"), "--d-model", "8", "--n-layer", "1", "--d-state", "4", "--length", "12", "--batch", "2", "--steps", "1", "--max-eval-length", "64", "--device", "cpu");
+    void MakeRun() => MambaInProcess.Succeed("train", "--out", In("run"), "--d-model", "8", "--n-layer", "1", "--d-state", "4", "--length", "12",
+        "--batch", "2", "--steps", "1", "--max-eval-length", "64", "--device", "cpu");
 
     static void RefuseInTime(string[] args, string mention)
     {
@@ -90,7 +91,12 @@ public class InputFileTests
             string kept = In("kept");
             File.Move(In(file), kept);
             Directory.CreateDirectory(In(file));
-            MambaInProcess.Refuse(args, file.EndsWith("train.json", StringComparison.Ordinal) ? "train.json" : file.EndsWith("checkpoint.safetensors", StringComparison.Ordinal) ? "run" : In(file));
+            MambaInProcess.Refuse(args, Path.GetFileName(file) switch
+            {
+                "train.json" => "train.json",
+                "checkpoint.safetensors" => "run",
+                _ => In(file),
+            });
             Directory.Delete(In(file));
             File.Move(kept, In(file));
         }
@@ -124,7 +130,8 @@ public class InputFileTests
         NamedPipe.Patience = TimeSpan.FromMilliseconds(500);
         Shell.Succeed(folder, "mkfifo pipe");
         string[] args = Readers[0].Args(In("pipe"));
-        foreach (string script in (string[])["true", "printf x", "head -c 20 op", "cat ids", "cat /dev/zero 2>/dev/null", "yes 2>/dev/null"])        // the last two have no end
+        // the last two have no end
+        foreach (string script in (string[])["true", "printf x", "head -c 20 op", "cat ids", "cat /dev/zero 2>/dev/null", "yes 2>/dev/null"])
         {
             using Process writer = Shell.Start(folder, $"{script} > pipe");
             NamedPipe.Patience = TimeSpan.FromSeconds(10);

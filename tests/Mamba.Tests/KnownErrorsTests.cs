@@ -14,7 +14,8 @@ public class KnownErrorsTests
     public void A_norm_is_applied_once_also_where_backward_computes_it_again([Values] bool rms)
     {
         using Device device = Device.Open("cpu");
-        using var model = new MambaLM(new MambaConfig { DModel = 6, NLayer = 2, VocabSize = 5, PadVocabSizeMultiple = 1, RmsNorm = rms, SsmCfg = new SsmConfig { DState = 2 } }, device, seed: 3, DType.Float64);
+        var config = new MambaConfig { DModel = 6, NLayer = 2, VocabSize = 5, PadVocabSizeMultiple = 1, RmsNorm = rms, SsmCfg = new SsmConfig { DState = 2 } };
+        using var model = new MambaLM(config, device, seed: 3, DType.Float64);
         foreach (Parameter weight in model.Parameters.Where(p => p.Name.Contains("norm", StringComparison.Ordinal)))
             weight.Value.CopyFrom(Ops.Uniform(weight.Shape, DType.Float64, device, seed: 1, low: 2, high: 3));       // far from 1, where twice is once
         using Tensor tokens = Tensor.From([1, 4, 0, 2, 2, 3, 1], (1, 7), device).Unowned();
@@ -23,7 +24,8 @@ public class KnownErrorsTests
 
     // #368: gradients of delta and its bias took something from behind the end of a row that does not fill its last chunk.
     [Test]
-    public void Gradients_through_softplus_and_bias_take_nothing_from_behind_a_row([Values(1, 31, 33, 63, 100)] int length, [Values("cpu-128", "cpu-512", "opencl:0", "ilgpu-cpu", "cuda:0")] string device)
+    public void Gradients_through_softplus_and_bias_take_nothing_from_behind_a_row([Values(1, 31, 33, 63, 100)] int length,
+        [Values("cpu-128", "cpu-512", "opencl:0", "ilgpu-cpu", "cuda:0")] string device)
     {
         // The rows behind are enormous: what leaks shows. Their own gradients are left out by a dy of zero.
         var c = new PlainScan(3, length, 5, 3);
@@ -41,7 +43,8 @@ public class KnownErrorsTests
         static Tensor Loud(Tensor t, int rows)
         {
             long row = t.Count / 3;
-            return Tensor.From([.. t.ToDoubles().Take((int)row), .. Enumerable.Repeat(50.0, (int)(row * (rows - 1)))], new Shape([rows, .. t.Shape[1..].ToArray()]), t.DType, t.Device);
+            double[] values = [.. t.ToDoubles().Take((int)row), .. Enumerable.Repeat(50.0, (int)(row * (rows - 1)))];
+            return Tensor.From(values, new Shape([rows, .. t.Shape[1..].ToArray()]), t.DType, t.Device);
         }
 
         double[][] alone = Gradients(1), among = Gradients(3);

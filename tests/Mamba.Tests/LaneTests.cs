@@ -23,12 +23,15 @@ public class LaneTests
     }
 
     /// <summary>A function, its value in float64, where it is tried in each dtype, and how many ulps it may be off.</summary>
-    public sealed record Function(string Name, Action<Tensor, Tensor> Compute, Func<double, double> Exact, (double Low, double High) Range32, (double Low, double High) Range64, double Ulps32, double Ulps64)
+    public sealed record Function(string Name, Action<Tensor, Tensor> Compute, Func<double, double> Exact,
+        (double Low, double High) Range32, (double Low, double High) Range64, double Ulps32, double Ulps64)
     {
         public override string ToString() => Name;
     }
 
-    static Function Of<F>(string name, Func<double, double> exact, (double, double) range32, (double, double) range64, double ulps32, double ulps64) where F : struct, IUnary =>
+    static Function Of<F>(string name, Func<double, double> exact, (double, double) range32, (double, double) range64,
+        double ulps32, double ulps64)
+        where F : struct, IUnary =>
         new(name, (x, y) => ElementwiseKernels.Forward<F>(x, y, 0), exact, range32, range64, ulps32, ulps64);
 
     // 2 atanh(s), s = e / (2 + e), in 28 digits; below 2^-6 the series in e itself
@@ -72,7 +75,8 @@ public class LaneTests
         double[] spread = TestData.Uniform(3000, 1, range.Low, range.High);
         double[] small = [.. Enumerable.Range(1, 60).SelectMany(i => (double[])[Math.Pow(2, -i), -Math.Pow(2, -i) / 3])];
         double[] near1 = [.. Enumerable.Range(1, 40).SelectMany(i => (double[])[1 - Math.Pow(2, -i), 1 + Math.Pow(2, -i)])];
-        double[] seams = [.. Enumerable.Range(-40, 81).SelectMany(i => (double[])[i * 0.5, MathF.BitIncrement(i * 0.5f), MathF.BitDecrement(i * 0.5f), i * 0.34657359027997264])];
+        double[] seams = [.. Enumerable.Range(-40, 81).SelectMany(i => (double[])
+            [i * 0.5, MathF.BitIncrement(i * 0.5f), MathF.BitDecrement(i * 0.5f), i * 0.34657359027997264])];
         return [.. spread.Concat(small).Concat(near1).Concat(seams).Where(x => x >= range.Low && x <= range.High && x != 0)];
     }
 
@@ -99,7 +103,8 @@ public class LaneTests
     }
 
     [Test]
-    public void The_ends_are_exact([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device, [Values(DType.Float32, DType.Float64)] DType dtype)
+    public void The_ends_are_exact([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device,
+        [Values(DType.Float32, DType.Float64)] DType dtype)
     {
         using var scope = new TensorScope();
         const double Infinity = double.PositiveInfinity, NaN = double.NaN;
@@ -116,7 +121,8 @@ public class LaneTests
         }
         Assert.Multiple(() =>
         {
-            Assert.That(Compute("Exp2", 0, -0.0, 1, -1, 10, -3, -2000, 2000, -Infinity, Infinity, NaN), Is.EqualTo(new[] { 1, 1, 2, 0.5, 1024, 0.125, 0, Infinity, 0, Infinity, NaN }));
+            Assert.That(Compute("Exp2", 0, -0.0, 1, -1, 10, -3, -2000, 2000, -Infinity, Infinity, NaN),
+                Is.EqualTo(new[] { 1, 1, 2, 0.5, 1024, 0.125, 0, Infinity, 0, Infinity, NaN }));
             Assert.That(Compute("Exp", 0, -0.0, -1000, 1000, -Infinity, Infinity, NaN), Is.EqualTo(new[] { 1, 1, 0, Infinity, 0, Infinity, NaN }));
             Assert.That(Compute("Log", 1, Infinity, NaN), Is.EqualTo(new[] { 0, Infinity, NaN }));
             Assert.That(Compute("Log1p", 0, 1e-30, NaN), Is.EqualTo(new[] { 0, dtype == DType.Float32 ? 1e-30f : 1e-30, NaN }));
@@ -131,7 +137,11 @@ public class LaneTests
         [Values(DType.Float32, DType.Float64)] DType dtype, [ValueSource(nameof(Functions))] Function function)
     {
         using var scope = new TensorScope();
-        ulong[] bits = [0xFFFADEADFFFADEAD, 0x7FF8000000000001, 0x7FF8000020000000, 0x7FFFFFFFFFFFFFFF, 0xFFFFFFFFFFFFFFFF, 0xFFF8000000000000, 0x7FF8000000000800, 0x7FFC0000E0000FFF];
+        ulong[] bits =
+        [
+            0xFFFADEADFFFADEAD, 0x7FF8000000000001, 0x7FF8000020000000, 0x7FFFFFFFFFFFFFFF,
+            0xFFFFFFFFFFFFFFFF, 0xFFF8000000000000, 0x7FF8000000000800, 0x7FFC0000E0000FFF,
+        ];
         double[] arguments = [.. bits.SelectMany(b => Enumerable.Repeat(BitConverter.UInt64BitsToDouble(b), 19))];
         Tensor x = Tensor.From(arguments, arguments.Length, dtype, TestDevices.Open(device)), y = x.Like();
         function.Compute(x, y);
@@ -139,12 +149,14 @@ public class LaneTests
     }
 
     [Test]
-    public void What_is_too_small_for_a_normal_number_is_right_or_zero([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device, [Values(DType.Float32, DType.Float64)] DType dtype, [Values("Exp2", "Exp")] string name)
+    public void What_is_too_small_for_a_normal_number_is_right_or_zero([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device,
+        [Values(DType.Float32, DType.Float64)] DType dtype, [Values("Exp2", "Exp")] string name)
     {
         using var scope = new TensorScope();
         (double smallest, double exponent) = dtype == DType.Float32 ? (float.Epsilon, 126) : (double.Epsilon, 1022);
         double unit = name == "Exp2" ? 1 : Math.Log(2);
-        double[] arguments = [.. Enumerable.Range(0, 601).Select(i => -(exponent + i / 100.0) * unit), .. Enumerable.Range(1, 40).Select(i => -(exponent + Math.Pow(2, -i / 2.0)) * unit)];
+        double[] arguments = [.. Enumerable.Range(0, 601).Select(i => -(exponent + i / 100.0) * unit),
+            .. Enumerable.Range(1, 40).Select(i => -(exponent + Math.Pow(2, -i / 2.0)) * unit)];
         Tensor x = Tensor.From(arguments, arguments.Length, dtype, TestDevices.Open(device)), y = x.Like();
         Function function = Functions.Single(f => f.Name == name);
         function.Compute(x, y);
@@ -161,7 +173,9 @@ public class LaneTests
     delegate Vector256<T> Of256<T>(Vector256<T> x);
     delegate Vector512<T> Of512<T>(Vector512<T> x);
 
-    static void Agree<T>(T[] arguments, T smallest, (Of128<T> Usual, Of128<T> Shift) narrow, (Of256<T> Usual, Of256<T> Shift) middle, (Of512<T> Usual, Of512<T> Shift) wide) where T : unmanaged, IFloatingPointIeee754<T>
+    static void Agree<T>(T[] arguments, T smallest,
+        (Of128<T> Usual, Of128<T> Shift) narrow, (Of256<T> Usual, Of256<T> Shift) middle, (Of512<T> Usual, Of512<T> Shift) wide)
+        where T : unmanaged, IFloatingPointIeee754<T>
     {
         for (int i = 0; i < arguments.Length; i++)
         {
@@ -175,16 +189,24 @@ public class LaneTests
     [Test]
     public void Exponentials_have_the_same_bits_without_AVX_512()
     {
-        double[] ends = [double.NaN, double.PositiveInfinity, double.NegativeInfinity, 0, -0.0, BitConverter.UInt64BitsToDouble(0xFFFADEADFFFADEAD), double.MaxValue, double.MinValue];
-        float[] singles = [.. ends.Concat(TestData.Uniform(20_000, 1, -150, 150)).Select(x => (float)x), .. Enumerable.Range(-200, 400).SelectMany(i => new[] { -126f, 128f, -87.33654f, 88.72283f }.Select(at => BitConverter.Int32BitsToSingle(BitConverter.SingleToInt32Bits(at) + i)))];
-        double[] doubles = [.. ends, .. TestData.Uniform(20_000, 1, -1100, 1100), .. Enumerable.Range(-200, 400).SelectMany(i => new[] { -1022.0, 1024 }.Select(at => BitConverter.Int64BitsToDouble(BitConverter.DoubleToInt64Bits(at) + i)))];
+        double quiet = BitConverter.UInt64BitsToDouble(0xFFFADEADFFFADEAD);
+        double[] ends = [double.NaN, double.PositiveInfinity, double.NegativeInfinity, 0, -0.0, quiet, double.MaxValue, double.MinValue];
+        static float Near(float at, int ulps) => BitConverter.Int32BitsToSingle(BitConverter.SingleToInt32Bits(at) + ulps);
+        static double Near64(double at, int ulps) => BitConverter.Int64BitsToDouble(BitConverter.DoubleToInt64Bits(at) + ulps);
+        float[] singles = [.. ends.Concat(TestData.Uniform(20_000, 1, -150, 150)).Select(x => (float)x),
+            .. Enumerable.Range(-200, 400).SelectMany(i => new[] { -126f, 128f, -87.33654f, 88.72283f }.Select(at => Near(at, i)))];
+        double[] doubles = [.. ends, .. TestData.Uniform(20_000, 1, -1100, 1100),
+            .. Enumerable.Range(-200, 400).SelectMany(i => new[] { -1022.0, 1024 }.Select(at => Near64(at, i)))];
         const float Smallest = 1.17549435e-38f;
         const double Smallest64 = 2.2250738585072014e-308;
         Assert.Multiple(() =>
         {
-            Agree(singles, Smallest, (Elementary128.Exp2, Elementary128.Exp2ByShift), (Elementary256.Exp2, Elementary256.Exp2ByShift), (Elementary512.Exp2, Elementary512.Exp2ByShift));
-            Agree(singles, Smallest, (Elementary128.Exp, Elementary128.ExpByShift), (Elementary256.Exp, Elementary256.ExpByShift), (Elementary512.Exp, Elementary512.ExpByShift));
-            Agree(doubles, Smallest64, (Elementary128.Exp2, Elementary128.Exp2ByShift), (Elementary256.Exp2, Elementary256.Exp2ByShift), (Elementary512.Exp2, Elementary512.Exp2ByShift));
+            Agree(singles, Smallest, (Elementary128.Exp2, Elementary128.Exp2ByShift), (Elementary256.Exp2, Elementary256.Exp2ByShift),
+                (Elementary512.Exp2, Elementary512.Exp2ByShift));
+            Agree(singles, Smallest, (Elementary128.Exp, Elementary128.ExpByShift), (Elementary256.Exp, Elementary256.ExpByShift),
+                (Elementary512.Exp, Elementary512.ExpByShift));
+            Agree(doubles, Smallest64, (Elementary128.Exp2, Elementary128.Exp2ByShift), (Elementary256.Exp2, Elementary256.Exp2ByShift),
+                (Elementary512.Exp2, Elementary512.Exp2ByShift));
         });
     }
 
@@ -216,7 +238,8 @@ public class LaneTests
     static int Width(string device, DType dtype) => device.StartsWith("cpu-", StringComparison.Ordinal) ? int.Parse(device[4..]) / 8 / dtype.Size() : 1;
 
     [Test]
-    public void A_part_of_a_lane_is_stored_and_kept_without_the_rest([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device, [Values(DType.Float32, DType.Float64)] DType dtype)
+    public void A_part_of_a_lane_is_stored_and_kept_without_the_rest([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device,
+        [Values(DType.Float32, DType.Float64)] DType dtype)
     {
         using var scope = new TensorScope();
         int width = Width(device, dtype), count = (width + 2) * Apart;
@@ -238,7 +261,11 @@ public class LaneTests
 
     // ---- sums ----------------------------------------------------------------------------------------
 
-    public struct TeamSums<V, M, T, G> : ITeamKernel<V, G> where V : unmanaged, ILane<V, M, T> where M : struct, IMemory<T> where T : unmanaged where G : struct, ITeam<V>
+    public struct TeamSums<V, M, T, G> : ITeamKernel<V, G>
+        where V : unmanaged, ILane<V, M, T>
+        where M : struct, IMemory<T>
+        where T : unmanaged
+        where G : struct, ITeam<V>
     {
         public M X, Sums, Most;
 
@@ -274,7 +301,8 @@ public class LaneTests
     }
 
     [Test]
-    public void Lanes_and_teams_sum_in_a_fixed_order([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device, [Values(DType.Float32, DType.Float64)] DType dtype)
+    public void Lanes_and_teams_sum_in_a_fixed_order([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device,
+        [Values(DType.Float32, DType.Float64)] DType dtype)
     {
         using var scope = new TensorScope();
         double[] values = [.. TestData.Uniform(256, 1).Zip(TestData.Uniform(256, 2, -9, 9), (x, e) => x * Math.Pow(2, e))];
@@ -284,7 +312,8 @@ public class LaneTests
         double[] rounded = x.ToDoubles()[..size[0]];
         Assert.That(size[0], device.StartsWith("cpu-", StringComparison.Ordinal) ? Is.EqualTo(Width(device, dtype)) : Is.GreaterThanOrEqualTo(16));
         double expected = ByHalves(rounded, dtype);
-        Assert.That(sums.ToDoubles(), Is.EqualTo(Enumerable.Repeat(expected, size[0]).Concat(Enumerable.Repeat(-1.0, 256 - size[0]))), "in every lane of the team, and nowhere else");
+        Assert.That(sums.ToDoubles(),
+            Is.EqualTo(Enumerable.Repeat(expected, size[0]).Concat(Enumerable.Repeat(-1.0, 256 - size[0]))), "in every lane of the team, and nowhere else");
         Assert.That(most.ToDoubles()[..size[0]], Has.All.EqualTo(rounded.Max()));
     }
 
@@ -312,7 +341,8 @@ public class LaneTests
     static double[] ByBlocks(double[] values, DType dtype) => [.. values.Chunk(4).Select(block => ByHalves(block, dtype))];
 
     [Test]
-    public void Four_vectors_are_summed_at_once([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device, [Values(DType.Float32, DType.Float64)] DType dtype)
+    public void Four_vectors_are_summed_at_once([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device,
+        [Values(DType.Float32, DType.Float64)] DType dtype)
     {
         using var scope = new TensorScope();
         double[] values = TestData.Uniform(64, 1);
@@ -323,7 +353,8 @@ public class LaneTests
         for (int i = 0; i < 4; i++)
             Assert.That(got[i + 1], Is.EqualTo(values.Skip(i * width[0]).Take(width[0]).Sum()).Within(dtype == DType.Float32 ? 1e-6 : 1e-14));
         if (device.StartsWith("cpu-", StringComparison.Ordinal))
-            Assert.That(got[1..5], Is.EqualTo(x.ToDoubles().Chunk(width[0]).Take(4).Select(v => ByHalves(width[0] == 16 ? ByBlocks(v, dtype) : v, dtype))), "in one order on every processor");
+            Assert.That(got[1..5], Is.EqualTo(x.ToDoubles().Chunk(width[0]).Take(4).Select(v => ByHalves(width[0] == 16 ? ByBlocks(v, dtype) : v, dtype))),
+                "in one order on every processor");
         Assert.That((got[0], got[5]), Is.EqualTo((-7, -7)), "nothing beside");
     }
 }

@@ -33,7 +33,8 @@ public class LayerNormTests
 
     [Test]
     public void Gradients_are_those_of_differences([ValueSource(nameof(Sizes))] (int Rows, int D) size, [Values] bool weight, [Values] bool bias) =>
-        Assert.That(GradientError(x => [Ops.LayerNorm(x[0], weight ? x[1] : null, bias ? x[2] : null, eps: 0.1)], Inputs(size.Rows, size.D)), Is.LessThan(1e-8));
+        Assert.That(GradientError(x => [Ops.LayerNorm(x[0], weight ? x[1] : null, bias ? x[2] : null, eps: 0.1)], Inputs(size.Rows, size.D)),
+            Is.LessThan(1e-8));
 
     static Input[] Inputs(int rows, int d) => [Input.Random((rows, d), 4), Input.Random(d, 5), Input.Random(d, 6)];
 }

@@ -91,10 +91,12 @@ public class LinearTests
     [Test]
     public void Every_device_agrees_with_gradients([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device,
         [Values(DType.Float32, DType.Float64)] DType dtype, [Values] bool bias) =>
-        Check(device, dtype, x => Ops.LinearSplit(x[0], x[1], bias ? x[2] : null, 3, 14), device == "ilgpu-cpu" ? Inputs((3, 5), 17, 5) : Inputs((70, 33), 17, 33));
+        Check(device, dtype, x => Ops.LinearSplit(x[0], x[1], bias ? x[2] : null, 3, 14),
+            device == "ilgpu-cpu" ? Inputs((3, 5), 17, 5) : Inputs((70, 33), 17, 33));
 
     [Test]
-    public void Nothing_has_gradients_of_nothing([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device, [Values(0, 2)] int rows, [Values(0, 2)] int o, [Values(0, 2)] int i)
+    public void Nothing_has_gradients_of_nothing([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device,
+        [Values(0, 2)] int rows, [Values(0, 2)] int o, [Values(0, 2)] int i)
     {
         using var tape = new Tape();
         Device on = TestDevices.Open(device);
@@ -127,7 +129,8 @@ public class LinearTests
     }
 
     [Test]
-    public void A_row_alone_has_the_bits_it_has_among_many([Values("cpu-128", "cpu-256", "cpu-512")] string device, [Values(DType.Float32, DType.Float64)] DType dtype)
+    public void A_row_alone_has_the_bits_it_has_among_many([Values("cpu-128", "cpu-256", "cpu-512")] string device,
+        [Values(DType.Float32, DType.Float64)] DType dtype)
     {
         using var scope = new TensorScope();
         Device on = TestDevices.Open(device);
@@ -138,7 +141,8 @@ public class LinearTests
             double[] whole = Ops.Linear(x.Rows(0, count), weight, bias).ToDoubles();
             foreach (int rows in several)
                 foreach (int start in (int[])[0, 1, count - rows])
-                    Assert.That(Ops.Linear(x.Rows(start, rows), weight, bias).ToDoubles(), Is.EqualTo(whole[(start * 65)..((start + rows) * 65)]), $"{rows} of {count} rows from {start}");
+                    Assert.That(Ops.Linear(x.Rows(start, rows), weight, bias).ToDoubles(),
+                        Is.EqualTo(whole[(start * 65)..((start + rows) * 65)]), $"{rows} of {count} rows from {start}");
         }
     }
 

@@ -37,7 +37,8 @@ public class LogitsCommandTests
     [Test]
     public void Every_output_is_the_official_one([Values] bool huggingFace, [Values("float32", "float64")] string dtype)
     {
-        using Safetensors forward = Safetensors.Open(Path.Combine(Official, "forward.safetensors")), grads = Safetensors.Open(Path.Combine(Official, "grads.safetensors"));
+        using Safetensors forward = Safetensors.Open(Path.Combine(Official, "forward.safetensors"));
+        using Safetensors grads = Safetensors.Open(Path.Combine(Official, "grads.safetensors"));
         using Safetensors result = Run(huggingFace ? HuggingFace : Official, IdsFile((2, 40), forward.ReadLongs("input_ids")), "--grad", "--dtype", dtype);
         double tolerance = dtype == "float64" ? 1e-12 : 2e-5;
         string[] names = ["logits", "loss", "hidden.layer0", "hidden.layer1", "conv_state.0", "conv_state.1", "ssm_state.0", "ssm_state.1"];
@@ -90,11 +91,19 @@ public class LogitsCommandTests
         {
             long start = data.Length;
             foreach (float value in file.ReadFloats(entry.Name))
-                data.Write(dtype == "BF16" ? BitConverter.GetBytes((ushort)(BitConverter.SingleToUInt32Bits(value) >> 16)) : BitConverter.GetBytes((Half)value));
-            header[entry.Name] = new JsonObject { ["dtype"] = dtype, ["shape"] = new JsonArray([.. entry.Shape.ToArray().Select(x => (JsonNode)x)]), ["data_offsets"] = new JsonArray(start, data.Length) };
+                data.Write(dtype == "BF16"
+                    ? BitConverter.GetBytes((ushort)(BitConverter.SingleToUInt32Bits(value) >> 16))
+                    : BitConverter.GetBytes((Half)value));
+            header[entry.Name] = new JsonObject
+            {
+                ["dtype"] = dtype,
+                ["shape"] = new JsonArray([.. entry.Shape.ToArray().Select(x => (JsonNode)x)]),
+                ["data_offsets"] = new JsonArray(start, data.Length),
+            };
         }
         byte[] json = Encoding.UTF8.GetBytes(header.ToJsonString());
-        return Folder(dtype, File.ReadAllText(Path.Combine(HuggingFace, "config.json")), [.. BitConverter.GetBytes((ulong)json.Length), .. json, .. data.ToArray()]);
+        byte[] weights = [.. BitConverter.GetBytes((ulong)json.Length), .. json, .. data.ToArray()];
+        return Folder(dtype, File.ReadAllText(Path.Combine(HuggingFace, "config.json")), weights);
     }
 
     string Folder(string name, string config, byte[] weights)
@@ -154,8 +163,9 @@ public class LogitsCommandTests
             Assert.That(sharded.ReadDoubles("logits"), Is.EqualTo(logits));
 
         string[] args = ["logits", "--model", model, "--ids", "1", "--output", In("none.safetensors"), "--device", "cpu"];
-        foreach (string wrong in (string[])["", "[]", "{}", "{\"weight_map\":1}", "{\"weight_map\":{\"a\":1}}", "{\"weight_map\":{\"a\":\"../x\"}}", "{\"weight_map\":{\"a\":\"\"}}", "{\"weight_map\":{\"a\":\"\\n\"}}", "{\"weight_map\":{\"a\":\"absent\"}}",
-            "{\"weight_map\":{}}", "{\"weight_map\":{\"a\":\"model-00001-of-00003.safetensors\"}}"])
+        foreach (string wrong in (string[])["", "[]", "{}", "{\"weight_map\":1}", "{\"weight_map\":{\"a\":1}}", "{\"weight_map\":{\"a\":\"../x\"}}",
+            "{\"weight_map\":{\"a\":\"\"}}", "{\"weight_map\":{\"a\":\"\\n\"}}", "{\"weight_map\":{\"a\":\"absent\"}}", "{\"weight_map\":{}}",
+            "{\"weight_map\":{\"a\":\"model-00001-of-00003.safetensors\"}}"])
         {
             File.WriteAllText(index, wrong);
             MambaInProcess.Refuse(args, model);
@@ -178,7 +188,8 @@ public class LogitsCommandTests
     [Test]
     public void A_vocabulary_of_Hugging_Face_is_not_padded_and_a_head_may_be_of_its_own()
     {
-        var config = new MambaConfig { DModel = 8, NLayer = 1, VocabSize = 13, PadVocabSizeMultiple = 1, TieEmbeddings = false, SsmCfg = new SsmConfig { DState = 3, DConv = 2, DtRank = 5, Bias = true, ConvBias = false } };
+        var ssm = new SsmConfig { DState = 3, DConv = 2, DtRank = 5, Bias = true, ConvBias = false };
+        var config = new MambaConfig { DModel = 8, NLayer = 1, VocabSize = 13, PadVocabSizeMultiple = 1, TieEmbeddings = false, SsmCfg = ssm };
         using var model = new MambaLM(config, TestDevices.Open("cpu"), seed: 4);
         Directory.CreateDirectory(In("own"));
         var writer = new SafetensorsWriter();
@@ -186,11 +197,15 @@ public class LogitsCommandTests
             writer.Add(parameter.Name.Replace("embedding", "embeddings"), parameter.Value);
         writer.Save(Path.Combine(In("own"), "model.safetensors"));
         File.WriteAllText(Path.Combine(In("own"), "config.json"), """
-            { "model_type": "mamba", "hidden_size": 8, "num_hidden_layers": 1, "vocab_size": 13, "state_size": 3, "conv_kernel": 2, "time_step_rank": 5, "use_bias": true, "use_conv_bias": false, "tie_word_embeddings": false }
+            {
+                "model_type": "mamba", "hidden_size": 8, "num_hidden_layers": 1, "vocab_size": 13, "state_size": 3, "conv_kernel": 2,
+                "time_step_rank": 5, "use_bias": true, "use_conv_bias": false, "tie_word_embeddings": false
+            }
             """);
         using Safetensors result = Run(In("own"), "12,3,0,7", "--grad");
         using var scope = new TensorScope();
-        Assert.That(result.ReadFloats("logits"), Is.EqualTo(model.Forward(Tensor.From(new[] { 12, 3, 0, 7 }, (1, 4), TestDevices.Open("cpu"))).ToArray<float>()));
+        Tensor tokens = Tensor.From(new[] { 12, 3, 0, 7 }, (1, 4), TestDevices.Open("cpu"));
+        Assert.That(result.ReadFloats("logits"), Is.EqualTo(model.Forward(tokens).ToArray<float>()));
         Assert.That(result["grad.lm_head.weight"].Shape, Is.EqualTo((Shape)(13, 8)));
     }
 
@@ -220,7 +235,8 @@ public class LogitsCommandTests
         string source = huggingFace ? HuggingFace : Official;
         string[] Args(string model) => ["logits", "--model", model, "--ids", "1,2", "--output", In("out.safetensors"), "--device", "cpu"];
         Assert.That(MambaInProcess.Run(Args(WithHead("same", source, x => x))).Code, Is.Zero);
-        Assert.That(MambaInProcess.Run(Args(WithHead("wide", source, x => Array.ConvertAll(x, v => (double)v)))).Code, Is.Zero, "the same values in another dtype");
+        Assert.That(MambaInProcess.Run(Args(WithHead("wide", source, x => Array.ConvertAll(x, v => (double)v)))).Code,
+            Is.Zero, "the same values in another dtype");
         (string What, Func<float[], Array> Head)[] others =
         [
             ("turned round", x => x.Reverse().ToArray()),
@@ -231,7 +247,8 @@ public class LogitsCommandTests
         ];
         foreach ((string what, Func<float[], Array> head) in others)
             MambaInProcess.Refuse(Args(WithHead(what, source, head)), "lm_head.weight", "tie_embeddings");
-        string untied = File.ReadAllText(Path.Combine(source, "config.json")).TrimEnd().TrimEnd('}').Replace("\"tie_word_embeddings\": true,", "") + $", \"{(huggingFace ? "tie_word_embeddings" : "tie_embeddings")}\": false }}";
+        string given = File.ReadAllText(Path.Combine(source, "config.json")).TrimEnd().TrimEnd('}').Replace("\"tie_word_embeddings\": true,", "");
+        string untied = given + $", \"{(huggingFace ? "tie_word_embeddings" : "tie_embeddings")}\": false }}";
         Assert.That(MambaInProcess.Run(Args(WithHead("untied", source, x => x.Reverse().ToArray(), untied))), Is.EqualTo((0, "")));
     }
 
@@ -286,7 +303,9 @@ public class LogitsCommandTests
         Refuse(Official, Path.Combine(Official, "forward.safetensors"), [], "no tensor 'ids'");
         Refuse(In("nowhere"), "1", [], "there is no such folder");
         Refuse(folder, "1", [], "config.json: there is no such file");
-        Refuse(Folder("wider", config.Replace("\"hidden_size\": 64", "\"hidden_size\": 128").Replace("\"d_model\": 64", "\"d_model\": 128").Replace("\"intermediate_size\": 128", "\"intermediate_size\": 256").Replace("\"d_inner\": 128", "\"d_inner\": 256"), weights), "1", [], "has shape (96, 64)");
+        string wider = config.Replace("\"hidden_size\": 64", "\"hidden_size\": 128").Replace("\"d_model\": 64", "\"d_model\": 128")
+            .Replace("\"intermediate_size\": 128", "\"intermediate_size\": 256").Replace("\"d_inner\": 128", "\"d_inner\": 256");
+        Refuse(Folder("wider", wider, weights), "1", [], "has shape (96, 64)");
         Refuse(Folder("other", config.Replace("\"model_type\": \"mamba\"", "\"model_type\": \"falcon_mamba\""), weights), "1", [], "falcon_mamba");
         Refuse(Folder("act", config.Replace("\"silu\"", "\"gelu\""), weights), "1", [], "hidden_act");
         Refuse(Folder("inner", config.Replace("\"intermediate_size\": 128", "\"intermediate_size\": 100"), weights), "1", [], "intermediate_size is 100");
@@ -302,18 +321,29 @@ public class LogitsCommandTests
         // That of state-spaces/mamba-130m-hf, which has both dialects' words for some things.
         MambaConfig config = MambaConfig.FromJson("""
             {
-              "architectures": ["MambaForCausalLM"], "bos_token_id": 0, "conv_kernel": 4, "d_inner": 1536, "d_model": 768, "eos_token_id": 0, "expand": 2, "fused_add_norm": true,
-              "hidden_act": "silu", "hidden_size": 768, "initializer_range": 0.1, "intermediate_size": 1536, "layer_norm_epsilon": 1e-05, "model_type": "mamba", "n_layer": 24,
-              "num_hidden_layers": 24, "pad_token_id": 0, "pad_vocab_size_multiple": 8, "rescale_prenorm_residual": false, "residual_in_fp32": true, "rms_norm": true, "ssm_cfg": {},
-              "state_size": 16, "time_step_floor": 0.0001, "time_step_init_scheme": "random", "time_step_max": 0.1, "time_step_min": 0.001, "time_step_rank": 48, "time_step_scale": 1.0,
+              "architectures": ["MambaForCausalLM"], "bos_token_id": 0, "conv_kernel": 4, "d_inner": 1536, "d_model": 768, "eos_token_id": 0,
+              "expand": 2, "fused_add_norm": true, "hidden_act": "silu", "hidden_size": 768, "initializer_range": 0.1, "intermediate_size": 1536,
+              "layer_norm_epsilon": 1e-05, "model_type": "mamba", "n_layer": 24, "num_hidden_layers": 24, "pad_token_id": 0,
+              "pad_vocab_size_multiple": 8, "rescale_prenorm_residual": false, "residual_in_fp32": true, "rms_norm": true, "ssm_cfg": {},
+              "state_size": 16, "time_step_floor": 0.0001, "time_step_init_scheme": "random", "time_step_max": 0.1, "time_step_min": 0.001,
+              "time_step_rank": 48, "time_step_scale": 1.0,
               "torch_dtype": "float32", "use_bias": false, "use_cache": true, "use_conv_bias": true, "vocab_size": 50280
             }
             """);
-        var expected = new MambaConfig { DModel = 768, NLayer = 24, VocabSize = 50280, PadVocabSizeMultiple = 1, SsmCfg = new SsmConfig { DtRank = 48 }, AttnLayerIdx = config.AttnLayerIdx };
+        var expected = new MambaConfig
+        {
+            DModel = 768,
+            NLayer = 24,
+            VocabSize = 50280,
+            PadVocabSizeMultiple = 1,
+            SsmCfg = new SsmConfig { DtRank = 48 },
+            AttnLayerIdx = config.AttnLayerIdx,
+        };
         Assert.That(config, Is.EqualTo(expected));
         Assert.That(config.PaddedVocabSize, Is.EqualTo(50280));
 
         MambaConfig defaults = MambaConfig.FromJson("""{ "num_hidden_layers": 3, "time_step_rank": "auto", "intermediate_size": 2304 }""");
-        Assert.That((defaults.DModel, defaults.NLayer, defaults.VocabSize, defaults.SsmCfg.Expand, defaults.DtRank, defaults.TieEmbeddings), Is.EqualTo((768, 3, 50280, 3, 48, true)));
+        Assert.That((defaults.DModel, defaults.NLayer, defaults.VocabSize, defaults.SsmCfg.Expand, defaults.DtRank, defaults.TieEmbeddings),
+            Is.EqualTo((768, 3, 50280, 3, 48, true)));
     }
 }

@@ -29,21 +29,24 @@ public class LongSumTests
         {
             using var scope = new TensorScope();
             Tensor target = Tensor.From(new int[Rows], Rows, on);
-            double loss = Ops.CrossEntropy(Tensor.From([.. Enumerable.Range(0, 2 * Rows).Select(i => i % 2 == 0 ? 0 : constant)], (Rows, 2), DType.Float32, on), target).Item();
+            double[] logits = [.. Enumerable.Range(0, 2 * Rows).Select(i => i % 2 == 0 ? 0 : constant)];
+            double loss = Ops.CrossEntropy(Tensor.From(logits, (Rows, 2), DType.Float32, on), target).Item();
             double exact = Math.Log(1 + Math.Exp((float)constant));
             Assert.That(Math.Abs(loss - exact) / exact, Is.LessThan(2e-6), $"logits 0 and {constant}");
         }
     }
 
     [Test]
-    public void Losses_that_are_infinite_or_no_number_are_so_in_the_mean([ValueSource(nameof(Devices))] string device, [Values(double.PositiveInfinity, double.NaN)] double bad)
+    public void Losses_that_are_infinite_or_no_number_are_so_in_the_mean([ValueSource(nameof(Devices))] string device,
+        [Values(double.PositiveInfinity, double.NaN)] double bad)
     {
         Device on = TestDevices.Open(device);
         using var scope = new TensorScope();
         double[] losses = TestData.Uniform(100, 1, 0, 2);
         losses[37] = bad;
         // logits (0, x): the loss of target 0 is log(1 + e^x), x itself where it is infinite
-        double value = Ops.CrossEntropy(Tensor.From([.. losses.SelectMany(x => (double[])[0, x])], (100, 2), DType.Float32, on), Tensor.From(new int[100], 100, on)).Item();
+        Tensor logits = Tensor.From([.. losses.SelectMany(x => (double[])[0, x])], (100, 2), DType.Float32, on);
+        double value = Ops.CrossEntropy(logits, Tensor.From(new int[100], 100, on)).Item();
         Assert.That(double.IsFinite(value), Is.False);
     }
 
@@ -66,7 +69,8 @@ public class LongSumTests
         Device on = TestDevices.Open(device);
         using var scope = new TensorScope();
         double[] Of(Func<Tensor, Tensor, Tensor> op, DType dtype) => op(Filled((1, Rows), 1.1f, dtype, on), Filled(Rows, 1, dtype, on)).ToDoubles();
-        foreach ((string name, Func<Tensor, Tensor, Tensor> op) in ((string, Func<Tensor, Tensor, Tensor>)[])[("RmsNorm", (x, w) => Ops.RmsNorm(x, w)), ("Softmax", (x, _) => Ops.Softmax(x)), ("LogSoftmax", (x, _) => Ops.LogSoftmax(x))])
+        foreach ((string name, Func<Tensor, Tensor, Tensor> op) in ((string, Func<Tensor, Tensor, Tensor>)[])[
+            ("RmsNorm", (x, w) => Ops.RmsNorm(x, w)), ("Softmax", (x, _) => Ops.Softmax(x)), ("LogSoftmax", (x, _) => Ops.LogSoftmax(x))])
             Assert.That(TestData.RelativeError(Of(op, DType.Float32), Of(op, DType.Float64)), Is.LessThan(3e-6), name);
     }
 
@@ -85,7 +89,8 @@ public class LongSumTests
             ("LayerNorm", D, (w, rows) => Ops.LayerNorm(Varied((rows, D), w), w, w)),
             ("Linear's bias", D, (w, rows) => Ops.Linear(Varied((rows, 1), w), Filled((D, 1), 1, w.DType, on), w)),
             ("CausalConv1d", (D, 4), (w, rows) => Ops.CausalConv1d(Filled((rows / L, L, D), 1.1f, w.DType, on), w, null, silu: false)),
-            ("CausalConv1d's bias", D, (w, rows) => Ops.CausalConv1d(Filled((rows / L, L, D), 1.1f, w.DType, on), Filled((D, 4), 0.1f, w.DType, on), w, silu: true)),
+            ("CausalConv1d's bias", D, (w, rows) =>
+                Ops.CausalConv1d(Filled((rows / L, L, D), 1.1f, w.DType, on), Filled((D, 4), 0.1f, w.DType, on), w, silu: true)),
             ("Embedding", (16, D), (w, rows) => Ops.Embedding(Tensor.From(new int[rows], rows, on), w)),
         ];
         foreach ((string name, Shape shape, Func<Tensor, int, Tensor> op) in ops)
@@ -101,11 +106,13 @@ public class LongSumTests
             Assert.That(TestData.RelativeError(Gradient(DType.Float64, Rows), exact), Is.LessThan(1e-12), name);
         }
 
-        Tensor Varied(Shape shape, Tensor like) => Tensor.From([.. Enumerable.Range(0, (int)shape.Count).Select(i => Values[i % Values.Length])], shape, like.DType, on);
+        Tensor Varied(Shape shape, Tensor like) =>
+            Tensor.From([.. Enumerable.Range(0, (int)shape.Count).Select(i => Values[i % Values.Length])], shape, like.DType, on);
     }
 
     [Test]
-    public void What_the_scan_sums_over_a_million_tokens_keeps_its_digits([Values("cpu-128", "cpu-256", "cpu-512")] string device, [Values] bool constant, [Values(1, null)] int? segments)
+    public void What_the_scan_sums_over_a_million_tokens_keeps_its_digits([Values("cpu-128", "cpu-256", "cpu-512")] string device,
+        [Values] bool constant, [Values(1, null)] int? segments)
     {
         const int L = Rows, D = 3, N = 2;
         Device on = TestDevices.Open(device);
@@ -113,7 +120,8 @@ public class LongSumTests
         {
             using var tape = new Tape();
             Tensor u = Filled((1, L, D), 0.7f, dtype, on), delta = Filled((1, L, D), 0.3f, dtype, on), A = Tape.Watch(Filled((D, N), -0.9f, dtype, on));
-            Tensor B = Tape.Watch(Filled(constant ? (D, N) : (1, L, N), 0.6f, dtype, on)), C = Tape.Watch(Filled(constant ? (D, N) : (1, L, N), 1.1f, dtype, on));
+            Shape projection = constant ? (D, N) : (1, L, N);
+            Tensor B = Tape.Watch(Filled(projection, 0.6f, dtype, on)), C = Tape.Watch(Filled(projection, 1.1f, dtype, on));
             Tensor skip = Tape.Watch(Filled(D, 0.4f, dtype, on)), bias = Tape.Watch(Filled(D, -0.2f, dtype, on));
             Tensor y = Ops.SelectiveScan(u, delta, A, B, C, skip, deltaBias: bias, algorithm: segments is { } s ? ScanAlgorithm.ChunkedInto(s) : null).Y;
             Gradients g = tape.Backward([(y, Filled(y.Shape, 0.9f, dtype, on))]);

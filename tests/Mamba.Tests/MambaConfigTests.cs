@@ -27,7 +27,8 @@ public class MambaConfigTests
         Assert.Multiple(() =>
         {
             Assert.That((config.DModel, config.DIntermediate, config.NLayer, config.VocabSize, config.PadVocabSizeMultiple), Is.EqualTo((24, 0, 2, 50277, 8)));
-            Assert.That((config.RmsNorm, config.ResidualInFp32, config.FusedAddNorm, config.TieEmbeddings, config.NormEpsilon), Is.EqualTo((true, true, true, true, 1e-5)));
+            Assert.That((config.RmsNorm, config.ResidualInFp32, config.FusedAddNorm, config.TieEmbeddings, config.NormEpsilon),
+                Is.EqualTo((true, true, true, true, 1e-5)));
             Assert.That(config.AttnLayerIdx, Is.Empty);
             SsmConfig ssm = config.SsmCfg;
             Assert.That((ssm.DState, ssm.DConv, ssm.Expand, ssm.DtRank, ssm.ConvBias, ssm.Bias), Is.EqualTo((16, 4, 2, (int?)null, true, false)));
@@ -49,7 +50,20 @@ public class MambaConfigTests
             PadVocabSizeMultiple = 16,
             TieEmbeddings = false,
             NormEpsilon = 1e-6,
-            SsmCfg = new SsmConfig { DState = 5, DConv = 3, Expand = 3, DtRank = 7, DtMin = 0.01, DtMax = 0.2, DtInit = "constant", DtScale = 0.5, DtInitFloor = 1e-3, ConvBias = false, Bias = true },
+            SsmCfg = new SsmConfig
+            {
+                DState = 5,
+                DConv = 3,
+                Expand = 3,
+                DtRank = 7,
+                DtMin = 0.01,
+                DtMax = 0.2,
+                DtInit = "constant",
+                DtScale = 0.5,
+                DtInitFloor = 1e-3,
+                ConvBias = false,
+                Bias = true,
+            },
         };
         MambaConfig read = MambaConfig.FromJson(config.ToJson());
         Assert.That(read with { AttnLayerIdx = config.AttnLayerIdx }, Is.EqualTo(config));
@@ -80,7 +94,9 @@ public class MambaConfigTests
 
     [Test]
     public void Fields_nobody_knows_are_passed_over() =>
-        Assert.That(MambaConfig.FromJson("""{ "d_model": 24, "attn_cfg": {}, "model_type": "mamba", "ssm_cfg": { "layer": "Mamba1", "use_fast_path": true } }""").DModel, Is.EqualTo(24));
+        Assert.That(MambaConfig.FromJson("""
+            { "d_model": 24, "attn_cfg": {}, "model_type": "mamba", "ssm_cfg": { "layer": "Mamba1", "use_fast_path": true } }
+            """).DModel, Is.EqualTo(24));
 
     [TestCase(1, 1)]
     [TestCase(16, 1)]
@@ -117,14 +133,16 @@ public class MambaConfigTests
         yield return Case(Small with { SsmCfg = ssm with { DtInit = "zero" } }, "MambaConfig: dt_init is 'zero'; expected 'random' or 'constant'.");
         yield return Case(Small with { SsmCfg = ssm with { DtMin = 0 } }, "MambaConfig: dt_min is 0 and dt_max 0.1; expected 0 < dt_min <= dt_max.");
         yield return Case(Small with { SsmCfg = ssm with { DtMin = 0.2 } }, "MambaConfig: dt_min is 0.2 and dt_max 0.1; expected 0 < dt_min <= dt_max.");
-        yield return Case(Small with { SsmCfg = ssm with { DtMax = double.NaN } }, "MambaConfig: dt_min is 0.001 and dt_max NaN; expected 0 < dt_min <= dt_max.");
+        yield return Case(Small with { SsmCfg = ssm with { DtMax = double.NaN } },
+            "MambaConfig: dt_min is 0.001 and dt_max NaN; expected 0 < dt_min <= dt_max.");
     }
 
     [TestCaseSource(nameof(Wrong))]
     public void What_no_model_can_be_is_one_clear_line(MambaConfig config, string message)
     {
         Assert.That(config.Validate, Throws.TypeOf<MambaException>().With.Message.EqualTo(message));
-        Assert.That(() => new MambaLM(config, TestDevices.Open("cpu")), Throws.TypeOf<MambaException>().With.Message.EqualTo(message), "before anything is allocated");
+        Assert.That(() => new MambaLM(config, TestDevices.Open("cpu")),
+            Throws.TypeOf<MambaException>().With.Message.EqualTo(message), "before anything is allocated");
     }
 
     [TestCase("")]

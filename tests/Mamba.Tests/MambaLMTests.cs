@@ -22,7 +22,13 @@ public class MambaLMTests
         ["biases"] = Base with { SsmCfg = new SsmConfig { Bias = true, ConvBias = false } },
         ["LayerNorm"] = Base with { RmsNorm = false, NormEpsilon = 1e-3 },
         ["untied"] = Base with { TieEmbeddings = false, PadVocabSizeMultiple = 1 },
-        ["everything"] = Base with { DModel = 10, RmsNorm = false, TieEmbeddings = false, SsmCfg = new SsmConfig { Expand = 3, DState = 5, DConv = 3, DtRank = 3, Bias = true } },
+        ["everything"] = Base with
+        {
+            DModel = 10,
+            RmsNorm = false,
+            TieEmbeddings = false,
+            SsmCfg = new SsmConfig { Expand = 3, DState = 5, DConv = 3, DtRank = 3, Bias = true },
+        },
     };
 
     static string[] Names => [.. Configs.Keys];
@@ -59,7 +65,8 @@ public class MambaLMTests
             $"backbone.layers.{i}.mixer.out_proj.weight (24, 48)",
             $"backbone.layers.{i}.norm.weight (24)",
         ];
-        Assert.That(model.Parameters.Select(p => p.ToString()), Is.EqualTo((string[])["backbone.embedding.weight (56, 24)", .. Layer(0), .. Layer(1), "backbone.norm_f.weight (24)"]));
+        Assert.That(model.Parameters.Select(p => p.ToString()),
+            Is.EqualTo((string[])["backbone.embedding.weight (56, 24)", .. Layer(0), .. Layer(1), "backbone.norm_f.weight (24)"]));
         Assert.That(model.Parameters.ElementCount, Is.EqualTo(model.Parameters.Sum(p => p.Value.Count)));
     }
 
@@ -74,9 +81,12 @@ public class MambaLMTests
         var config = new MambaConfig { DModel = 24, NLayer = 1, VocabSize = 50 };
         string[] plain = Of(config);
         const string Mixer = "backbone.layers.0.mixer.";
-        Assert.That(Of(config with { SsmCfg = new SsmConfig { Bias = true } }).Except(plain, StringComparer.Ordinal), Is.EqualTo(new[] { Mixer + "in_proj.bias (96)", Mixer + "out_proj.bias (24)" }));
-        Assert.That(plain.Except(Of(config with { SsmCfg = new SsmConfig { ConvBias = false } }), StringComparer.Ordinal), Is.EqualTo(new[] { Mixer + "conv1d.bias (48)" }));
-        Assert.That(Of(config with { RmsNorm = false }).Except(plain, StringComparer.Ordinal), Is.EqualTo(new[] { "backbone.layers.0.norm.bias (24)", "backbone.norm_f.bias (24)" }));
+        Assert.That(Of(config with { SsmCfg = new SsmConfig { Bias = true } }).Except(plain, StringComparer.Ordinal),
+            Is.EqualTo(new[] { Mixer + "in_proj.bias (96)", Mixer + "out_proj.bias (24)" }));
+        Assert.That(plain.Except(Of(config with { SsmCfg = new SsmConfig { ConvBias = false } }), StringComparer.Ordinal),
+            Is.EqualTo(new[] { Mixer + "conv1d.bias (48)" }));
+        Assert.That(Of(config with { RmsNorm = false }).Except(plain, StringComparer.Ordinal),
+            Is.EqualTo(new[] { "backbone.layers.0.norm.bias (24)", "backbone.norm_f.bias (24)" }));
         Assert.That(Of(config with { TieEmbeddings = false }).Except(plain, StringComparer.Ordinal), Is.EqualTo(new[] { "lm_head.weight (56, 24)" }));
     }
 
@@ -84,7 +94,8 @@ public class MambaLMTests
     public void Only_matrices_decay()
     {
         using MambaLM model = Model(Configs["everything"] with { SsmCfg = new SsmConfig { Bias = true } }, Cpu);
-        Assert.That(model.Parameters.Where(p => !p.Decay).Select(p => p.Name.Split('.')[^1]).Distinct(StringComparer.Ordinal), Is.EquivalentTo(new[] { "A_log", "D", "bias", "weight" }));
+        Assert.That(model.Parameters.Where(p => !p.Decay).Select(p => p.Name.Split('.')[^1]).Distinct(StringComparer.Ordinal),
+            Is.EquivalentTo(new[] { "A_log", "D", "bias", "weight" }));
         Assert.That(model.Parameters.Where(p => !p.Decay && p.Name.EndsWith("weight", StringComparison.Ordinal)), Has.All.Property("Name").Contains("norm"));
         Assert.That(model.Parameters.Where(p => p.Decay), Has.All.Property("Name").EndsWith(".weight"));
         Assert.That(model.Parameters.Where(p => p.Decay), Has.All.Property("Shape").Property("Rank").GreaterThan(1));
@@ -208,8 +219,22 @@ public class MambaLMTests
     static readonly Dictionary<string, MambaConfig> Checked = new(StringComparer.Ordinal)
     {
         ["plain"] = new() { DModel = 4, NLayer = 2, VocabSize = 5, SsmCfg = new SsmConfig { DState = 3 } },
-        ["LayerNorm, biases, untied"] = new() { DModel = 3, NLayer = 2, VocabSize = 5, RmsNorm = false, TieEmbeddings = false, SsmCfg = new SsmConfig { DState = 2, Bias = true, DConv = 2, DtRank = 2 } },
-        ["no biases, one state, wide"] = new() { DModel = 3, NLayer = 1, VocabSize = 8, SsmCfg = new SsmConfig { DState = 1, ConvBias = false, DConv = 1, Expand = 3 } },
+        ["LayerNorm, biases, untied"] = new()
+        {
+            DModel = 3,
+            NLayer = 2,
+            VocabSize = 5,
+            RmsNorm = false,
+            TieEmbeddings = false,
+            SsmCfg = new SsmConfig { DState = 2, Bias = true, DConv = 2, DtRank = 2 },
+        },
+        ["no biases, one state, wide"] = new()
+        {
+            DModel = 3,
+            NLayer = 1,
+            VocabSize = 8,
+            SsmCfg = new SsmConfig { DState = 1, ConvBias = false, DConv = 1, Expand = 3 },
+        },
     };
 
     static string[] CheckedNames => [.. Checked.Keys];
@@ -265,7 +290,8 @@ public class MambaLMTests
             _ = model.Forward(first, s);
         using var tape = new Tape();
         Gradients once = tape.Backward(Ops.CrossEntropy(model.Forward(second, state), second), new Gradients(model.Parameters));
-        Assert.That(state.Layers[0].Ssm.ToDoubles(), Is.Not.EqualTo(copy.Layers[0].Ssm.ToDoubles()), "it has moved on before the backward pass reads where it was");
+        Assert.That(state.Layers[0].Ssm.ToDoubles(),
+            Is.Not.EqualTo(copy.Layers[0].Ssm.ToDoubles()), "it has moved on before the backward pass reads where it was");
         Parameter weight = model.Parameters["backbone.layers.0.mixer.out_proj.weight"];
         double[] values = weight.Value.ToDoubles();
         double At(double by)

@@ -50,12 +50,14 @@ public class MatMulTests
 
     [Test]
     public void Batches_multiply_item_by_item_and_an_operand_without_one_is_shared([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device,
-        [Values(DType.Float32, DType.Float64)] DType dtype, [Values] bool transposeA, [Values] bool transposeB, [ValueSource(nameof(Batches))] (long[] A, long[] B) batch)
+        [Values(DType.Float32, DType.Float64)] DType dtype, [Values] bool transposeA, [Values] bool transposeB,
+        [ValueSource(nameof(Batches))] (long[] A, long[] B) batch)
     {
         (int m, int n, int k) = device == "ilgpu-cpu" ? (3, 5, 2) : (13, 21, 34);
         using var scope = new TensorScope();
         Device on = TestDevices.Open(device);
-        Input a = Input.Random(new Shape([.. batch.A, .. Stored(m, k, transposeA).ToArray()]), 3), b = Input.Random(new Shape([.. batch.B, .. Stored(k, n, transposeB).ToArray()]), 4);
+        Input a = Input.Random(new Shape([.. batch.A, .. Stored(m, k, transposeA).ToArray()]), 3);
+        Input b = Input.Random(new Shape([.. batch.B, .. Stored(k, n, transposeB).ToArray()]), 4);
         Tensor y = Ops.MatMul(a.On(on, dtype), b.On(on, dtype), transposeA, transposeB);
         long[] leading = batch.A.Length > 0 ? batch.A : batch.B;
         Assert.That(y.Shape, Is.EqualTo(new Shape([.. leading, m, n])));
@@ -66,7 +68,8 @@ public class MatMulTests
     }
 
     [Test]
-    public void Gradients_are_those_of_differences([Values] bool transposeA, [Values] bool transposeB, [ValueSource(nameof(Batches))] (long[] A, long[] B) batch, [Values(1, 3)] int m, [Values(1, 5)] int n) =>
+    public void Gradients_are_those_of_differences([Values] bool transposeA,
+        [Values] bool transposeB, [ValueSource(nameof(Batches))] (long[] A, long[] B) batch, [Values(1, 3)] int m, [Values(1, 5)] int n) =>
         Assert.That(GradientError(x => [Ops.MatMul(x[0], x[1], transposeA, transposeB)], Inputs(m, n, 4, transposeA, transposeB, batch)), Is.LessThan(1e-8));
 
     [Test]
@@ -82,7 +85,8 @@ public class MatMulTests
     ];
 
     [Test]
-    public void The_number_of_cores_changes_no_bit([Values(DType.Float32, DType.Float64)] DType dtype, [Values] bool transposeA, [Values] bool transposeB, [Values(0, 3)] long batch)
+    public void The_number_of_cores_changes_no_bit([Values(DType.Float32, DType.Float64)] DType dtype,
+        [Values] bool transposeA, [Values] bool transposeB, [Values(0, 3)] long batch)
     {
         const int M = 67, N = 129, K = 300;
         double[][] On(int threads)
@@ -102,42 +106,47 @@ public class MatMulTests
     }
 
     [Test]
-    public void A_row_alone_has_the_bits_it_has_among_many([Values("cpu-128", "cpu-256", "cpu-512")] string device, [Values(DType.Float32, DType.Float64)] DType dtype,
-        [Values] bool transposeB, [Values(1, 16, 65, 200)] int n, [Values(5, 300, 700)] int k)
+    public void A_row_alone_has_the_bits_it_has_among_many([Values("cpu-128", "cpu-256", "cpu-512")] string device,
+        [Values(DType.Float32, DType.Float64)] DType dtype, [Values] bool transposeB, [Values(1, 16, 65, 200)] int n, [Values(5, 300, 700)] int k)
     {
         using var scope = new TensorScope();
         Device on = TestDevices.Open(device);
         const int M = 130;
         Tensor a = TestData.Random((M, k), dtype, on, 1), b = TestData.Random(Stored(k, n, transposeB), dtype, on, 2);
         double[] whole = Ops.MatMul(a, b, transposeB: transposeB).ToDoubles();
-        foreach ((int start, int rows) in new[] { (0, 1), (7, 1), (129, 1), (64, 2), (100, 11), (3, 12), (50, 13), (1, 64), (20, 9) }.Where(r => !transposeB || r.Item2 > 8))
-            Assert.That(Ops.MatMul(a.Rows(start, rows), b, transposeB: transposeB).ToDoubles(), Is.EqualTo(whole[(start * n)..((start + rows) * n)]), $"rows {start} to {start + rows}");
+        (int, int)[] parts = [(0, 1), (7, 1), (129, 1), (64, 2), (100, 11), (3, 12), (50, 13), (1, 64), (20, 9)];
+        foreach ((int start, int rows) in parts.Where(r => !transposeB || r.Item2 > 8))
+            Assert.That(Ops.MatMul(a.Rows(start, rows), b, transposeB: transposeB).ToDoubles(),
+                Is.EqualTo(whole[(start * n)..((start + rows) * n)]), $"rows {start} to {start + rows}");
     }
 
     // Up to eight rows times rows of B are dot products of their own, see HostFewRows.
     [Test]
-    public void A_row_alone_has_the_bits_it_has_among_a_few([Values("cpu-128", "cpu-256", "cpu-512")] string device, [Values(DType.Float32, DType.Float64)] DType dtype,
-        [Values(1, 16, 65, 203)] int n, [Values(5, 48, 300, 701)] int k)
+    public void A_row_alone_has_the_bits_it_has_among_a_few([Values("cpu-128", "cpu-256", "cpu-512")] string device,
+        [Values(DType.Float32, DType.Float64)] DType dtype, [Values(1, 16, 65, 203)] int n, [Values(5, 48, 300, 701)] int k)
     {
         using var scope = new TensorScope();
         Tensor a = TestData.Random((8, k), dtype, TestDevices.Open(device), 1), b = TestData.Random((n, k), dtype, TestDevices.Open(device), 2);
         double[] whole = Ops.MatMul(a, b, transposeB: true).ToDoubles();
         for (int rows = 1; rows < 8; rows++)
             for (int start = 0; start + rows <= 8; start++)
-                Assert.That(Ops.MatMul(a.Rows(start, rows), b, transposeB: true).ToDoubles(), Is.EqualTo(whole[(start * n)..((start + rows) * n)]), $"rows {start} to {start + rows}");
+                Assert.That(Ops.MatMul(a.Rows(start, rows), b, transposeB: true).ToDoubles(),
+                    Is.EqualTo(whole[(start * n)..((start + rows) * n)]), $"rows {start} to {start + rows}");
     }
 
     [Test]
-    public void A_few_rows_times_a_weight_are_those_of_a_plain_loop([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device, [Values(DType.Float32, DType.Float64)] DType dtype,
-        [Values] bool accumulate, [Values] bool bias, [Values] bool apart)
+    public void A_few_rows_times_a_weight_are_those_of_a_plain_loop([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device,
+        [Values(DType.Float32, DType.Float64)] DType dtype, [Values] bool accumulate, [Values] bool bias, [Values] bool apart)
     {
         using var scope = new TensorScope();
         Device on = TestDevices.Open(device);
         foreach (int m in Enumerable.Range(1, 9))
-            foreach ((int n, int k) in device == "ilgpu-cpu" ? [(5, 7)] : new[] { (1, 1), (33, 17), (3, 64), (65, 50), (131, 259), (7, 701), (1000, 37), (4, 0) })
+            foreach ((int n, int k) in device == "ilgpu-cpu"
+                ? [(5, 7)] : new[] { (1, 1), (33, 17), (3, 64), (65, 50), (131, 259), (7, 701), (1000, 37), (4, 0) })
             {
                 int row = apart ? k + 3 : k;        // A is part of a wider matrix
-                double[] wide = TestData.Uniform(m * row, 1), b = Input.Random((n, k), 2).Values, c = TestData.Uniform(m * n, 3), added = TestData.Uniform(n, 4);
+                double[] wide = TestData.Uniform(m * row, 1), b = Input.Random((n, k), 2).Values;
+                double[] c = TestData.Uniform(m * n, 3), added = TestData.Uniform(n, 4);
                 Tensor y = Tensor.From(c, (m, n), dtype, on);
                 MatMulKernels.Multiply(new MatMulProblem(Tensor.From(wide, (m, row), dtype, on), Tensor.From(b, (n, k), dtype, on), y, m, n, k)
                 {
@@ -160,7 +169,8 @@ public class MatMulTests
 
     // A depth of 16 fills a worker's block with 3072 rows of floats or 1536 of doubles.
     [Test]
-    public void A_transposed_matrix_gives_the_bits_of_its_transpose([Values(DType.Float32, DType.Float64)] DType dtype, [Values(37, 1550, 3110)] int m, [Values(1, 16, 17, 257)] int k, [Values(128, 256, 512)] int bits)
+    public void A_transposed_matrix_gives_the_bits_of_its_transpose([Values(DType.Float32, DType.Float64)] DType dtype,
+        [Values(37, 1550, 3110)] int m, [Values(1, 16, 17, 257)] int k, [Values(128, 256, 512)] int bits)
     {
         using var device = new HostDevice(threads: 1, bits);
         using var scope = new TensorScope();
@@ -176,7 +186,8 @@ public class MatMulTests
         {
             using var device = new HostDevice(threads);
             using var scope = new TensorScope();
-            return Ops.Linear(TestData.Random((m, K), dtype, device, 1), TestData.Random((N, K), dtype, device, 2), TestData.Random(N, dtype, device, 3)).ToDoubles();
+            Tensor x = TestData.Random((m, K), dtype, device, 1), weight = TestData.Random((N, K), dtype, device, 2);
+            return Ops.Linear(x, weight, TestData.Random(N, dtype, device, 3)).ToDoubles();
         }
         double[] one = On(1);
         foreach (int threads in (int[])[2, 3, 7])
@@ -184,7 +195,8 @@ public class MatMulTests
     }
 
     [Test]
-    public void What_lies_behind_a_view_does_not_matter([Values("cpu-128", "cpu-256", "cpu-512")] string device, [Values(DType.Float32, DType.Float64)] DType dtype, [Values] bool transposeB)
+    public void What_lies_behind_a_view_does_not_matter([Values("cpu-128", "cpu-256", "cpu-512")] string device,
+        [Values(DType.Float32, DType.Float64)] DType dtype, [Values] bool transposeB)
     {
         using var scope = new TensorScope();
         Device on = TestDevices.Open(device);

@@ -16,20 +16,23 @@ public partial class MatMulTilesTests
     // where A, B, C and the bias start in their buffers: fours must be loaded as such only where all they belong to are
     static readonly (int Batch, int M, int N, int K, (int A, int B, int C, int Bias) Offsets)[] Problems =
     [
-        (1, 1, 1, 1, default), (1, 128, 128, 16, default), (1, 130, 132, 20, default), (1, 132, 136, 36, (1, 1, 1, 1)), (1, 64, 36, 8, (2, 2, 2, 2)), (1, 5, 7, 3, (3, 3, 3, 3)),
-        (1, 1, 200, 33, default), (1, 200, 1, 65, default), (1, 3, 4, 0, default), (2, 20, 24, 28, default), (3, 13, 21, 35, (1, 1, 1, 1)), (2, 129, 4, 4, (4, 8, 12, 16)),
-        (1, 20, 24, 12, (1, 0, 0, 0)), (1, 20, 24, 12, (0, 1, 0, 0)), (1, 20, 24, 12, (0, 0, 1, 0)), (1, 20, 24, 12, (0, 0, 0, 1)),
+        (1, 1, 1, 1, default), (1, 128, 128, 16, default), (1, 130, 132, 20, default), (1, 132, 136, 36, (1, 1, 1, 1)), (1, 64, 36, 8, (2, 2, 2, 2)),
+        (1, 5, 7, 3, (3, 3, 3, 3)), (1, 1, 200, 33, default), (1, 200, 1, 65, default), (1, 3, 4, 0, default), (2, 20, 24, 28, default),
+        (3, 13, 21, 35, (1, 1, 1, 1)), (2, 129, 4, 4, (4, 8, 12, 16)), (1, 20, 24, 12, (1, 0, 0, 0)), (1, 20, 24, 12, (0, 1, 0, 0)),
+        (1, 20, 24, 12, (0, 0, 1, 0)), (1, 20, 24, 12, (0, 0, 0, 1)),
     ];
 
     /// <summary>A problem on a device, and op(A) · op(B), C as it was and the bias, as numbers.</summary>
     sealed record Case(MatMulProblem Problem, Tensor AroundC, double[] A, double[] B, double[] Start, double[] Bias)
     {
-        public static Case Of((int Batch, int M, int N, int K, (int A, int B, int C, int Bias) Offsets) size, bool transposeA, bool transposeB, bool accumulate, bool bias, DType dtype, Device device)
+        public static Case Of((int Batch, int M, int N, int K, (int A, int B, int C, int Bias) Offsets) size,
+            bool transposeA, bool transposeB, bool accumulate, bool bias, DType dtype, Device device)
         {
             (int batch, int m, int n, int k, (int A, int B, int C, int Bias) offsets) = size;
             double[] a = Values(batch * m * k, 1), b = Values(batch * k * n, 2), c = Values(batch * m * n, 3), d = Values(n, 4);
             // behind what is not its own: the product must neither read nor write it
-            Tensor Around(double[] values, int offset) => Tensor.From([.. Enumerable.Repeat(double.NaN, offset), .. values, double.NaN], values.Length + offset + 1, dtype, device);
+            Tensor Around(double[] values, int offset) => Tensor.From(
+                [.. Enumerable.Repeat(double.NaN, offset), .. values, double.NaN], values.Length + offset + 1, dtype, device);
             Tensor On(double[] values, int offset) => Around(values, offset).Rows(offset, values.Length);
             Tensor aroundC = Around(c, offsets.C);
             var problem = new MatMulProblem(On(a, offsets.A), On(b, offsets.B), aroundC.Rows(offsets.C, c.Length), m, n, k)
@@ -52,7 +55,9 @@ public partial class MatMulTilesTests
         {
             MatMulProblem p = Problem;
             (int m, int n, int k) = ((int)p.M, (int)p.N, (int)p.K);
-            var items = Enumerable.Range(0, (int)p.Batch).Select(i => PlainMatMul.Multiply([.. A.Select(rounded)], [.. B.Select(rounded)], m, n, k, p.TransposeA, p.TransposeB, i * p.StrideA, i * p.StrideB)).ToArray();
+            double[] a = [.. A.Select(rounded)], b = [.. B.Select(rounded)];
+            var items = Enumerable.Range(0, (int)p.Batch)
+                .Select(i => PlainMatMul.Multiply(a, b, m, n, k, p.TransposeA, p.TransposeB, i * p.StrideA, i * p.StrideB)).ToArray();
             PlainMatMul.Expect(p.C, [.. items.SelectMany(i => i.Values).Select((x, at) => x + Start[at] + Bias[at % n])],
                 [.. items.SelectMany(i => i.Magnitudes).Select((x, at) => x + Math.Abs(Start[at]) + Math.Abs(Bias[at % n]))], k, what);
             double[] around = AroundC.ToDoubles();
@@ -100,7 +105,8 @@ public partial class MatMulTilesTests
         using var scope = new TensorScope();
         string Told(bool transposeA, bool transposeB)
         {
-            DeviceMatMulArguments<float> told = OpenCL().Arguments<float>(Case.Of((1, m, n, k, default), transposeA, transposeB, false, false, DType.Float32, OpenCL()).Problem, 64);
+            MatMulProblem problem = Case.Of((1, m, n, k, default), transposeA, transposeB, false, false, DType.Float32, OpenCL()).Problem;
+            DeviceMatMulArguments<float> told = OpenCL().Arguments<float>(problem, 64);
             return $"{told.FoursA}{told.FoursB}{told.FoursC}";
         }
         return $"{Told(false, false)}-{Told(true, true)}";
@@ -115,9 +121,11 @@ public partial class MatMulTilesTests
 
         public static Played Open() => new() { fragments = SharedMemory.Allocate<uint>(TensorCoreMatMul.Threads * PerThread) };
 
-        public static uint Left(Played played, int row, int unit) => played.fragments[(Group.IdxX / 32 * 32 + row % 8 * 4 + unit % 4) * PerThread + unit / 4 * 2 + row / 8];
+        public static uint Left(Played played, int row, int unit) =>
+            played.fragments[(Group.IdxX / 32 * 32 + row % 8 * 4 + unit % 4) * PerThread + unit / 4 * 2 + row / 8];
 
-        public static uint Right(Played played, int unit, int column) => played.fragments[(Group.IdxX / 32 * 32 + column * 4 + unit % 4) * PerThread + 4 + unit / 4];
+        public static uint Right(Played played, int unit, int column) =>
+            played.fragments[(Group.IdxX / 32 * 32 + column * 4 + unit % 4) * PerThread + 4 + unit / 4];
 
         public static void Lay(Played played, LeftFragment left, RightFragment right)
         {
@@ -147,7 +155,13 @@ public partial class MatMulTilesTests
         {
             Played.Lay(form.played, left, right);
             int g = Group.IdxX % 32 / 4, column = Group.IdxX % 4 * 2;
-            return new() { A = Sum(form, g, column, sums.A), B = Sum(form, g, column + 1, sums.B), C = Sum(form, g + 8, column, sums.C), D = Sum(form, g + 8, column + 1, sums.D) };
+            return new()
+            {
+                A = Sum(form, g, column, sums.A),
+                B = Sum(form, g, column + 1, sums.B),
+                C = Sum(form, g + 8, column, sums.C),
+                D = Sum(form, g + 8, column + 1, sums.D),
+            };
         }
 
         static float Sum(PlayedTF32 form, int row, int column, float sum)
@@ -178,7 +192,13 @@ public partial class MatMulTilesTests
         {
             Played.Lay(form.played, left, right);
             int g = Group.IdxX % 32 / 4, column = Group.IdxX % 4 * 2;
-            return new() { A = Sum(form, g, column, sums.A), B = Sum(form, g, column + 1, sums.B), C = Sum(form, g + 8, column, sums.C), D = Sum(form, g + 8, column + 1, sums.D) };
+            return new()
+            {
+                A = Sum(form, g, column, sums.A),
+                B = Sum(form, g, column + 1, sums.B),
+                C = Sum(form, g + 8, column, sums.C),
+                D = Sum(form, g + 8, column + 1, sums.D),
+            };
         }
 
         static float Sum(PlayedBF16 form, int row, int column, float sum)
@@ -196,10 +216,12 @@ public partial class MatMulTilesTests
     // The value of x in a form: with so many bits of fraction less than float32's 23.
     static double Rounded(MatMulPrecision precision, double x) => precision switch
     {
-        MatMulPrecision.TF32 => BitConverter.UInt32BitsToSingle((BitConverter.SingleToUInt32Bits((float)x) + 0x1000) & 0xFFFFE000),
-        MatMulPrecision.BF16 => BitConverter.UInt32BitsToSingle((BitConverter.SingleToUInt32Bits((float)x) + 0x7FFF + ((BitConverter.SingleToUInt32Bits((float)x) >> 16) & 1)) & 0xFFFF0000),
+        MatMulPrecision.TF32 => BitConverter.UInt32BitsToSingle((Bits(x) + 0x1000) & 0xFFFFE000),
+        MatMulPrecision.BF16 => BitConverter.UInt32BitsToSingle((Bits(x) + 0x7FFF + ((Bits(x) >> 16) & 1)) & 0xFFFF0000),
         _ => x,
     };
+
+    static uint Bits(double x) => BitConverter.SingleToUInt32Bits((float)x);
 
     static double Unit(MatMulPrecision precision) => precision == MatMulPrecision.TF32 ? Math.Pow(2, -11) : Math.Pow(2, -8);
 
@@ -238,10 +260,12 @@ public partial class MatMulTilesTests
     }
 
     [Test]
-    public void A_rounded_operand_is_off_by_half_a_unit_at_most_and_a_product_by_two([Values(MatMulPrecision.TF32, MatMulPrecision.BF16)] MatMulPrecision precision)
+    public void A_rounded_operand_is_off_by_half_a_unit_at_most_and_a_product_by_two(
+        [Values(MatMulPrecision.TF32, MatMulPrecision.BF16)] MatMulPrecision precision)
     {
         double unit = Unit(precision), worst = 0, worstProduct = 0;
-        double[] x = [.. TestData.Uniform(100_000, 1, 1, 2).Select(v => (double)(float)v)], y = [.. TestData.Uniform(100_000, 2, -2, -1).Select(v => (double)(float)v)];
+        double[] x = [.. TestData.Uniform(100_000, 1, 1, 2).Select(v => (double)(float)v)];
+        double[] y = [.. TestData.Uniform(100_000, 2, -2, -1).Select(v => (double)(float)v)];
         for (int i = 0; i < x.Length; i++)
         {
             worst = Math.Max(worst, Math.Abs(Rounded(precision, x[i]) / x[i] - 1));
@@ -254,16 +278,19 @@ public partial class MatMulTilesTests
     static readonly string[] WithoutTensorCores = [.. TestDevices.All.Where(name => !name.StartsWith("cuda", StringComparison.Ordinal))];
 
     [Test]
-    public void Other_devices_refuse_another_precision_in_one_line([ValueSource(nameof(WithoutTensorCores))] string name, [Values(MatMulPrecision.TF32, MatMulPrecision.BF16)] MatMulPrecision precision)
+    public void Other_devices_refuse_another_precision_in_one_line([ValueSource(nameof(WithoutTensorCores))] string name,
+        [Values(MatMulPrecision.TF32, MatMulPrecision.BF16)] MatMulPrecision precision)
     {
         Device device = TestDevices.Open(name);
         Assert.That(() => device.MatMulPrecision = precision,
-            Throws.TypeOf<MambaException>().With.Message.EqualTo($"MatMul: {device} has no {precision} form, only Full; tensor cores of CUDA GPUs from sm_80 on have it."));
+            Throws.TypeOf<MambaException>().With.Message.EqualTo($"MatMul: {device} has no {precision} form, only Full; "
+                + "tensor cores of CUDA GPUs from sm_80 on have it."));
         device.MatMulPrecision = MatMulPrecision.Full;
         Assert.That(device.MatMulPrecision, Is.EqualTo(MatMulPrecision.Full));
     }
 
-    static string Ptx(string name, DType dtype = DType.Float32) => KernelCompiler.CompilePtx(KernelCatalog.Kernels.Single(k => k.Name == name && k.DType == dtype), "sm_90");
+    static string Ptx(string name, DType dtype = DType.Float32) =>
+        KernelCompiler.CompilePtx(KernelCatalog.Kernels.Single(k => k.Name == name && k.DType == dtype), "sm_90");
 
     [TestCase("TensorCoreMatMul<TF32>", "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32", "cvt.rna.tf32.f32")]
     [TestCase("TensorCoreMatMul<BF16>", "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32", "cvt.rn.bf16x2.f32")]
@@ -275,7 +302,8 @@ public partial class MatMulTilesTests
         // what an instruction yields ends in registers of its own, and so does what a conversion yields
         string[] sums = [.. ResultRegister().Matches(ptx).Select(m => m.Groups["register"].Value)];
         Assert.That(sums, Has.Length.EqualTo(64).And.Unique);
-        string[] units = [.. Regex.Matches(ptx, Regex.Escape(round) + @"\s+(?<register>%r\d+)", RegexOptions.ExplicitCapture, TimeSpan.FromSeconds(1)).Select(m => m.Groups["register"].Value)];
+        string[] units = [.. Regex.Matches(ptx, Regex.Escape(round) + @"\s+(?<register>%r\d+)",
+            RegexOptions.ExplicitCapture, TimeSpan.FromSeconds(1)).Select(m => m.Groups["register"].Value)];
         Assert.That(units, Has.Length.EqualTo(16).And.Unique);
     }
 
@@ -295,7 +323,8 @@ public partial class MatMulTilesTests
     [TestCase("sm_90", true)]
     public void Tensor_core_kernels_are_for_GPUs_from_sm_80_on(string architecture, bool expected)
     {
-        Assert.That(KernelCatalog.Kernels.Where(k => k.Family == nameof(TensorCoreMatMul)).Select(k => k.RunsOn(architecture)), Has.Exactly(2).EqualTo(expected));
+        Assert.That(KernelCatalog.Kernels.Where(k => k.Family == nameof(TensorCoreMatMul)).Select(k => k.RunsOn(architecture)),
+            Has.Exactly(2).EqualTo(expected));
         Assert.That(KernelCatalog.Kernels.Where(k => k.Family != nameof(TensorCoreMatMul)).Select(k => k.RunsOn(architecture)), Has.All.True);
     }
 }

@@ -13,7 +13,8 @@ namespace Mamba.Tests;
 public static class TestDevices
 {
     static readonly Dictionary<string, ComputeDevice> Opened = [];
-    static readonly string[] Required = (Environment.GetEnvironmentVariable("MAMBA_REQUIRE_DEVICES") ?? "").Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+    static readonly string[] Required = (Environment.GetEnvironmentVariable("MAMBA_REQUIRE_DEVICES") ?? "")
+        .Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
 
     /// <summary>Every device a kernel is tested on.</summary>
     public static readonly string[] All = ["cpu-128", "cpu-256", "cpu-512", "opencl:0", "ilgpu-cpu", "cuda:0"];
@@ -49,36 +50,4 @@ public static class TestDevices
     static ComputeDevice Make(string name) => name.StartsWith("cpu-", StringComparison.Ordinal)
         ? new HostDevice(threads: 2, bits: int.Parse(name[4..]))
         : (ComputeDevice)Device.Open(name);
-}
-
-/// <summary>Inputs and comparisons shared by tests.</summary>
-public static class TestData
-{
-    /// <summary>Uniform values in [low, high), the same for the same seed.</summary>
-    public static double[] Uniform(long count, int seed, double low = -1, double high = 1)
-    {
-        var random = new Random(seed);
-        double[] values = new double[count];
-        for (long i = 0; i < count; i++)
-            values[i] = low + (high - low) * random.NextDouble();
-        return values;
-    }
-
-    /// <summary>A tensor of <see cref="Uniform"/> values.</summary>
-    public static Tensor Random(Shape shape, DType dtype, Device device, int seed, double low = -1, double high = 1) =>
-        Tensor.From(Uniform(shape.Count, seed, low, high), shape, dtype, device);
-
-    /// <summary>The largest |actual − expected| divided by the largest |expected| (at least 1e-30). NaN counts as infinite.</summary>
-    public static double RelativeError(IReadOnlyList<double> actual, IReadOnlyList<double> expected)
-    {
-        Assert.That(actual, Has.Count.EqualTo(expected.Count));
-        double worst = 0, scale = 1e-30;
-        for (int i = 0; i < actual.Count; i++)
-        {
-            double difference = Math.Abs(actual[i] - expected[i]);
-            worst = double.IsNaN(difference) ? double.PositiveInfinity : Math.Max(worst, difference);
-            scale = Math.Max(scale, Math.Abs(expected[i]));
-        }
-        return worst / scale;
-    }
 }
