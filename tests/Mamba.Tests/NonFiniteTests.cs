@@ -10,7 +10,10 @@ public class NonFiniteTests
 
     static readonly int[] Lengths = [1, 2, 3, 7, 8, 17, 40, 64, 130, 257];
 
-    /// <summary>Rows of random numbers, each but the first with other things in it, and where the largest of each is: the first NaN, or else the first largest.</summary>
+    /// <summary>
+    /// Rows of random numbers, each but the first with other things in it, and where the largest of each is: the first NaN, or else the
+    /// first largest.
+    /// </summary>
     static (double[] Values, double[] Largest, int[] At) Rows(int n)
     {
         int[] places = [.. new[] { 0, n / 3, n / 2, n - 2, n - 1 }.Where(i => i >= 0).Distinct()];
@@ -42,7 +45,8 @@ public class NonFiniteTests
     }
 
     [Test]
-    public void A_NaN_is_the_largest_wherever_it_is([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device, [Values(DType.Float32, DType.Float64)] DType dtype)
+    public void A_NaN_is_the_largest_wherever_it_is([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device,
+        [Values(DType.Float32, DType.Float64)] DType dtype)
     {
         foreach (int n in Lengths)
         {
@@ -57,7 +61,8 @@ public class NonFiniteTests
     }
 
     [Test]
-    public void A_NaN_is_the_largest_of_a_row_reduced_in_blocks([Values("cpu-128", "cpu-256", "cpu-512", "opencl:0", "cuda:0")] string device, [Values(0, 4095, 4096, 9000)] int at)
+    public void A_NaN_is_the_largest_of_a_row_reduced_in_blocks([Values("cpu-128", "cpu-256", "cpu-512", "opencl:0", "cuda:0")] string device,
+        [Values(0, 4095, 4096, 9000)] int at)
     {
         using var scope = new TensorScope();
         double[] values = TestData.Uniform(2 * 9001, 1);
@@ -71,7 +76,8 @@ public class NonFiniteTests
     static readonly double[] Some = [NaN, 1, -1, 0.5, Infinity, -Infinity, -NaN, 3, -2];
 
     [Test]
-    public void Maximum_and_minimum_are_NaN_where_either_is([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device, [Values(DType.Float32, DType.Float64)] DType dtype)
+    public void Maximum_and_minimum_are_NaN_where_either_is([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device,
+        [Values(DType.Float32, DType.Float64)] DType dtype)
     {
         using var scope = new TensorScope();
         Device on = TestDevices.Open(device);
@@ -92,7 +98,8 @@ public class NonFiniteTests
     }
 
     [Test]
-    public void What_is_largest_or_smallest_takes_the_gradient_a_NaN_before_all([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device, [Values(DType.Float32, DType.Float64)] DType dtype)
+    public void What_is_largest_or_smallest_takes_the_gradient_a_NaN_before_all([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device,
+        [Values(DType.Float32, DType.Float64)] DType dtype)
     {
         Device on = TestDevices.Open(device);
         (double[] A, double[] B) Gradients(Func<Tensor, Tensor, Tensor> op)
@@ -143,7 +150,8 @@ public class NonFiniteTests
     }
 
     [Test]
-    public void A_row_with_a_NaN_or_without_a_finite_largest_is_NaN_and_no_other_row([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device, [Values(DType.Float32, DType.Float64)] DType dtype)
+    public void A_row_with_a_NaN_or_without_a_finite_largest_is_NaN_and_no_other_row([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device,
+        [Values(DType.Float32, DType.Float64)] DType dtype)
     {
         Device on = TestDevices.Open(device);
         (string Name, Func<Tensor, Tensor> Op, bool OfInfinity)[] ops =
@@ -171,7 +179,8 @@ public class NonFiniteTests
     }
 
     [Test]
-    public void A_loss_over_a_NaN_is_NaN_and_its_row_alone_has_a_NaN_gradient([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device, [Values(0, 4, 16)] int at, [Values(NaN, Infinity)] double bad)
+    public void A_loss_over_a_NaN_is_NaN_and_its_row_alone_has_a_NaN_gradient([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device,
+        [Values(0, 4, 16)] int at, [Values(NaN, Infinity)] double bad)
     {
         Device on = TestDevices.Open(device);
         using var tape = new Tape();
@@ -191,12 +200,15 @@ public class NonFiniteTests
         Device on = TestDevices.Open("cpu-256");
         double[][] rows =
         [
-            [NaN, 1, 2], [1, NaN, 2], [1, 2, NaN], [NaN, NaN, NaN], [Infinity, 1, 2], [Infinity, Infinity, 1], [-Infinity, -Infinity, -Infinity],       // no answer
-            [-Infinity, 1, 0], [0, 1, 1], [3, 1, 2],                                                                                                    // 1, 1, 0
+            // no answer
+            [NaN, 1, 2], [1, NaN, 2], [1, 2, NaN], [NaN, NaN, NaN], [Infinity, 1, 2], [Infinity, Infinity, 1], [-Infinity, -Infinity, -Infinity],
+            // 1, 1, 0
+            [-Infinity, 1, 0], [0, 1, 1], [3, 1, 2],
         ];
         Tensor logits = Tensor.From([.. rows.SelectMany(r => r)], (rows.Length, 3), on);
         foreach (int said in new[] { 0, 1, 2 })
-            Assert.That(Ops.CountCorrect(logits, Tensor.From([.. rows.Select(_ => said)], rows.Length, on)), Is.EqualTo((said == 1 ? 2 : said == 0 ? 1 : 0, rows.Length)), $"{said}");
+            Assert.That(Ops.CountCorrect(logits, Tensor.From([.. rows.Select(_ => said)], rows.Length, on)),
+                Is.EqualTo((said == 1 ? 2 : said == 0 ? 1 : 0, rows.Length)), $"{said}");
         Assert.That(Ops.CountCorrect(logits, Tensor.From([.. rows.Select(_ => -1)], rows.Length, on)).Correct, Is.Zero, "no answer is no right one");
         for (int i = 0; i < rows.Length; i++)
             Assert.That(Predictions.Right(logits.Rows(i, 1), [1], 3), Is.EqualTo(i < 7 ? NaN : i < 9 ? 1 : 0), $"row {i}");

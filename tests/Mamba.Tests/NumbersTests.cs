@@ -12,7 +12,15 @@ public class NumbersTests
     static CultureInfo Foreign()
     {
         var culture = (CultureInfo)CultureInfo.InvariantCulture.Clone();
-        culture.NumberFormat = new NumberFormatInfo { NumberDecimalSeparator = ",", NumberGroupSeparator = ".", NegativeSign = "−", PositiveSign = "§", NaNSymbol = "¤", PercentDecimalSeparator = "," };
+        culture.NumberFormat = new NumberFormatInfo
+        {
+            NumberDecimalSeparator = ",",
+            NumberGroupSeparator = ".",
+            NegativeSign = "−",
+            PositiveSign = "§",
+            NaNSymbol = "¤",
+            PercentDecimalSeparator = ",",
+        };
         return culture;
     }
 
@@ -61,9 +69,11 @@ public class NumbersTests
     public void A_whole_number_has_neither_point_nor_marks()
     {
         foreach (string text in (string[])["", " 1", "1 ", "1,0", "1.0", "1e3", "0x1", "1 000", "1_0", "(1)", "1-", "−1", "९", "99999999999999999999"])
-            Assert.That((Numbers.Int(text), Numbers.Long(text), Numbers.Natural(text), Numbers.Index(text)), Is.EqualTo(((int?)null, (long?)null, (ulong?)null, (int?)null)), text);
+            Assert.That((Numbers.Int(text), Numbers.Long(text), Numbers.Natural(text), Numbers.Index(text)),
+                Is.EqualTo(((int?)null, (long?)null, (ulong?)null, (int?)null)), text);
         Assert.That((Numbers.Int("-5"), Numbers.Long("-5"), Numbers.Natural("5"), Numbers.Index("5")), Is.EqualTo(((int?)-5, (long?)-5, (ulong?)5, (int?)5)));
-        Assert.That((Numbers.Natural("+5"), Numbers.Natural("-5"), Numbers.Index("+5"), Numbers.Index("-0")), Is.EqualTo(((ulong?)null, (ulong?)null, (int?)null, (int?)null)));
+        Assert.That((Numbers.Natural("+5"), Numbers.Natural("-5"), Numbers.Index("+5"), Numbers.Index("-0")),
+            Is.EqualTo(((ulong?)null, (ulong?)null, (int?)null, (int?)null)));
     }
 
     [TestCase("cuda:+1")]
@@ -104,10 +114,13 @@ public class NumbersTests
     public void The_number_of_threads_in_the_environment_is_a_number(string value)
     {
         string folder = Path.GetTempPath();
-        using System.Diagnostics.Process process = Shell.Start(folder, OperatingSystem.IsWindows() ? "" : $"MAMBA_THREADS='{value}' '{Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet"}' '{Path.Combine(AppContext.BaseDirectory, "mamba.dll")}' devices");
+        string dotnet = Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet", mamba = Path.Combine(AppContext.BaseDirectory, "mamba.dll");
+        string script = OperatingSystem.IsWindows() ? "" : $"MAMBA_THREADS='{value}' '{dotnet}' '{mamba}' devices";
+        using System.Diagnostics.Process process = Shell.Start(folder, script);
         string error = process.StandardError.ReadToEnd();
         process.WaitForExit();
-        Assert.That((process.ExitCode, error.TrimEnd()), Is.EqualTo((1, $"The environment variable MAMBA_THREADS is '{value}'; expected 1 to 1024, or 0 for all cores.")));
+        Assert.That((process.ExitCode, error.TrimEnd()),
+            Is.EqualTo((1, $"The environment variable MAMBA_THREADS is '{value}'; expected 1 to 1024, or 0 for all cores.")));
     }
 
     [Test]
@@ -119,12 +132,15 @@ public class NumbersTests
             Abroad(() =>
             {
                 Assert.That(new MambaException($"lr is {0.001}, {-1}, {1234.5:N1}, {double.NaN,5}").Message, Is.EqualTo("lr is 0.001, -1, 1,234.5,   NaN"));
-                Assert.That(() => (new MambaConfig { SsmCfg = new SsmConfig { DtMin = -0.5 } }).Validate(), Throws.TypeOf<MambaException>().With.Message.Contains("dt_min is -0.5 and dt_max 0.1"));
+                Assert.That(() => (new MambaConfig { SsmCfg = new SsmConfig { DtMin = -0.5 } }).Validate(),
+                    Throws.TypeOf<MambaException>().With.Message.Contains("dt_min is -0.5 and dt_max 0.1"));
                 var sample = new GradSample { Analytic = 0.5, Numeric = -0.25, Scale = 1, Verdict = GradVerdict.Differs };
                 Assert.That(new GradInputReport("x", 1, 1, 0, sample, sample, sample, 0).ToString(), Does.Contain("analytic 0.5, numeric -0.25"));
-                MambaInProcess.Succeed("train", "--out", Path.Combine(folder, "run"), "--d-model", "8", "--n-layer", "1", "--d-state", "4", "--length", "12", "--batch", "2", "--steps", "2", "--lr", "0.0015", "--max-eval-length", "64", "--device", "cpu");
+                MambaInProcess.Succeed("train", "--out", Path.Combine(folder, "run"), "--d-model", "8", "--n-layer", "1", "--d-state", "4",
+                    "--length", "12", "--batch", "2", "--steps", "2", "--lr", "0.0015", "--max-eval-length", "64", "--device", "cpu");
             });
-            using JsonDocument options = JsonDocument.Parse(File.ReadAllText(Path.Combine(folder, "run", "train.json"))), eval = JsonDocument.Parse(File.ReadAllText(Path.Combine(folder, "run", "eval.json")));
+            using JsonDocument options = JsonDocument.Parse(File.ReadAllText(Path.Combine(folder, "run", "train.json")));
+            using JsonDocument eval = JsonDocument.Parse(File.ReadAllText(Path.Combine(folder, "run", "eval.json")));
             Assert.That(options.RootElement.GetProperty("learning_rate").GetDouble(), Is.EqualTo(0.0015));
             Assert.That(eval.RootElement[0].GetProperty("accuracy").GetDouble(), Is.InRange(0, 1));
         }
@@ -168,9 +184,12 @@ public class NumbersTests
     {
         try
         {
-            return module.ResolveMember(token) is MethodBase { DeclaringType: { } type } method ? new MemberBase(type, method.Name, [.. method.GetParameters().Select(p => p.ParameterType)]) : null;
+            return module.ResolveMember(token) is MethodBase { DeclaringType: { } type } method
+                ? new MemberBase(type, method.Name, [.. method.GetParameters().Select(p => p.ParameterType)])
+                : null;
         }
-        catch (Exception e) when (e is ArgumentException and not ArgumentOutOfRangeException or BadImageFormatException or TypeLoadException or FileNotFoundException or MissingMethodException or MissingFieldException)
+        catch (Exception e) when (e is ArgumentException and not ArgumentOutOfRangeException or BadImageFormatException or TypeLoadException
+            or FileNotFoundException or MissingMethodException or MissingFieldException)
         {
             return null;
         }
@@ -178,11 +197,15 @@ public class NumbersTests
 
     static bool ByCulture(MemberBase method)
     {
-        bool number = method.Type.IsPrimitive && method.Type != typeof(bool) && method.Type != typeof(char) || method.Type == typeof(decimal) || method.Type == typeof(Half) || method.Type == typeof(DateTime);
+        Type type = method.Type;
+        bool number = type.IsPrimitive && type != typeof(bool) && type != typeof(char)
+            || type == typeof(decimal) || type == typeof(Half) || type == typeof(DateTime);
         bool provided = method.Parameters.Any(p => p.IsAssignableTo(typeof(IFormatProvider)));
-        return number && !provided && (method.Name is "Parse" or "TryParse" || (method.Name == "ToString" && (method.Parameters.Length > 0 || method.Type == typeof(double) || method.Type == typeof(float))))
-            || (method.Type == typeof(Convert) && !provided && method.Name is "ToDouble" or "ToSingle" or "ToInt32" or "ToInt64" && method.Parameters is [{ } only] && only == typeof(string))
-            || (method.Type == typeof(string) && method.Name == "Format" && !provided);
+        bool fractional = type == typeof(double) || type == typeof(float);
+        return number && !provided && (method.Name is "Parse" or "TryParse" || (method.Name == "ToString" && (method.Parameters.Length > 0 || fractional)))
+            || (type == typeof(Convert) && !provided && method.Name is "ToDouble" or "ToSingle" or "ToInt32" or "ToInt64"
+                && method.Parameters is [{ } only] && only == typeof(string))
+            || (type == typeof(string) && method.Name == "Format" && !provided);
     }
 
     [Test]

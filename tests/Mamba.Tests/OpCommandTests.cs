@@ -47,14 +47,17 @@ public class OpCommandTests
     void Refuse(string op, string[] options, params string[] mentions)
     {
         File.Delete(output);
-        MambaInProcess.Refuse(["op", op, "--input", input, "--output", output, .. options.Contains("--device") ? options : ["--device", "cpu", .. options]], mentions);
+        string[] given = options.Contains("--device") ? options : ["--device", "cpu", .. options];
+        MambaInProcess.Refuse(["op", op, "--input", input, "--output", output, .. given], mentions);
         Assert.That(File.Exists(output), Is.False);
     }
 
     static void Expect(Safetensors actual, string name, double[] expected, double tolerance) =>
         Assert.That(TestData.RelativeError(actual.ReadDoubles(name), expected), Is.LessThan(tolerance), name);
 
-    static string[] Files(string kind) => [.. Directory.GetFiles(Path.Combine(Fixtures, kind), "*.safetensors").Select(path => Path.GetFileNameWithoutExtension(path)).Order(StringComparer.Ordinal)];
+    static string[] Files(string kind) => [.. Directory.GetFiles(Path.Combine(Fixtures, kind), "*.safetensors")
+        .Select(path => Path.GetFileNameWithoutExtension(path)).Order(StringComparer.Ordinal)];
+
     public static string[] Scans => Files("selective_scan");
     public static string[] Convolutions => Files("causal_conv1d");
     public static string[] Norms => Files("rms_norm");
@@ -85,7 +88,8 @@ public class OpCommandTests
             using var scope = new TensorScope();
             Device device = TestDevices.Open($"cpu-{bits}");
             using Safetensors result = Run("matmul", "--transpose-b", "--device", $"cpu-{bits}");
-            Assert.That(result.ReadFloats("out"), Is.EqualTo(Ops.MatMul(Tensor.From(x, a, device), Tensor.From(weight, b, device), transposeB: true).ToArray<float>()));
+            Assert.That(result.ReadFloats("out"),
+                Is.EqualTo(Ops.MatMul(Tensor.From(x, a, device), Tensor.From(weight, b, device), transposeB: true).ToArray<float>()));
             seen.Add(result.ReadFloats("out"));
         }
         Assert.That(seen.DistinctBy(y => string.Join(' ', y), StringComparer.Ordinal).Count(), Is.EqualTo(3));
@@ -93,14 +97,16 @@ public class OpCommandTests
     }
 
     [Test]
-    public void Selective_scan_gives_the_official_numbers([ValueSource(nameof(Scans))] string name, [Values("chunked", "sequential", "blelloch")] string algorithm, [Values] bool dLast)
+    public void Selective_scan_gives_the_official_numbers([ValueSource(nameof(Scans))] string name,
+        [Values("chunked", "sequential", "blelloch")] string algorithm, [Values] bool dLast)
     {
         using var file = Safetensors.Open(Path.Combine(Fixtures, "selective_scan", name + ".safetensors"));
         string[] names = [.. new[] { "u", "delta", "A", "B", "C", "D", "z", "delta_bias" }.Where(file.Contains)];
         string[] seeds = dLast ? ["dout", "dlast_state"] : ["dout"];
         Given([.. names.Concat(seeds).Select(x => ChannelsLast(file, x))]);
         using Safetensors result = Run("selective-scan", ["--grad", "--algorithm", algorithm, .. name == "L64_bare" ? new[] { "--no-softplus" } : []]);
-        foreach ((string ours, string theirs) in names.Select(x => ("d" + x, (dLast ? "grad_with_dlast." : "grad.") + x)).Append(("out", "out")).Append(("last_state", "last_state")))
+        string prefix = dLast ? "grad_with_dlast." : "grad.";
+        foreach ((string ours, string theirs) in names.Select(x => ("d" + x, prefix + x)).Append(("out", "out")).Append(("last_state", "last_state")))
         {
             (_, Shape shape, Array values) = ChannelsLast(file, theirs);
             Assert.That(result[ours].Shape, Is.EqualTo(shape), ours);
@@ -131,17 +137,21 @@ public class OpCommandTests
         Shape projection = constant ? (d, n) : (b, l, n);
         (string Name, Shape Shape, Array Values)[] given =
         [
-            ("u", (b, l, d), Random(b * l * d, 1)), ("delta", (b, l, d), Random(b * l * d, 2)), ("A", (d, n), TestData.Uniform(d * n, 3, -1, -0.1)), ("B", projection, Random((int)projection.Count, 4)),
-            ("C", projection, Random((int)projection.Count, 5)), ("initial_state", (b, d, n), Random(b * d * n, 6)), ("reset", (b, l), new long[] { 0, 0, 1, 0, 0, 0, 0, 0, 0, 1L << 20 }),
+            ("u", (b, l, d), Random(b * l * d, 1)), ("delta", (b, l, d), Random(b * l * d, 2)), ("A", (d, n), TestData.Uniform(d * n, 3, -1, -0.1)),
+            ("B", projection, Random((int)projection.Count, 4)), ("C", projection, Random((int)projection.Count, 5)),
+            ("initial_state", (b, d, n), Random(b * d * n, 6)), ("reset", (b, l), new long[] { 0, 0, 1, 0, 0, 0, 0, 0, 0, 1L << 20 }),
             ("dout", (b, l, d), Random(b * l * d, 7)), ("dlast_state", (b, d, n), Random(b * d * n, 8)),
         ];
         Given(given);
         using Safetensors result = Run("selective-scan", "--grad", "--discretization", discretization);
 
         using var tape = new Tape();
-        Dictionary<string, Tensor> x = given.Where(t => t.Values is double[]).ToDictionary(t => t.Name, t => Tape.Watch(Tensor.From((double[])t.Values, t.Shape, TestDevices.Open("cpu"))), StringComparer.Ordinal);
-        Tensor reset = Tensor.From(Array.ConvertAll((long[])given[6].Values, v => (int)v), (b, l), TestDevices.Open("cpu"));
-        ScanResult expected = Ops.SelectiveScan(x["u"], x["delta"], x["A"], x["B"], x["C"], initialState: x["initial_state"], reset: reset, discretization: Discretization.Named(discretization));
+        Device on = TestDevices.Open("cpu");
+        Dictionary<string, Tensor> x = given.Where(t => t.Values is double[])
+            .ToDictionary(t => t.Name, t => Tape.Watch(Tensor.From((double[])t.Values, t.Shape, on)), StringComparer.Ordinal);
+        Tensor reset = Tensor.From(Array.ConvertAll((long[])given[6].Values, v => (int)v), (b, l), on);
+        ScanResult expected = Ops.SelectiveScan(x["u"], x["delta"], x["A"], x["B"], x["C"],
+            initialState: x["initial_state"], reset: reset, discretization: Discretization.Named(discretization));
         Gradients gradients = tape.Backward([(expected.Y, x["dout"]), (expected.LastState, x["dlast_state"])]);
         Assert.That(result.ReadDoubles("out"), Is.EqualTo(expected.Y.ToDoubles()));
         Assert.That(result.ReadDoubles("last_state"), Is.EqualTo(expected.LastState.ToDoubles()));
@@ -155,8 +165,9 @@ public class OpCommandTests
         const int l = 5, d = 3, n = 2;
         (string Name, Shape Shape, Array Values)[] given =
         [
-            ("u", (1, l, d), TestData.Uniform(l * d, 1)), ("delta", (1, l, d), TestData.Uniform(l * d, 2)), ("A", (d, n, 2), TestData.Uniform(d * n * 2, 3, -1, -0.1)),
-            ("B", (1, l, n, 2), TestData.Uniform(l * n * 2, 4)), ("C", (1, l, n, 2), TestData.Uniform(l * n * 2, 5)), ("dout", (1, l, d), TestData.Uniform(l * d, 6)),
+            ("u", (1, l, d), TestData.Uniform(l * d, 1)), ("delta", (1, l, d), TestData.Uniform(l * d, 2)),
+            ("A", (d, n, 2), TestData.Uniform(d * n * 2, 3, -1, -0.1)), ("B", (1, l, n, 2), TestData.Uniform(l * n * 2, 4)),
+            ("C", (1, l, n, 2), TestData.Uniform(l * n * 2, 5)), ("dout", (1, l, d), TestData.Uniform(l * d, 6)),
         ];
         Given(given);
         using Safetensors result = Run("selective-scan", "--grad");
@@ -243,7 +254,8 @@ public class OpCommandTests
             Assert.That((result["out"].Type, result.ReadDoubles("out")[0]), Is.EqualTo(("F64", 1.5)));
 
         const string Header = """{"a":{"dtype":"F16","shape":[1,1],"data_offsets":[0,2]},"b":{"dtype":"BF16","shape":[1,1],"data_offsets":[2,4]}}""";
-        File.WriteAllBytes(input, [.. BitConverter.GetBytes((ulong)Header.Length), .. System.Text.Encoding.ASCII.GetBytes(Header), 0x00, 0xC2, 0x49, 0x40]);      // −3; 3.140625
+        byte[] values = [0x00, 0xC2, 0x49, 0x40];      // −3; 3.140625
+        File.WriteAllBytes(input, [.. BitConverter.GetBytes((ulong)Header.Length), .. System.Text.Encoding.ASCII.GetBytes(Header), .. values]);
         using Safetensors halves = Run("matmul");
         Assert.That((halves["out"].Type, halves.ReadDoubles("out")[0]), Is.EqualTo(("F32", -9.421875)));
     }
@@ -286,7 +298,8 @@ public class OpCommandTests
         Refuse("cross-entropy", [], "1099511627776");
         Given(("logits", (2, 3), new float[6]), ("targets", 2, new float[2]));
         Refuse("cross-entropy", [], "'targets' is F32");
-        (string, Shape, Array)[] scan = [("u", (1, 2, 3), new float[6]), ("delta", (1, 2, 3), new float[6]), ("A", (3, 4), new float[12]), ("B", (1, 2, 4), new float[8]), ("C", (1, 2, 4), new float[8])];
+        (string, Shape, Array)[] scan = [("u", (1, 2, 3), new float[6]), ("delta", (1, 2, 3), new float[6]), ("A", (3, 4), new float[12]),
+            ("B", (1, 2, 4), new float[8]), ("C", (1, 2, 4), new float[8])];
         Given(scan);
         Refuse("selective-scan", ["--discretization", "runge-kutta"], "runge-kutta", "zoh");
         Refuse("selective-scan", ["--algorithm", "magic"], "magic", "chunked");
@@ -306,7 +319,8 @@ public class OpCommandTests
         Assert.That((code, error), Is.EqualTo((0, "")));
         BridgeOp op = BridgeOps.All.Single(x => x.Name == name);
         string[] words = text.Split([' ', '\n', '\r'], StringSplitOptions.RemoveEmptyEntries);
-        foreach (string word in op.Inputs.Select(x => x.Name).Concat(op.Outputs.SelectMany(y => new[] { y.Name, "d" + y.Name })).Concat(op.Options.Select(o => o.Name)).Append("--grad"))
+        string[] outputs = [.. op.Outputs.SelectMany(y => new[] { y.Name, "d" + y.Name })];
+        foreach (string word in (string[])[.. op.Inputs.Select(x => x.Name), .. outputs, .. op.Options.Select(o => o.Name), "--grad"])
             Assert.That(words, Does.Contain(word));
     }
 }

@@ -46,13 +46,16 @@ public class OutputFileTests
     public void A_write_that_fails_leaves_the_old_file_and_nothing_else()
     {
         AtomicFile.WriteText(In("x"), "old");
-        foreach (Exception failure in (Exception[])[new IOException("No space left on device"), new MambaException("no"), new InvalidOperationException("a fault")])
+        Exception[] failures = [new IOException("No space left on device"), new MambaException("no"), new InvalidOperationException("a fault")];
+        foreach (Exception failure in failures)
         {
             Assert.That(() => AtomicFile.Write(In("x"), stream =>
             {
                 stream.Write(new byte[100_000]);
                 throw failure;
-            }), failure is IOException ? Throws.TypeOf<MambaException>().With.Message.EqualTo($"{In("x")}: cannot be written: No space left on device.") : Throws.TypeOf(failure.GetType()));
+            }), failure is IOException
+                ? Throws.TypeOf<MambaException>().With.Message.EqualTo($"{In("x")}: cannot be written: No space left on device.")
+                : Throws.TypeOf(failure.GetType()));
             Assert.That(File.ReadAllText(In("x")), Is.EqualTo("old"));
             Assert.That(Names, Is.EqualTo(new[] { "x" }));
         }
@@ -205,7 +208,11 @@ public class OutputFileTests
         File.WriteAllText(In("x"), "old");
         Shell.Succeed(folder, $"chmod {mode} x");
         UnixFileMode before = File.GetUnixFileMode(In("x"));
-        AtomicFile.Write(In("x"), _ => Assert.That(File.GetUnixFileMode(Directory.GetFiles(folder, ".mamba-*").Single()) & ~before, Is.EqualTo(UnixFileMode.None)));
+        AtomicFile.Write(In("x"), _ =>
+        {
+            string unfinished = Directory.GetFiles(folder, ".mamba-*").Single();
+            Assert.That(File.GetUnixFileMode(unfinished) & ~before, Is.EqualTo(UnixFileMode.None));
+        });
         Assert.That(File.GetUnixFileMode(In("x")), Is.EqualTo(before));
     }
 
@@ -286,7 +293,8 @@ public class OutputFileTests
         writer.Add("a", (2, 2), new[] { 1f, 2, 3, 4 });
         writer.Add("b", (2, 2), new[] { 1f, 0, 0, 1 });
         writer.Save(In("in"));
-        string mamba = $"\"{Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet"}\" \"{Path.Combine(AppContext.BaseDirectory, "mamba.dll")}\" op matmul --device cpu";
+        string dotnet = Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet";
+        string mamba = $"\"{dotnet}\" \"{Path.Combine(AppContext.BaseDirectory, "mamba.dll")}\" op matmul --device cpu";
         byte[] expected = [];
         foreach ((string script, string file) in ((string, string)[])[
             ($"{mamba} --input in --output out > said", "out"),
@@ -301,7 +309,8 @@ public class OutputFileTests
             if (expected.Length == 0)
                 expected = File.ReadAllBytes(In(file));
             Assert.That(File.ReadAllBytes(In(file)), Is.EqualTo(expected), script);
-            Assert.That(error, script.Contains("> said", StringComparison.Ordinal) || script.Contains(">said", StringComparison.Ordinal) ? Is.Empty : Does.Contain("holds out (2, 2)"), script);
+            bool said = script.Contains("> said", StringComparison.Ordinal) || script.Contains(">said", StringComparison.Ordinal);
+            Assert.That(error, said ? Is.Empty : Does.Contain("holds out (2, 2)"), script);
         }
         // What others write to the same file stands before and after it.
         Shell.Run(folder, $"(echo before; {mamba} --input in --output /dev/stdout; echo after) > shared");

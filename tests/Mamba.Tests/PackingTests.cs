@@ -9,9 +9,23 @@ public class PackingTests
     static readonly Dictionary<string, MambaConfig> Configs = new(StringComparer.Ordinal)
     {
         ["plain"] = new() { DModel = 8, NLayer = 2, VocabSize = 11 },
-        ["LayerNorm, biases, untied, narrow"] = new() { DModel = 5, NLayer = 2, VocabSize = 11, RmsNorm = false, TieEmbeddings = false, SsmCfg = new SsmConfig { DState = 3, DConv = 2, Bias = true } },
+        ["LayerNorm, biases, untied, narrow"] = new()
+        {
+            DModel = 5,
+            NLayer = 2,
+            VocabSize = 11,
+            RmsNorm = false,
+            TieEmbeddings = false,
+            SsmCfg = new SsmConfig { DState = 3, DConv = 2, Bias = true },
+        },
         ["d_conv 1"] = new() { DModel = 3, NLayer = 1, VocabSize = 11, SsmCfg = new SsmConfig { DState = 1, DConv = 1 } },
-        ["d_conv 8, three layers"] = new() { DModel = 6, NLayer = 3, VocabSize = 11, SsmCfg = new SsmConfig { DState = 5, DConv = 8, ConvBias = false, Expand = 3 } },
+        ["d_conv 8, three layers"] = new()
+        {
+            DModel = 6,
+            NLayer = 3,
+            VocabSize = 11,
+            SsmCfg = new SsmConfig { DState = 5, DConv = 8, ConvBias = false, Expand = 3 },
+        },
     };
 
     static string[] Names => [.. Configs.Keys];
@@ -88,7 +102,8 @@ public class PackingTests
         Tensor first = Ops.CrossEntropy(model.Forward(Tensor.From([5, 2, 7], (1, 3), device)), Tensor.From([2, 7, -100], (1, 3), device));
         Tensor second = Ops.CrossEntropy(model.Forward(Tensor.From([1, 1, 3, 9], (1, 4), device)), Tensor.From([1, 3, 9, -100], (1, 4), device));
         Assert.That(loss.Item(), Is.EqualTo((2 * first.Item() + 3 * second.Item()) / 5).Within(1e-13));
-        Assert.That(Ops.CrossEntropy(model.Forward(tokens), targets).Item(), Is.Not.EqualTo(loss.Item()).Within(1e-3), "without the mask the second sees the first");
+        Assert.That(Ops.CrossEntropy(model.Forward(tokens), targets).Item(),
+            Is.Not.EqualTo(loss.Item()).Within(1e-3), "without the mask the second sees the first");
     }
 
     /// <summary>Rows of sequences with next-token targets.</summary>
@@ -115,8 +130,11 @@ public class PackingTests
         /// <summary>Targets that count.</summary>
         public int Counted => Sequences.Sum(row => row.Sum(s => s.Length - 1));
 
-        Tensor Packed(Func<int[], int[]> of, int padding, Device device) => Tensor.From(
-            [.. Sequences.SelectMany(row => row.SelectMany(of).Concat(Enumerable.Repeat(padding, Length - row.Sum(s => s.Length))))], (Sequences.Length, Length), device);
+        Tensor Packed(Func<int[], int[]> of, int padding, Device device)
+        {
+            IEnumerable<int> Row(int[][] row) => row.SelectMany(of).Concat(Enumerable.Repeat(padding, Length - row.Sum(s => s.Length)));
+            return Tensor.From([.. Sequences.SelectMany(Row)], (Sequences.Length, Length), device);
+        }
     }
 
     static double[][] GradientsOf(Gradients gradients, MambaLM model) => [.. model.Parameters.Select(p => gradients[p].ToDoubles())];
@@ -130,7 +148,8 @@ public class PackingTests
         Tensor y = model.Forward(rows.Tokens(device), reset: rows.Reset(device));
         Gradients gradients = tape.Backward(Ops.CrossEntropy(y, rows.Targets(device)), new Gradients(model.Parameters));
         double[] all = y.ToDoubles();
-        return ([.. rows.Sequences.SelectMany((row, b) => all.AsSpan(b * rows.Length * v, row.Sum(s => s.Length) * v).ToArray())], GradientsOf(gradients, model));
+        double[] Real(int[][] row, int b) => all.AsSpan(b * rows.Length * v, row.Sum(s => s.Length) * v).ToArray();
+        return ([.. rows.Sequences.SelectMany(Real)], GradientsOf(gradients, model));
     }
 
     static (double[] Logits, double[][] Gradients) Apart(MambaLM model, Rows rows)

@@ -6,7 +6,8 @@ namespace Mamba.Tests;
 public static class PlainMatMul
 {
     /// <summary>op(A) (m, k) · op(B) (k, n), and Σ |a|·|b|, both (m, n); the matrices start at the given offsets.</summary>
-    public static (double[] Values, double[] Magnitudes) Multiply(double[] a, double[] b, int m, int n, int k, bool transposeA, bool transposeB, long offsetA = 0, long offsetB = 0)
+    public static (double[] Values, double[] Magnitudes) Multiply(double[] a, double[] b, int m, int n, int k,
+        bool transposeA, bool transposeB, long offsetA = 0, long offsetB = 0)
     {
         double[] values = new double[m * n], magnitudes = new double[m * n];
         for (int i = 0; i < m; i++)

@@ -25,7 +25,8 @@ public class RandomTests
             float[] drawn = Ops.Uniform(count, DType.Float32, TestDevices.Open(device), 0x123456789abcdefUL, 7).ToArray<float>();
             Assert.That(drawn, Is.EqualTo(expected));
             float[] scaled = Ops.Uniform(count, DType.Float32, TestDevices.Open(device), 0x123456789abcdefUL, 7, -0.3, 1.1).ToArray<float>();
-            Assert.That(scaled, Is.EqualTo(expected.Select(u => (float)-0.3 + (float)((float)(1.1 - -0.3) * u)).ToArray()), "product and sum rounded one after the other");
+            Assert.That(scaled,
+                Is.EqualTo(expected.Select(u => (float)-0.3 + (float)((float)(1.1 - -0.3) * u)).ToArray()), "product and sum rounded one after the other");
         }
     }
 
@@ -40,7 +41,8 @@ public class RandomTests
             Assert.That(drawn, Is.EqualTo(Enumerable.Range(0, count).Select(_ => uniform.NextDouble()).ToArray()));
             var normal = new PhiloxRandom(11, stream: 5);
             double[] expected = [.. Enumerable.Range(0, count).Select(_ => 2 + 3 * normal.NextNormal())];
-            Assert.That(TestData.RelativeError(Ops.Normal(count, DType.Float64, TestDevices.Open(device), 11, 5, 2, 3).ToDoubles(), expected), Is.LessThan(1e-14));
+            Assert.That(TestData.RelativeError(Ops.Normal(count, DType.Float64, TestDevices.Open(device), 11, 5, 2, 3).ToDoubles(), expected),
+                Is.LessThan(1e-14));
         }
     }
 
@@ -108,7 +110,9 @@ public class RandomTests
     public void A_range_that_is_none_is_refused_in_one_line()
     {
         Device device = TestDevices.Open("cpu");
-        Assert.That(() => Ops.Uniform(3, DType.Float32, device, 1, low: 2, high: 1), Throws.TypeOf<MambaException>().With.Message.StartsWith("Uniform: the range is 2 to 1"));
-        Assert.That(() => Ops.Normal(3, DType.Float32, device, 1, deviation: -1), Throws.TypeOf<MambaException>().With.Message.StartsWith("Normal: the standard deviation is -1"));
+        Assert.That(() => Ops.Uniform(3, DType.Float32, device, 1, low: 2, high: 1),
+            Throws.TypeOf<MambaException>().With.Message.StartsWith("Uniform: the range is 2 to 1"));
+        Assert.That(() => Ops.Normal(3, DType.Float32, device, 1, deviation: -1),
+            Throws.TypeOf<MambaException>().With.Message.StartsWith("Normal: the standard deviation is -1"));
     }
 }

@@ -33,7 +33,8 @@ public class ReadmeTests
         string[] Trimmed(IEnumerable<string> lines) => [.. lines.Select(l => l.Trim())];
         string here = ThisFile();
         string[] source = Trimmed(File.ReadAllLines(here).SkipWhile(l => l.Trim() != "// <readme>").Skip(1).TakeWhile(l => l.Trim() != "// </readme>"));
-        string[] readme = Trimmed(File.ReadAllLines(Path.Combine(Path.GetDirectoryName(here)!, "..", "..", "README.md")).SkipWhile(l => l != "```csharp").Skip(1).TakeWhile(l => l != "```"));
+        string page = Path.Combine(Path.GetDirectoryName(here)!, "..", "..", "README.md");
+        string[] readme = Trimmed(File.ReadAllLines(page).SkipWhile(l => l != "```csharp").Skip(1).TakeWhile(l => l != "```"));
         Assert.That(readme, Is.EqualTo(source));
         Assert.That(TrainInductionHeads(3), Is.InRange(1, 4));
     }

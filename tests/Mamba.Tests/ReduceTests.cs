@@ -31,7 +31,8 @@ public class ReduceTests
                 Assert.That(x.Max(-2, keepDim: true).ToDoubles(), Is.EqualTo(Reduce(values, outer, n, inner, Enumerable.Max)));
                 Assert.That(TestData.RelativeError(x.Mean(1).ToDoubles(), [.. sum.Select(v => v / n)]), Is.LessThan(dtype == DType.Float64 ? 3e-16 : 2e-7));
                 Assert.That(x.Sum().Item(), Is.EqualTo(values.Sum()));
-                Assert.That((x.Sum(1).Shape, x.Max(1, keepDim: true).Shape, x.Sum().Shape), Is.EqualTo((new Shape(outer, inner), new Shape(outer, 1, inner), new Shape())));
+                Assert.That((x.Sum(1).Shape, x.Max(1, keepDim: true).Shape, x.Sum().Shape),
+                    Is.EqualTo((new Shape(outer, inner), new Shape(outer, 1, inner), new Shape())));
             }
     }
 
@@ -76,7 +77,10 @@ public class ReduceTests
     public void SumTo_undoes_any_broadcast([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device)
     {
         foreach (DType dtype in new[] { DType.Float64, DType.Float32 })
-            foreach (long[] to in new long[][] { [], [5], [4, 1], [3, 1, 5], [1, 3, 1, 1], [2, 1, 1, 5], [2, 3, 4, 1], [1, 1, 1, 1], [2, 1, 4, 1], [2, 3, 4, 5] })
+            foreach (long[] to in new long[][]
+            {
+                [], [5], [4, 1], [3, 1, 5], [1, 3, 1, 1], [2, 1, 1, 5], [2, 3, 4, 1], [1, 1, 1, 1], [2, 1, 4, 1], [2, 3, 4, 5],
+            })
             {
                 using var scope = new TensorScope();
                 var shape = new Shape(to);

@@ -49,7 +49,8 @@ public class RmsNormTests
 
     [Test]
     public void Gradients_are_those_of_differences([ValueSource(nameof(Sizes))] (int Rows, int D) size) =>
-        Assert.That(GradientError(x => [Ops.RmsNorm(x[0], x[1], eps: 0.1)], [Input.Random((size.Rows, size.D), 5), Input.Random(size.D, 6)]), Is.LessThan(1e-8));
+        Assert.That(GradientError(x => [Ops.RmsNorm(x[0], x[1], eps: 0.1)], [Input.Random((size.Rows, size.D), 5), Input.Random(size.D, 6)]),
+            Is.LessThan(1e-8));
 
     [Test]
     public void Gradients_with_a_residual_are_those_of_differences([ValueSource(nameof(Used))] string used, [Values(1, 5, 33)] int d) =>

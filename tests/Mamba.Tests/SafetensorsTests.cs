@@ -128,33 +128,40 @@ public class SafetensorsTests
 
     static readonly string[] WrongHeaders =
     [
-        "", " ", "{", "}", "[]", "null", "1", "\"x\"", "{]", "{}{}", "{}x", "{\"x\"}", "{\"x\":}", "{\"x\":1}", "{\"x\":null}", "{\"x\":[]}", "{\"x\":{}}", "\0", "{\"x\":\"\\u",
+        "", " ", "{", "}", "[]", "null", "1", "\"x\"", "{]", "{}{}", "{}x", "{\"x\"}", "{\"x\":}", "{\"x\":1}", "{\"x\":null}", "{\"x\":[]}", "{\"x\":{}}",
+        "\0", "{\"x\":\"\\u",
         Entry("F32", "[2]", "[0,8]") + ",", "{\"__metadata__\":1}", "{\"__metadata__\":{\"a\":1}}", "{\"__metadata__\":{\"a\":null}}",
         // dtype
         Entry("F33", "[2]", "[0,8]"), Entry("f32", "[2]", "[0,8]"), Entry("", "[2]", "[0,8]"), Entry("U8", "[8]", "[0,8]"), Entry("F\\ud80032", "[2]", "[0,8]"),
         "{\"x\":{\"shape\":[2],\"data_offsets\":[0,8]}}", "{\"x\":{\"dtype\":1,\"shape\":[2],\"data_offsets\":[0,8]}}",
         // shape
-        Entry("F32", "[3]", "[0,8]"), Entry("F32", "[1]", "[0,8]"), Entry("F32", "[]", "[0,8]"), Entry("F32", "[-2]", "[0,8]"), Entry("F32", "[-1,-2]", "[0,8]"), Entry("F32", "[2.5]", "[0,8]"),
-        Entry("F32", "[2e0]", "[0,8]"), Entry("F32", "[\"2\"]", "[0,8]"), Entry("F32", "2", "[0,8]"), Entry("F32", "null", "[0,8]"), Entry("F32", "[[2]]", "[0,8]"),
+        Entry("F32", "[3]", "[0,8]"), Entry("F32", "[1]", "[0,8]"), Entry("F32", "[]", "[0,8]"), Entry("F32", "[-2]", "[0,8]"),
+        Entry("F32", "[-1,-2]", "[0,8]"), Entry("F32", "[2.5]", "[0,8]"), Entry("F32", "[2e0]", "[0,8]"), Entry("F32", "[\"2\"]", "[0,8]"),
+        Entry("F32", "2", "[0,8]"), Entry("F32", "null", "[0,8]"), Entry("F32", "[[2]]", "[0,8]"),
         Entry("F32", "[9223372036854775807]", "[0,8]"), Entry("F32", "[9223372036854775808]", "[0,8]"), Entry("F32", "[4294967296,4294967296]", "[0,8]"),
         Entry("F32", "[4611686018427387904,4]", "[0,8]"), Entry("F32", "[4294967296,4294967296,0]", "[0,0]"), Entry("F64", "[2305843009213693954]", "[0,8]"),
         "{\"x\":{\"dtype\":\"F32\",\"data_offsets\":[0,8]}}",
         // offsets
-        Entry("F32", "[2]", "[8,0]"), Entry("F32", "[2]", "[0,9]"), Entry("F32", "[2]", "[1,9]"), Entry("F32", "[2]", "[-8,0]"), Entry("F32", "[2]", "[0]"), Entry("F32", "[2]", "[0,8,8]"),
-        Entry("F32", "[2]", "[]"), Entry("F32", "[2]", "8"), Entry("F32", "[2]", "[0,\"8\"]"), Entry("F32", "[2]", "[0,1e1]"), Entry("F32", "[2]", "[null,8]"), Entry("F32", "[2]", "[0,18446744073709551624]"),
-        Entry("F32", "[2]", "[9223372036854775800,9223372036854775808]"), Entry("F32", "[2]", "[9223372036854775799,9223372036854775807]"), Entry("F32", "[0]", "[9,9]"), Entry("F32", "[1]", "[0,4]"), Entry("F32", "[1]", "[4,8]"),
+        Entry("F32", "[2]", "[8,0]"), Entry("F32", "[2]", "[0,9]"), Entry("F32", "[2]", "[1,9]"), Entry("F32", "[2]", "[-8,0]"), Entry("F32", "[2]", "[0]"),
+        Entry("F32", "[2]", "[0,8,8]"), Entry("F32", "[2]", "[]"), Entry("F32", "[2]", "8"), Entry("F32", "[2]", "[0,\"8\"]"), Entry("F32", "[2]", "[0,1e1]"),
+        Entry("F32", "[2]", "[null,8]"), Entry("F32", "[2]", "[0,18446744073709551624]"), Entry("F32", "[2]", "[9223372036854775800,9223372036854775808]"),
+        Entry("F32", "[2]", "[9223372036854775799,9223372036854775807]"), Entry("F32", "[0]", "[9,9]"), Entry("F32", "[1]", "[0,4]"),
+        Entry("F32", "[1]", "[4,8]"),
         "{\"x\":{\"dtype\":\"F32\",\"shape\":[2]}}", "{}",
         // two tensors: overlapping, the same place, a hole, the same name
-        Two("a", "[0,8]", 2, "b", "[4,8]", 1), Two("a", "[0,8]", 2, "b", "[0,8]", 2), Two("a", "[0,4]", 1, "b", "[0,8]", 2), Two("a", "[0,2]", 1, "b", "[4,8]", 1), Two("a", "[0,4]", 1, "a", "[4,8]", 1),
-        Two("a", "[0,4]", 1, "\\u0061", "[4,8]", 1), Two("a", "[4,4]", 0, "b", "[0,8]", 2),
-        "{\"x\":{\"dtype\":\"F32\",\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", "{\"__metadata__\":{\"a\":\"1\",\"a\":\"2\"},\"x\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}",
+        Two("a", "[0,8]", 2, "b", "[4,8]", 1), Two("a", "[0,8]", 2, "b", "[0,8]", 2), Two("a", "[0,4]", 1, "b", "[0,8]", 2),
+        Two("a", "[0,2]", 1, "b", "[4,8]", 1), Two("a", "[0,4]", 1, "a", "[4,8]", 1), Two("a", "[0,4]", 1, "\\u0061", "[4,8]", 1),
+        Two("a", "[4,4]", 0, "b", "[0,8]", 2),
+        "{\"x\":{\"dtype\":\"F32\",\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}",
+        "{\"__metadata__\":{\"a\":\"1\",\"a\":\"2\"},\"x\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}",
         new string('[', 5000), "{\"x\":" + string.Concat(Enumerable.Repeat("{\"x\":", 5000)), "{\"" + new string('y', 100_000) + "\":1}",
     ];
 
     static string Entry(string dtype, string shape, string offsets) => $"{{\"x\":{{\"dtype\":\"{dtype}\",\"shape\":{shape},\"data_offsets\":{offsets}}}}}";
 
     static string Two(string a, string offsetsA, int countA, string b, string offsetsB, int countB) =>
-        $"{{\"{a}\":{{\"dtype\":\"F32\",\"shape\":[{countA}],\"data_offsets\":{offsetsA}}},\"{b}\":{{\"dtype\":\"F32\",\"shape\":[{countB}],\"data_offsets\":{offsetsB}}}}}";
+        $"{{\"{a}\":{{\"dtype\":\"F32\",\"shape\":[{countA}],\"data_offsets\":{offsetsA}}},"
+        + $"\"{b}\":{{\"dtype\":\"F32\",\"shape\":[{countB}],\"data_offsets\":{offsetsB}}}}}";
 
     [Test]
     public void The_header_the_wrong_ones_differ_from_is_right()
@@ -178,7 +185,8 @@ public class SafetensorsTests
         for (ulong length = 0; length < right + 40; length++)
             if (length != right)
                 ExpectRefused(Raw("length", header, new byte[8], length), $"header length {length}");
-        foreach (ulong length in (ulong[])[100_000_001, int.MaxValue, uint.MaxValue, 1UL << 40, long.MaxValue - 8, long.MaxValue, 1UL << 63, ulong.MaxValue - 8, ulong.MaxValue])
+        foreach (ulong length in (ulong[])[100_000_001, int.MaxValue, uint.MaxValue, 1UL << 40, long.MaxValue - 8, long.MaxValue,
+            1UL << 63, ulong.MaxValue - 8, ulong.MaxValue])
             ExpectRefused(Raw("length", header, new byte[8], length), $"header length {length}");
     }
 

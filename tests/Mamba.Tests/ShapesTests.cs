@@ -88,7 +88,8 @@ public class ShapesTests
                 int own = (axis + 3) % 3;
                 Tensor slice = x.Slice(axis, 1, 3);
                 Assert.That(slice.Shape[own], Is.EqualTo(3));
-                Assert.That(slice.ToDoubles(), Is.EqualTo(Each(slice.Shape, i => At(from, i[0] + (own == 0 ? 1 : 0), i[1] + (own == 1 ? 1 : 0), i[2] + (own == 2 ? 1 : 0)))));
+                int[] first = [.. Enumerable.Range(0, 3).Select(a => own == a ? 1 : 0)];
+                Assert.That(slice.ToDoubles(), Is.EqualTo(Each(slice.Shape, i => At(from, i[0] + first[0], i[1] + first[1], i[2] + first[2]))));
                 Tensor[] parts = x.Split(axis, 1, 0, 3, from[own] - 4);
                 Assert.That(parts[2].ToDoubles(), Is.EqualTo(slice.ToDoubles()));
                 Assert.That(parts[1].Count, Is.Zero);
@@ -127,7 +128,8 @@ public class ShapesTests
     public void Gradients_are_the_difference_quotients()
     {
         using var scope = new TensorScope();
-        Tensor x = TestData.Random((3, 4, 5), DType.Float64, TestDevices.Open("cpu"), seed: 1), z = TestData.Random((3, 2, 5), DType.Float64, x.Device, seed: 2);
+        Tensor x = TestData.Random((3, 4, 5), DType.Float64, TestDevices.Open("cpu"), seed: 1);
+        Tensor z = TestData.Random((3, 2, 5), DType.Float64, x.Device, seed: 2);
         Assert.Multiple(() =>
         {
             Assert.That(GradCheck.LargestError(xs => [xs[0].Square().Reshape((5, 12)), xs[0].Reshape(60) * 3], [x]), Is.LessThan(1e-8));
@@ -136,7 +138,8 @@ public class ShapesTests
             {
                 Assert.That(GradCheck.LargestError(xs => [xs[0].Slice(axis, 1, 2).Square(), xs[0].Slice(axis, 0, x.Shape[axis])], [x]), Is.LessThan(1e-8));
                 Assert.That(GradCheck.LargestError(xs => xs[0].Split(axis, 1, 0, x.Shape[axis] - 1), [x]), Is.LessThan(1e-8));
-                Assert.That(GradCheck.LargestError(xs => [xs[0].Split(axis, 1, x.Shape[axis] - 1)[1].Square()], [x]), Is.LessThan(1e-8), "one piece is not used");
+                Assert.That(GradCheck.LargestError(xs => [xs[0].Split(axis, 1, x.Shape[axis] - 1)[1].Square()], [x]),
+                    Is.LessThan(1e-8), "one piece is not used");
             }
             Assert.That(GradCheck.LargestError(xs => [Ops.Concat(1, xs[0], xs[1], xs[0]).Square()], [x, z]), Is.LessThan(1e-8));
             Assert.That(GradCheck.LargestError(xs => [Ops.Concat(0, xs[0].Reshape(60), xs[1].Reshape(30)).Square()], [x, z]), Is.LessThan(1e-8));
@@ -170,9 +173,12 @@ public class ShapesTests
             Assert.That(() => x.Reshape(5), Throws.TypeOf<MambaException>().With.Message.EqualTo("Reshape: x has shape (2, 3), 6 elements; (5) has 5."));
             Assert.That(() => x.Slice(1, 2, 2), Throws.TypeOf<MambaException>().With.Message.EqualTo("Slice: 2 to 4 is outside axis 1 of (2, 3)."));
             Assert.That(() => x.Slice(1, -1, 2), Throws.TypeOf<MambaException>());
-            Assert.That(() => x.Split(1, 1, 1), Throws.TypeOf<MambaException>().With.Message.EqualTo("Split: sizes (1, 1) do not add up to extent 3 of axis 1 of (2, 3)."));
-            Assert.That(() => Ops.Concat(0, x, y), Throws.TypeOf<MambaException>().With.Message.EqualTo("Concat: (2, 4) does not continue (2, 3) along axis 0: the other extents differ."));
-            Assert.That(() => x.Permute(0, 0), Throws.TypeOf<MambaException>().With.Message.EqualTo("Permute: axes are (0, 0); expected each of the 2 axes of (2, 3) once."));
+            Assert.That(() => x.Split(1, 1, 1),
+                Throws.TypeOf<MambaException>().With.Message.EqualTo("Split: sizes (1, 1) do not add up to extent 3 of axis 1 of (2, 3)."));
+            Assert.That(() => Ops.Concat(0, x, y),
+                Throws.TypeOf<MambaException>().With.Message.EqualTo("Concat: (2, 4) does not continue (2, 3) along axis 0: the other extents differ."));
+            Assert.That(() => x.Permute(0, 0),
+                Throws.TypeOf<MambaException>().With.Message.EqualTo("Permute: axes are (0, 0); expected each of the 2 axes of (2, 3) once."));
             Assert.That(() => Tensor.Zeros(new Shape(2, 2, 2, 2, 2, 2), DType.Float32, x.Device).Permute(5, 4, 3, 2, 1, 0), Throws.TypeOf<MambaException>()
                 .With.Message.Contains("walk over 6 axes after merging; at most 5"));
         });

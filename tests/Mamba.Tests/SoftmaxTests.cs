@@ -58,8 +58,8 @@ public class SoftmaxTests
     }
 
     [Test]
-    public void Every_device_agrees([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device, [Values(DType.Float32, DType.Float64)] DType dtype,
-        [ValueSource(nameof(Sizes))] (int Rows, int D) size, [Values] bool log) =>
+    public void Every_device_agrees([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device,
+        [Values(DType.Float32, DType.Float64)] DType dtype, [ValueSource(nameof(Sizes))] (int Rows, int D) size, [Values] bool log) =>
         Check(device, dtype, x => [log ? Ops.LogSoftmax(x[0]) : Ops.Softmax(x[0])], [Input.Random((size.Rows, size.D), 2, -5, 5)]);
 
     [Test]

@@ -51,7 +51,8 @@ public unsafe partial class SubnormalTests
         int l = n.Bottom + 5;
         double[] u = new double[l * 3];
         u.AsSpan(0, 3).Fill(1);
-        return Ops.SelectiveScan(Tensor.From(u, (1, l, 3), n.DType, n.On), n.Filled((1, l, 3), 1), n.Filled((3, 1), -Math.Log(2)), n.Filled((1, l, 1), 1), n.Filled((1, l, 1), 1),
+        Tensor one = n.Filled((1, l, 1), 1);       // B and C
+        return Ops.SelectiveScan(Tensor.From(u, (1, l, 3), n.DType, n.On), n.Filled((1, l, 3), 1), n.Filled((3, 1), -Math.Log(2)), one, one,
             deltaSoftplus: false, algorithm: algorithm).LastState;
     }
 
@@ -70,7 +71,8 @@ public unsafe partial class SubnormalTests
     const double Rounding = 1e-4;
 
     [Test]
-    public void The_host_computes_with_zeros_for_them([Values("cpu-128", "cpu-256", "cpu-512")] string device, [Values(DType.Float32, DType.Float64)] DType dtype, [ValueSource(nameof(Cases))] Case way)
+    public void The_host_computes_with_zeros_for_them([Values("cpu-128", "cpu-256", "cpu-512")] string device,
+        [Values(DType.Float32, DType.Float64)] DType dtype, [ValueSource(nameof(Cases))] Case way)
     {
         using var on = (HostDevice)TestDevices.OpenAnother(device);
         foreach (int count in new[] { 1, 7, 100_003 })
@@ -85,7 +87,8 @@ public unsafe partial class SubnormalTests
     }
 
     [Test]
-    public void Every_device_computes_with_them_or_with_zeros([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device, [Values(DType.Float32, DType.Float64)] DType dtype, [ValueSource(nameof(Cases))] Case way)
+    public void Every_device_computes_with_them_or_with_zeros([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device,
+        [Values(DType.Float32, DType.Float64)] DType dtype, [ValueSource(nameof(Cases))] Case way)
     {
         Device on = TestDevices.Open(device);
         using var scope = new TensorScope();
@@ -99,15 +102,20 @@ public unsafe partial class SubnormalTests
 
     // exp has its own way down: where the processor scales, it comes to a subnormal number; elsewhere to zero.
     [Test]
-    public void Exponentials_come_to_zero_or_to_what_they_are([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device, [Values(DType.Float32, DType.Float64)] DType dtype)
+    public void Exponentials_come_to_zero_or_to_what_they_are([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device,
+        [Values(DType.Float32, DType.Float64)] DType dtype)
     {
         Device on = TestDevices.Open(device);
         using var scope = new TensorScope();
         double bottom = dtype == DType.Float32 ? -87.3366 : -708.3965, end = dtype == DType.Float32 ? -103.2 : -744;
         double[] x = [.. Enumerable.Range(0, 67).Select(i => bottom + (end - bottom) * i / 66)];
         double[] exp = Tensor.From(x, x.Length, dtype, on).Exp().ToDoubles();
-        double[] alpha = Ops.SelectiveScan(Tensor.Zeros((1, 1, x.Length), dtype, on), Tensor.From([.. x.Select(v => -v)], (1, 1, x.Length), dtype, on), Tensor.From([.. x.Select(_ => -1.0)], (x.Length, 1), dtype, on),
-            Tensor.Zeros((1, 1, 1), dtype, on), Tensor.Zeros((1, 1, 1), dtype, on), deltaSoftplus: false, initialState: Tensor.From([.. x.Select(_ => 1.0)], (1, x.Length, 1), dtype, on)).LastState.ToDoubles();
+        // Ā alone: A = −1, Δ = −x, and a state of ones into which nothing comes
+        Tensor Of(IEnumerable<double> values, Shape shape) => Tensor.From([.. values], shape, dtype, on);
+        Shape row = (1, 1, x.Length);
+        Tensor none = Tensor.Zeros((1, 1, 1), dtype, on), ones = Of(x.Select(_ => 1.0), (1, x.Length, 1));
+        double[] alpha = Ops.SelectiveScan(Tensor.Zeros(row, dtype, on), Of(x.Select(v => -v), row), Of(x.Select(_ => -1.0), (x.Length, 1)), none, none,
+            deltaSoftplus: false, initialState: ones).LastState.ToDoubles();
         foreach (double[] values in (double[][])[exp, alpha])
             for (int i = 0; i < x.Length; i++)
             {
@@ -135,7 +143,8 @@ public unsafe partial class SubnormalTests
             {
                 double[] mayBe = [Narrow(function.F(x[i])), function.F(0), function.F(-0.0)];
                 // What only selects passes them on: a number that small is a zero to whoever reads it.
-                Assert.That(mayBe.Any(v => y[i].Equals(v) || Math.Abs(y[i] - v) <= Math.Max(1e-6 * Math.Abs(v), numbers.Smallest)), Is.True, $"{dtype} {function.Name}({x[i]}) = {y[i]}; expected one of {string.Join(", ", mayBe)}");
+                Assert.That(mayBe.Any(v => y[i].Equals(v) || Math.Abs(y[i] - v) <= Math.Max(1e-6 * Math.Abs(v), numbers.Smallest)), Is.True,
+                    $"{dtype} {function.Name}({x[i]}) = {y[i]}; expected one of {string.Join(", ", mayBe)}");
             }
 
             double Narrow(double v) => dtype == DType.Float32 ? (float)v : v;
@@ -183,7 +192,8 @@ public unsafe partial class SubnormalTests
     }
 
     [Test]
-    public void The_callers_environment_is_as_it_was([Values(1, 3)] int threads, [Values(1, 2, 64)] int shares, [Values] bool callerFlushes, [Values] bool keep, [Values] bool fails)
+    public void The_callers_environment_is_as_it_was([Values(1, 3)] int threads,
+        [Values(1, 2, 64)] int shares, [Values] bool callerFlushes, [Values] bool keep, [Values] bool fails)
     {
         using var pool = new HostPool(threads) { KeepSubnormals = keep };
         float* results = stackalloc float[64];
@@ -224,7 +234,8 @@ public unsafe partial class SubnormalTests
         return bytes;
     }
 
-    static byte[] Control(byte[] environment) => RuntimeInformation.ProcessArchitecture == Architecture.X64 ? [(byte)(environment[28] & 0xc0), .. environment[29..]] : environment[..4];
+    static byte[] Control(byte[] environment) => RuntimeInformation.ProcessArchitecture == Architecture.X64
+        ? [(byte)(environment[28] & 0xc0), .. environment[29..]] : environment[..4];
 
     [LibraryImport("libm.so.6", EntryPoint = "fegetenv")]
     private static partial int FeGetEnv(byte* environment);
@@ -241,6 +252,7 @@ public unsafe partial class SubnormalTests
         Assert.That(host.KeepSubnormals, Is.True);
         Device simulator = TestDevices.Open("ilgpu-cpu");
         simulator.KeepSubnormals = true;
-        Assert.That(() => simulator.KeepSubnormals = false, Throws.TypeOf<MambaException>().With.Message.EqualTo("ilgpu-cpu: its float32 kernels compute with subnormal numbers; only cpu can be told what to do with them."));
+        Assert.That(() => simulator.KeepSubnormals = false, Throws.TypeOf<MambaException>().With.Message.EqualTo(
+            "ilgpu-cpu: its float32 kernels compute with subnormal numbers; only cpu can be told what to do with them."));
     }
 }

@@ -22,10 +22,12 @@ public class TapeTests
     }
 
     [Test]
-    public void Micro_batches_add_up_to_the_big_batch([ValueSource(typeof(TestDevices), nameof(TestDevices.Fast))] string name, [Values(DType.Float32, DType.Float64)] DType dtype)
+    public void Micro_batches_add_up_to_the_big_batch([ValueSource(typeof(TestDevices), nameof(TestDevices.Fast))] string name,
+        [Values(DType.Float32, DType.Float64)] DType dtype)
     {
         Device device = TestDevices.Open(name);
-        using var model = new MambaLM(new MambaConfig { DModel = 8, NLayer = 2, VocabSize = 11, SsmCfg = new SsmConfig { DState = 4 } }, device, seed: 1, dtype);
+        var config = new MambaConfig { DModel = 8, NLayer = 2, VocabSize = 11, SsmCfg = new SsmConfig { DState = 4 } };
+        using var model = new MambaLM(config, device, seed: 1, dtype);
         int[] tokens = [.. TestData.Uniform(6 * 9, 1, 0, 11).Select(v => (int)v)], targets = [.. TestData.Uniform(6 * 9, 2, 0, 11).Select(v => (int)v)];
 
         Gradients Accumulated(int size)
@@ -34,7 +36,8 @@ public class TapeTests
             for (int b = 0; b < 6; b += size)
             {
                 using var tape = new Tape();
-                Tensor part = Tensor.From(tokens[(b * 9)..((b + size) * 9)], (size, 9), device), expected = Tensor.From(targets[(b * 9)..((b + size) * 9)], (size, 9), device);
+                Range rows = (b * 9)..((b + size) * 9);
+                Tensor part = Tensor.From(tokens[rows], (size, 9), device), expected = Tensor.From(targets[rows], (size, 9), device);
                 tape.Backward(Ops.CrossEntropy(model.Forward(part), expected) * (size / 6.0), sum);
             }
             return sum;
@@ -44,7 +47,8 @@ public class TapeTests
         Gradients whole = Accumulated(6), pairs = Accumulated(2), single = Accumulated(1);
         foreach (Parameter parameter in model.Parameters)
             foreach (Gradients gradients in (Gradients[])[pairs, single])
-                Assert.That(TestData.RelativeError(gradients[parameter].ToDoubles(), whole[parameter].ToDoubles()), Is.LessThan(dtype == DType.Float64 ? 1e-12 : 2e-5), parameter.Name);
+                Assert.That(TestData.RelativeError(gradients[parameter].ToDoubles(), whole[parameter].ToDoubles()),
+                    Is.LessThan(dtype == DType.Float64 ? 1e-12 : 2e-5), parameter.Name);
     }
 
     [Test]
@@ -84,8 +88,12 @@ public class TapeTests
         Gradients gradients = tape.Backward((x * constant).Sum());
         Assert.That(gradients[x].ToDoubles(), Is.EqualTo(new double[] { 3, 4 }));
         Assert.That(gradients.Contains(constant) || gradients.Contains(unused), Is.False);
-        Assert.That(() => gradients[unused], Throws.TypeOf<MambaException>().With.Message.EqualTo("There is no gradient of the tensor float64 (2) on cpu: the loss does not depend on it through ops run while it was watched and the tape recorded."));
-        Assert.That(() => gradients[constant], Throws.TypeOf<MambaException>().With.Message.EqualTo("There is no gradient of the tensor float64 (2) on cpu: it was not watched; Tape.Watch marks a tensor, before the ops on it."));
+        Assert.That(() => gradients[unused],
+            Throws.TypeOf<MambaException>().With.Message.EqualTo(
+                "There is no gradient of the tensor float64 (2) on cpu: the loss does not depend on it through ops run while it was watched and the tape recorded."));
+        Assert.That(() => gradients[constant],
+            Throws.TypeOf<MambaException>().With.Message.EqualTo(
+                "There is no gradient of the tensor float64 (2) on cpu: it was not watched; Tape.Watch marks a tensor, before the ops on it."));
     }
 
     [Test]
@@ -255,10 +263,13 @@ public class TapeTests
     {
         using var tape = new Tape();
         Tensor x = Watched(1, 2);
-        Assert.That(() => tape.Backward(x), Throws.TypeOf<MambaException>().With.Message.EqualTo("Backward: the loss has shape (2); expected one element. Give Backward the outputs' gradients otherwise."));
-        Assert.That(() => tape.Backward([(x, Tensor.From([1.0], 1, Cpu))]), Throws.TypeOf<MambaException>().With.Message.EqualTo("Backward: gradient has shape (1); expected (2)."));
+        Assert.That(() => tape.Backward(x), Throws.TypeOf<MambaException>().With.Message.EqualTo(
+            "Backward: the loss has shape (2); expected one element. Give Backward the outputs' gradients otherwise."));
+        Assert.That(() => tape.Backward([(x, Tensor.From([1.0], 1, Cpu))]),
+            Throws.TypeOf<MambaException>().With.Message.EqualTo("Backward: gradient has shape (1); expected (2)."));
         Tensor few = Tape.Record("Few", x.Like(1), [x, x], dy => [dy]), other = Tape.Record("Other", x.Like(1), [x], dy => [dy]);
-        Assert.That(() => tape.Backward(few), Throws.InvalidOperationException.With.Message.EqualTo("Few: the gradient has 1 parts; expected 2, one for each input."));
+        Assert.That(() => tape.Backward(few),
+            Throws.InvalidOperationException.With.Message.EqualTo("Few: the gradient has 1 parts; expected 2, one for each input."));
         Assert.That(() => tape.Backward(other), Throws.TypeOf<MambaException>().With.Message.EqualTo("Other (gradient): dx has shape (1); expected (2)."));
         Assert.That(Tape.Recording, Is.SameAs(tape), "it records on after a failure");
     }
@@ -300,7 +311,8 @@ public class TapeTests
             view = x.View((2, 1));
         }
         foreach (Action use in (Action[])[() => x.ToDoubles(), () => x.Silu(), () => Ops.Reshape(view, 2).ToDoubles(), () => _ = x + x])
-            Assert.That(() => use(), Throws.TypeOf<ObjectDisposedException>().With.Message.Contains("was released: its scope is closed, or it was disposed. TensorScope.Keep carries a tensor out of a scope."));
+            Assert.That(() => use(), Throws.TypeOf<ObjectDisposedException>().With.Message.Contains(
+                "was released: its scope is closed, or it was disposed. TensorScope.Keep carries a tensor out of a scope."));
     }
 
     [Test]
@@ -388,7 +400,8 @@ public class TapeTests
         // LayerNorm's gradients of weight and bias are views of one tensor; here both have a gradient from the second use already
         using var tape = new Tape();
         Device device = TestDevices.Open("cpu-256");
-        Tensor x = Tensor.From([1.0, 3, -2, 5], (2, 2), device), weight = Tape.Watch(Tensor.From([1.0, 2], 2, device)), bias = Tape.Watch(Tensor.From([0.5, -1], 2, device));
+        Tensor x = Tensor.From([1.0, 3, -2, 5], (2, 2), device);
+        Tensor weight = Tape.Watch(Tensor.From([1.0, 2], 2, device)), bias = Tape.Watch(Tensor.From([0.5, -1], 2, device));
         Gradients once = tape.Backward(Ops.LayerNorm(x, weight, bias, 1e-5).Sum());
         Gradients twice = tape.Backward((Ops.LayerNorm(x, weight, bias, 1e-5) + Ops.LayerNorm(x, weight, bias, 1e-5)).Sum());
         foreach (Tensor of in (Tensor[])[weight, bias])

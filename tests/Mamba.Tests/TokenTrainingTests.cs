@@ -7,7 +7,11 @@ namespace Mamba.Tests;
 public class TokenTrainingTests
 {
     static readonly string Official = Path.Combine(AppContext.BaseDirectory, "Fixtures", "lm"), Batches = Path.Combine(Official, "train.safetensors");
-    static readonly string[] AsThere = ["--lr", "1e-3", "--beta1", "0.9", "--beta2", "0.95", "--eps", "1e-8", "--weight-decay", "0.1", "--clip", "1", "--schedule", "constant", "--warmup", "0"];
+    static readonly string[] AsThere =
+    [
+        "--lr", "1e-3", "--beta1", "0.9", "--beta2", "0.95", "--eps", "1e-8", "--weight-decay", "0.1", "--clip", "1",
+        "--schedule", "constant", "--warmup", "0",
+    ];
 
     string folder = "";
 
@@ -21,7 +25,8 @@ public class TokenTrainingTests
 
     string[] Train(string data, string run, params string[] options) => ["train", "tokens", "--data", data, "--out", In(run), "--device", "cpu", .. options];
 
-    double[] Log(string run, string field) => [.. File.ReadAllLines(Path.Combine(In(run), "log.jsonl")).Select(line => JsonDocument.Parse(line).RootElement.GetProperty(field).GetDouble())];
+    double[] Log(string run, string field) => [.. File.ReadAllLines(Path.Combine(In(run), "log.jsonl"))
+        .Select(line => JsonDocument.Parse(line).RootElement.GetProperty(field).GetDouble())];
 
     string Tokens(string name, Shape shape, params long[] ids)
     {
@@ -34,12 +39,15 @@ public class TokenTrainingTests
     // float32: ten times the reference's own float32 error at this step, and a few ulps; Adam divides by √v, so a weight whose
     // gradient is rounding noise still moves by up to the learning rate
     [Test]
-    public void The_loss_curve_is_the_official_one([Values("all", "grouped")] string decay, [Values("float32", "float64")] string dtype, [Values] bool huggingFace)
+    public void The_loss_curve_is_the_official_one([Values("all", "grouped")] string decay,
+        [Values("float32", "float64")] string dtype, [Values] bool huggingFace)
     {
         bool wide = dtype == "float64";
-        MambaInProcess.Succeed([.. Train(Batches, "run", AsThere), "--init", huggingFace ? Path.Combine(Official, "hf") : Official, "--dtype", dtype, .. decay == "all" ? new[] { "--decay-all" } : []]);
+        string start = huggingFace ? Path.Combine(Official, "hf") : Official;
+        MambaInProcess.Succeed([.. Train(Batches, "run", AsThere), "--init", start, "--dtype", dtype, .. decay == "all" ? new[] { "--decay-all" } : []]);
         using Safetensors train = Safetensors.Open(Batches), final = Safetensors.Open(Path.Combine(Official, $"train_{decay}_final_params.safetensors"));
-        double[] losses = train.ReadDoubles(decay + ".loss"), losses32 = train.ReadDoubles(decay + ".loss_f32"), norms = train.ReadDoubles(decay + ".grad_norm_before_clip");
+        double[] losses = train.ReadDoubles(decay + ".loss"), losses32 = train.ReadDoubles(decay + ".loss_f32");
+        double[] norms = train.ReadDoubles(decay + ".grad_norm_before_clip");
         double[] logged = Log("run", "loss"), loggedNorms = Log("run", "grad_norm");
         Assert.That(logged, Has.Length.EqualTo(20));
         for (int step = 0; step < 20; step++)
@@ -58,12 +66,14 @@ public class TokenTrainingTests
     [Test]
     public void Options_reach_the_optimizer_and_the_schedule()
     {
-        MambaInProcess.Succeed([.. Train(Batches, "cosine", "--init", Official, "--lr", "0.01", "--schedule", "cosine", "--warmup", "4", "--steps", "12"), "--dtype", "float64"]);
+        string[] schedule = ["--lr", "0.01", "--schedule", "cosine", "--warmup", "4", "--steps", "12"];
+        MambaInProcess.Succeed([.. Train(Batches, "cosine", ["--init", Official, .. schedule]), "--dtype", "float64"]);
         double[] rates = Log("cosine", "lr");
         for (int step = 0; step < 12; step++)
             Assert.That(rates[step], Is.EqualTo(step < 4 ? 0.01 * (step + 1) / 4 : 0.01 * 0.5 * (1 + Math.Cos(Math.PI * (step - 4) / 8))).Within(1e-15));
         double[] plain = LossesWith();
-        foreach (string[] changed in (string[][])[["--beta1", "0.5"], ["--beta2", "0.5"], ["--eps", "0.1"], ["--weight-decay", "5"], ["--clip", "0.001", "--eps", "1e-3"], ["--lr", "0.002"]])
+        foreach (string[] changed in (string[][])[["--beta1", "0.5"], ["--beta2", "0.5"], ["--eps", "0.1"], ["--weight-decay", "5"],
+            ["--clip", "0.001", "--eps", "1e-3"], ["--lr", "0.002"]])
         {
             double[] losses = LossesWith(changed);
             Assert.That(losses[0], Is.EqualTo(plain[0]), "before any update");
@@ -85,7 +95,8 @@ public class TokenTrainingTests
         MambaInProcess.Succeed(Train(Batches, "cut", "--init", Official, "--steps", "4"));
         MambaInProcess.Succeed("train", "--resume", In("cut"), "--steps", "9", "--device", "cpu");
         Assert.That(Log("cut", "loss"), Is.EqualTo(Log("whole", "loss")));
-        Assert.That(File.ReadAllBytes(Path.Combine(In("cut"), "model.safetensors")), Is.EqualTo(File.ReadAllBytes(Path.Combine(In("whole"), "model.safetensors"))));
+        Assert.That(File.ReadAllBytes(Path.Combine(In("cut"), "model.safetensors")),
+            Is.EqualTo(File.ReadAllBytes(Path.Combine(In("whole"), "model.safetensors"))));
         File.Delete(Path.Combine(In("cut"), "checkpoint.safetensors"));     // as if killed before the first one: from --init again
         MambaInProcess.Succeed("train", "--resume", In("cut"), "--steps", "9", "--device", "cpu");
         Assert.That(Log("cut", "loss"), Is.EqualTo(Log("whole", "loss")));
@@ -107,8 +118,10 @@ public class TokenTrainingTests
     [Test]
     public void A_task_can_start_from_a_model_too()
     {
-        MambaInProcess.Succeed("train", "--init", Path.Combine(Official, "hf"), "--steps", "0", "--out", In("run"), "--max-eval-length", "0", "--device", "cpu");
-        using Safetensors there = Safetensors.Open(Path.Combine(Official, "model.safetensors")), here = Safetensors.Open(Path.Combine(In("run"), "model.safetensors"));
+        MambaInProcess.Succeed("train", "--init", Path.Combine(Official, "hf"), "--steps", "0", "--out", In("run"),
+            "--max-eval-length", "0", "--device", "cpu");
+        using Safetensors there = Safetensors.Open(Path.Combine(Official, "model.safetensors"));
+        using Safetensors here = Safetensors.Open(Path.Combine(In("run"), "model.safetensors"));
         foreach (SafetensorsEntry entry in there.Entries)
             Assert.That(here.ReadFloats(entry.Name), Is.EqualTo(there.ReadFloats(entry.Name)), entry.Name);
     }
@@ -117,7 +130,8 @@ public class TokenTrainingTests
     public void The_loss_is_over_the_padded_vocabulary_whose_last_tokens_may_occur()
     {
         MambaInProcess.Succeed(Train(Tokens("padding.safetensors", (1, 1, 3), 95, 0, 95), "run", "--init", Official, "--dtype", "float64"));
-        MambaInProcess.Succeed("logits", "--model", Official, "--ids", "95,0,95", "--grad", "--dtype", "float64", "--output", In("logits.safetensors"), "--device", "cpu");
+        MambaInProcess.Succeed("logits", "--model", Official, "--ids", "95,0,95", "--grad", "--dtype", "float64",
+            "--output", In("logits.safetensors"), "--device", "cpu");
         using Safetensors logits = Safetensors.Open(In("logits.safetensors"));
         Assert.That(Log("run", "loss")[0], Is.EqualTo(logits.ReadDoubles("loss")[0]).Within(1e-13));
     }

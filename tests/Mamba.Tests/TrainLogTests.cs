@@ -42,7 +42,8 @@ public class TrainLogTests
     [Test]
     public void Every_good_line_stays_whatever_the_line_ends_and_marks_are([Values("\n", "\r\n", " \r\n", "\n\n", "\r\n\r\n")] string end, [Values] bool mark)
     {
-        byte[][] plain = Written(6), lines = [.. plain.Select((line, i) => (byte[])[.. i == 0 && mark ? Encoding.UTF8.Preamble.ToArray() : [], .. line[..^1], .. Encoding.ASCII.GetBytes(end)])];
+        byte[] ending = Encoding.ASCII.GetBytes(end), marked = mark ? Encoding.UTF8.Preamble.ToArray() : [];
+        byte[][] plain = Written(6), lines = [.. plain.Select((line, i) => (byte[])[.. i == 0 ? marked : [], .. line[..^1], .. ending])];
         for (int step = 0; step <= 5; step++)
         {
             byte[] cut = Resumed(Join(lines), step), kept = Join(lines[..step]);
@@ -71,9 +72,14 @@ public class TrainLogTests
     public void Lines_nobody_can_read_cost_no_other_line()
     {
         byte[][] lines = Written(5);
-        foreach (byte[] bad in (byte[][])["\n"u8.ToArray(), "not json\n"u8.ToArray(), "[]\n"u8.ToArray(), "{}\n"u8.ToArray(), "{\"step\":2}\n"u8.ToArray(), "{\"step\":\"2\"}\n"u8.ToArray(), [0xFF, 0xC3, 0x28, (byte)'\n'],
-            [0, 0, 0, (byte)'\n'], Encoding.ASCII.GetBytes(new string('[', 300_000) + "\n"), Encoding.ASCII.GetBytes(new string(' ', 65_536) + "\n"), Encoding.ASCII.GetBytes(new string('x', 65_535) + "\n"),
-            [.. Encoding.ASCII.GetBytes(new string('x', 65_536)), .. Written(9)[8]], lines[1]])
+        byte[][] unreadable =
+        [
+            "\n"u8.ToArray(), "not json\n"u8.ToArray(), "[]\n"u8.ToArray(), "{}\n"u8.ToArray(), "{\"step\":2}\n"u8.ToArray(),
+            "{\"step\":\"2\"}\n"u8.ToArray(), [0xFF, 0xC3, 0x28, (byte)'\n'], [0, 0, 0, (byte)'\n'],
+            Encoding.ASCII.GetBytes(new string('[', 300_000) + "\n"), Encoding.ASCII.GetBytes(new string(' ', 65_536) + "\n"),
+            Encoding.ASCII.GetBytes(new string('x', 65_535) + "\n"), [.. Encoding.ASCII.GetBytes(new string('x', 65_536)), .. Written(9)[8]], lines[1],
+        ];
+        foreach (byte[] bad in unreadable)
         {
             byte[] cut = Resumed(Join([.. lines[..2], bad, .. lines[2..4], bad, lines[4], bad]), 4);
             Assert.That(cut, Is.EqualTo(Join([.. lines[..2], bad, .. lines[2..4], lines[4]])));

@@ -8,9 +8,23 @@ public class TruncatedBackpropagationTests
     static readonly Dictionary<string, MambaConfig> Configs = new(StringComparer.Ordinal)
     {
         ["plain"] = new() { DModel = 8, NLayer = 2, VocabSize = 11 },
-        ["LayerNorm, biases, untied, narrow"] = new() { DModel = 5, NLayer = 2, VocabSize = 11, RmsNorm = false, TieEmbeddings = false, SsmCfg = new SsmConfig { DState = 3, DConv = 2, Bias = true } },
+        ["LayerNorm, biases, untied, narrow"] = new()
+        {
+            DModel = 5,
+            NLayer = 2,
+            VocabSize = 11,
+            RmsNorm = false,
+            TieEmbeddings = false,
+            SsmCfg = new SsmConfig { DState = 3, DConv = 2, Bias = true },
+        },
         ["d_conv 1"] = new() { DModel = 3, NLayer = 1, VocabSize = 11, SsmCfg = new SsmConfig { DState = 1, DConv = 1 } },
-        ["d_conv 8, three layers"] = new() { DModel = 6, NLayer = 3, VocabSize = 11, SsmCfg = new SsmConfig { DState = 5, DConv = 8, ConvBias = false, Expand = 3 } },
+        ["d_conv 8, three layers"] = new()
+        {
+            DModel = 6,
+            NLayer = 3,
+            VocabSize = 11,
+            SsmCfg = new SsmConfig { DState = 5, DConv = 8, ConvBias = false, Expand = 3 },
+        },
     };
 
     static string[] Names => [.. Configs.Keys];
@@ -89,7 +103,8 @@ public class TruncatedBackpropagationTests
     // ---- with gradient through the state -------------------------------------------------------------
 
     [Test]
-    public void Pieces_on_one_tape_are_the_unbroken_sequence([ValueSource(nameof(Names))] string config, [Values("cpu-256", "opencl:0", "cuda:0")] string device)
+    public void Pieces_on_one_tape_are_the_unbroken_sequence([ValueSource(nameof(Names))] string config,
+        [Values("cpu-256", "opencl:0", "cuda:0")] string device)
     {
         using MambaLM model = Model(config, TestDevices.Open(device));
         using MambaState state = model.NewState(2);
@@ -113,7 +128,8 @@ public class TruncatedBackpropagationTests
         int[] sizes = [.. Enumerable.Range(0, random.Next(1, 8)).Select(_ => random.Next(1, random.Next(2, 40)))];
         using MambaLM model = Model(Names[seed % Names.Length], Cpu);
         int often = random.Next(2, 20);
-        Tensor? reset = random.Next(3) == 0 ? null : Tensor.From([.. Enumerable.Range(0, batch * sizes.Sum()).Select(_ => random.Next(often) == 0 ? 1 : 0)], (batch, sizes.Sum()), Cpu);
+        int[] Starts() => [.. Enumerable.Range(0, batch * sizes.Sum()).Select(_ => random.Next(often) == 0 ? 1 : 0)];
+        Tensor? reset = random.Next(3) == 0 ? null : Tensor.From(Starts(), (batch, sizes.Sum()), Cpu);
         var sequence = new Sequence(model, batch, sizes, reset);
         using MambaState state = model.NewState(batch);
         state.CarryGradient = true;
