@@ -8,6 +8,8 @@ namespace Mamba;
 /// </summary>
 public abstract class Discretization
 {
+    static readonly Lazy<Choices<Discretization>> Choices = new(() => new Choices<Discretization>("Discretization", All!, d => d.Name));
+
     private protected Discretization(string name) => Name = name;
 
     /// <summary>α = e^{ΔA}, γ = 1: what the released code of Mamba computes, and the default.</summary>
@@ -28,7 +30,7 @@ public abstract class Discretization
     /// <summary>α = e^{ΔA}, γ = ½, β = ½ e^{ΔA}: Mamba-3's rule with λ = ½.</summary>
     public static Discretization ExponentialTrapezoidal { get; } = new Discretization<Schemes.ExponentialTrapezoidal>("exponential-trapezoidal");
 
-    /// <summary>Those above.</summary>
+    /// <summary>Those above. What was registered is found by <see cref="Named"/> alone.</summary>
     public static IReadOnlyList<Discretization> All { get; } = [ExponentialEuler, ZeroOrderHold, Euler, BackwardEuler, Bilinear, ExponentialTrapezoidal];
 
     /// <summary>Its name on the command line.</summary>
@@ -40,11 +42,15 @@ public abstract class Discretization
     /// <summary>Calls <paramref name="user"/> with the struct that does the arithmetic.</summary>
     internal abstract void Choose<U>(U user) where U : IDiscretizationUser;
 
-    /// <summary>The discretization called <paramref name="name"/>.</summary>
+    /// <summary>The discretization called <paramref name="name"/>: one of <see cref="All"/>, or one that was registered.</summary>
     /// <exception cref="MambaException">There is none.</exception>
-    public static Discretization Named(string name) => All.FirstOrDefault(d => d.Name == name)
-        ?? throw new MambaException($"Discretization '{name}' is unknown; there are {string.Join(", ", All.Select(d => d.Name))}.");
+    public static Discretization Named(string name) => Choices.Value.Find(name);
 
+    /// <summary>Makes one of your own known to <see cref="Named"/>, and so to configurations and commands. For any thread.</summary>
+    /// <exception cref="MambaException">There is one of that name.</exception>
+    public static void Register(Discretization discretization) => Choices.Value.Add(discretization);
+
+    /// <inheritdoc/>
     public override string ToString() => Name;
 }
 

@@ -61,9 +61,21 @@ public sealed class MambaBlock
         Tensor[] dtBC = Ops.LinearSplit(u, XProj, null, r, n, n);                                           // (b, l, r), (b, l, n), (b, l, n)
         Tensor delta = Ops.Linear(dtBC[0], DtProj);                                                         // (b, l, d)
         Tensor A = -Ops.Exp(ALog);                                                                          // (d, n)
-        (Tensor y, Tensor last) = Ops.SelectiveScanChannelsLast(u, delta, A, dtBC[1], dtBC[2], D, z, DtBias, deltaSoftplus: true, ssm, reset);
-        state?.MoveOn(Ops.ConvState(x, k, conv, reset), last);
-        return Ops.Linear(y, OutProj, OutProjBias);
+        ScanOutputs scan = Ops.SelectiveScan(new ScanInputs
+        {
+            U = u,
+            Delta = delta,
+            A = A,
+            B = dtBC[1],
+            C = dtBC[2],
+            D = D,
+            Z = z,
+            DeltaBias = DtBias,
+            InitialState = ssm,
+            Reset = reset,
+        });
+        state?.MoveOn(Ops.ConvState(x, k, conv, reset), scan.LastState);
+        return Ops.Linear(scan.Y, OutProj, OutProjBias);
     }
 
     /// <summary>One token, hidden (b, d_model) → (b, d_model): <see cref="Forward"/> without gradients, the state changed in place.</summary>

@@ -1,14 +1,5 @@
 namespace Mamba;
 
-/// <summary>What a selective scan returns.</summary>
-/// <param name="Y">(b, l, d)</param>
-/// <param name="LastState">(b, d, n), or (b, d, n, 2) for complex A: h after the last token.</param>
-public readonly record struct ScanResult(Tensor Y, Tensor LastState)
-{
-    /// <summary>B u of the last token, in the shape of the state, for a discretization that looks back: the next piece's previousInput. Null otherwise.</summary>
-    public Tensor? LastInput { get; init; }
-}
-
 public static partial class Ops
 {
     /// <summary>
@@ -42,34 +33,69 @@ public static partial class Ops
         Tensor? deltaBias = null, bool deltaSoftplus = true, Tensor? initialState = null, Tensor? reset = null,
         Discretization? discretization = null, ScanAlgorithm? algorithm = null, Tensor? previousInput = null)
     {
-        var problem = new ScanProblem(u, delta, A, B, C, D, z, deltaBias, deltaSoftplus, initialState, reset, discretization ?? Discretization.ExponentialEuler, previousInput);
-        problem.Check();
-        return (algorithm ?? ScanAlgorithm.Chunked).Run(problem);
+        var inputs = new ScanInputs
+        {
+            U = u,
+            Delta = delta,
+            A = A,
+            B = B,
+            C = C,
+            D = D,
+            Z = z,
+            DeltaBias = deltaBias,
+            Reset = reset,
+            Softplus = deltaSoftplus,
+            Discretization = discretization ?? Discretization.ExponentialEuler,
+        };
+        inputs.Check(states: false);
+        long b = inputs.Batch, d = inputs.Channels, n = inputs.States;
+        Shape state = inputs.IsComplex ? (b, d, n, 2) : (b, d, n);
+        inputs.CheckStates(initialState, previousInput, state);
+        inputs = inputs with { InitialState = Inside(initialState), PreviousInput = Inside(previousInput) };
+        ScanOutputs outputs = (algorithm ?? ScanAlgorithm.Chunked).Of(inputs);
+        return new ScanResult(outputs.Y, Outside(outputs.LastState)) { LastInput = outputs.LastInput is null ? null : Outside(outputs.LastInput) };
+
+        // (b, d, n) or (b, d, n, 2) ↔ (b, rows, d)
+        Tensor? Inside(Tensor? s) => s is null ? null : Transpose(Reshape(s, (b, d, inputs.Rows)));
+        Tensor Outside(Tensor s) => Reshape(Transpose(s), state);
+    }
+
+    /// <summary>
+    /// The same over inputs whose states are channels last, (b, n, d), as blocks keep them between pieces of a sequence and as kernels
+    /// read them: nothing is transposed.
+    /// </summary>
+    /// <param name="inputs">u, delta (b, l, d), A (d, n), B, C and the rest.</param>
+    /// <param name="algorithm">How to compute it; <see cref="ScanAlgorithm.Chunked"/>, the fused kernel, when null.</param>
+    /// <returns>y (b, l, d), the last state (b, n, d) and, for a discretization that looks back, the last input (b, n, d).</returns>
+    /// <exception cref="MambaException">A shape, dtype or device does not fit; the message says which.</exception>
+    public static ScanOutputs SelectiveScan(ScanInputs inputs, ScanAlgorithm? algorithm = null)
+    {
+        inputs.Check();
+        return (algorithm ?? ScanAlgorithm.Chunked).Of(inputs);
     }
 
     /// <summary>
     /// The hidden attention matrix (b, d, l, l): y_i = Σ_j M_ij u_j + D u_i for an initial state of zero and no gate. M_ij = C_i·(Π_{k=j+1..i} Ā_k) B̄_j,
-    /// 0 for j &gt; i and where a sequence starts between them. Ali et al. 2024 (arXiv 2403.01590), eq. 11. Differentiable; for lengths of some hundreds, its size being quadratic.
-    /// Arguments as those of <see cref="SelectiveScan"/>.
+    /// 0 for j &gt; i and where a sequence starts between them. Ali et al. 2024 (arXiv 2403.01590), eq. 11. Differentiable; for lengths of some
+    /// hundreds, its size being quadratic. Arguments as those of the scan.
     /// </summary>
     public static Tensor HiddenAttention(Tensor delta, Tensor A, Tensor B, Tensor C, Tensor? deltaBias = null, bool deltaSoftplus = true,
         Tensor? reset = null, Discretization? discretization = null)
     {
-        var problem = new ScanProblem(delta, delta, A, B, C, null, null, deltaBias, deltaSoftplus, null, reset, discretization ?? Discretization.ExponentialEuler, null);
-        problem.Check();
-        Tensor matrix = Permute(AttentionScan.Matrix(problem, new Coefficients(problem)), 0, 3, 1, 2);
-        return Tape.AsOne("HiddenAttention", [matrix], [delta, A, B, C, deltaBias], firstHasAll: problem.Length > 1)[0];
-    }
-
-    /// <summary>The fused scan with its states as the kernels hold them, (b, n, d): what a model keeps between tokens.</summary>
-    internal static (Tensor Y, Tensor LastState) SelectiveScanChannelsLast(Tensor u, Tensor delta, Tensor A, Tensor B, Tensor C, Tensor? D, Tensor? z,
-        Tensor? deltaBias, bool deltaSoftplus, Tensor? initialState, Tensor? reset = null)
-    {
-        var problem = new ScanProblem(u, delta, A, B, C, D, z, deltaBias, deltaSoftplus, null, reset, Discretization.ExponentialEuler, null);
-        problem.Check();
-        if (initialState is not null)
-            Shape.Expect("SelectiveScan", initialState, (problem.Batch, problem.States, problem.Channels), $"n comes from A {A.Shape}, the rest from u {u.Shape}");
-        (Tensor y, Tensor last, _) = ChunkedScan.ChannelsLast(problem, initialState, null);
-        return (y, last);
+        var inputs = new ScanInputs
+        {
+            U = delta,
+            Delta = delta,
+            A = A,
+            B = B,
+            C = C,
+            DeltaBias = deltaBias,
+            Reset = reset,
+            Softplus = deltaSoftplus,
+            Discretization = discretization ?? Discretization.ExponentialEuler,
+        };
+        inputs.Check();
+        Tensor matrix = Permute(AttentionScan.Matrix(inputs, new ScanCoefficients(inputs)), 0, 3, 1, 2);
+        return Tape.AsOne("HiddenAttention", [matrix], [delta, A, B, C, deltaBias], firstHasAll: inputs.Length > 1)[0];
     }
 }

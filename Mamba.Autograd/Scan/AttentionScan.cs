@@ -5,14 +5,14 @@ internal sealed class AttentionScan() : ScanAlgorithm("attention")
 {
     public override ScanCost Cost(long b, long l, long d, long n) => new((double)b * l * l / 2 * d * n, l, (double)b * l * l / 2 * d * (n + 1));
 
-    internal override ScanResult Run(ScanProblem p)
+    protected override ScanOutputs Run(ScanInputs inputs)
     {
-        var c = new Coefficients(p);
-        if (p.Length == 0)
-            return AsOne(p, c.Result(p.U, c.Last(p.U), c.Inputs()));
-        Influence influence = Rows(p, c);
-        Tensor u = Ops.Reshape(p.U, (p.Batch, p.Length, 1, p.Channels)), seen = u;
-        var y = new Tensor[p.Length];
+        var c = new ScanCoefficients(inputs);
+        if (inputs.Length == 0)
+            return c.Result(inputs.U, c.Last(inputs.U));
+        Influence influence = Rows(inputs, c);
+        Tensor u = Ops.Reshape(inputs.U, (inputs.Batch, inputs.Length, 1, inputs.Channels)), seen = u;
+        var y = new Tensor[inputs.Length];
         for (int i = 0; i < y.Length; i++)
         {
             // the inputs token i sees (b, i + 1, 1, d), 0 for those of sequences before its own: M_ij is 0 there, but 0 · NaN is not
@@ -25,14 +25,14 @@ internal sealed class AttentionScan() : ScanAlgorithm("attention")
         Tensor last = Ops.Sum(influence.Last * seen, 1);
         if (influence.Initial is not null)
             last += Ops.Reshape(influence.Initial, last.Shape);
-        return AsOne(p, c.Result(Ops.Reshape(Ops.Concat(1, y), p.U.Shape), last, c.Inputs()));
+        return c.Result(Ops.Reshape(Ops.Concat(1, y), inputs.U.Shape), last);
     }
 
     /// <summary>M (b, i, j, d), 0 for j &gt; i.</summary>
-    public static Tensor Matrix(ScanProblem p, Coefficients c)
+    public static Tensor Matrix(ScanInputs x, ScanCoefficients c)
     {
-        long b = p.Batch, l = p.Length, d = p.Channels;
-        return l == 0 ? Tensor.Zeros((b, 0, 0, d), p.U.DType, p.U.Device) : Ops.Concat(1, [.. Rows(p, c).Rows.Select((row, i) =>
+        long b = x.Batch, l = x.Length, d = x.Channels;
+        return l == 0 ? Tensor.Zeros((b, 0, 0, d), x.U.DType, x.U.Device) : Ops.Concat(1, [.. Rows(x, c).Rows.Select((row, i) =>
         {
             Tensor all = i + 1 == l ? row : Ops.Concat(1, row, Tensor.Zeros((b, l - i - 1, 1, d), row.DType, row.Device));
             return Ops.Reshape(all, (b, 1, l, d));
@@ -47,24 +47,26 @@ internal sealed class AttentionScan() : ScanAlgorithm("attention")
     sealed record Influence(List<Tensor> Rows, List<Tensor>? FromInitial, Tensor Last, Tensor? Initial);
 
     // Row i follows from row i − 1: with S_ij = (Π_{k=j+1..i} Ā_k) Δ_j γ_j B_j, S_ij = Ā_i S_{i−1,j} and M_ij = C_i·S_ij.
-    static Influence Rows(ScanProblem p, Coefficients c)
+    static Influence Rows(ScanInputs x, ScanCoefficients c)
     {
-        Shape whole = (p.Batch, p.Length, p.States, p.Channels), state = (p.Batch, 1, p.States, p.Channels);
+        Shape whole = (x.Batch, x.Length, x.States, x.Channels);
         Tensor B = Ops.Expand(c.B, whole), C = Ops.Expand(c.C, whole), weights = c.Delta * (c.Gamma is null ? B : c.Gamma * B);     // Δ γ B
-        Tensor? back = c.Beta is null ? null : c.Delta * c.Beta, previous = back is null || c.Previous is null ? null : Ops.Reshape(c.Previous, state);
-        bool isInitial = c.Initial is not null || previous is not null;
-        Tensor influence = At(weights, 0), initial = c.Decayed(c.Before(), 0);                              // S_i (b, i + 1, n, d)
-        if (previous is not null)
-            initial += Second(0, previous);
+        Tensor? back = c.Beta is null ? null : c.Delta * c.Beta;
+        Tensor? previousInput = back is null || x.PreviousInput is null ? null : Ops.Reshape(x.PreviousInput, (x.Batch, 1, x.States, x.Channels));
+        bool isInitial = x.InitialState is not null || previousInput is not null;
+        Tensor influence = At(weights, 0), initial = c.Decayed(c.InitialState(), 0);                        // S_i (b, i + 1, n, d)
+        if (previousInput is not null)
+            initial += Second(0, previousInput);
         var rows = new List<Tensor>();
         var fromInitial = new List<Tensor>();
-        for (long i = 0; i < p.Length; i++)
+        for (long i = 0; i < x.Length; i++)
         {
             if (i > 0)
             {
                 influence = c.Decayed(influence, i);
                 if (back is not null)       // the token before has a second say, through β
-                    influence = i == 1 ? influence + Second(1, At(B, 0)) : Ops.Concat(1, Ops.Slice(influence, 1, 0, i - 1), Ops.Slice(influence, 1, i - 1, 1) + Second(i, At(B, i - 1)));
+                    influence = i == 1 ? influence + Second(1, At(B, 0))
+                        : Ops.Concat(1, Ops.Slice(influence, 1, 0, i - 1), Ops.Slice(influence, 1, i - 1, 1) + Second(i, At(B, i - 1)));
                 influence = Ops.Concat(1, influence, At(weights, i));
                 if (isInitial)
                     initial = c.Decayed(initial, i);
@@ -75,9 +77,9 @@ internal sealed class AttentionScan() : ScanAlgorithm("attention")
         }
         return new(rows, isInitial ? fromInitial : null, influence, isInitial ? initial : null);
 
-        static Tensor At(Tensor x, long t) => Ops.Slice(x, 1, t, 1);
+        static Tensor At(Tensor values, long t) => Ops.Slice(values, 1, t, 1);
 
-        // Δ_i β_i times what the token before gives
-        Tensor Second(long i, Tensor before) => c.Within(At(back!, i), c.StartsAt(i)) * c.Within(before, c.StartsAt(i));
+        // Δ_i β_i times the input of the token before
+        Tensor Second(long i, Tensor input) => c.Within(At(back!, i), c.StartsAt(i)) * c.Within(input, c.StartsAt(i));
     }
 }

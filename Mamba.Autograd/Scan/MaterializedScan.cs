@@ -14,31 +14,27 @@ internal sealed class MaterializedScan(string name, LinearScan? algorithm) : Sca
         };
     }
 
-    internal override ScanResult Run(ScanProblem p)
+    protected override ScanOutputs Run(ScanInputs inputs)
     {
-        var c = new Coefficients(p);
-        Shape whole = (p.Batch, p.Length, p.States, p.Channels);
-        Tensor inputs = c.Inputs(), x = c.Sources(inputs);
-        Tensor h = algorithm is null ? ByPrimitives(p, c, x) : ByRecurrence(p, c, x, algorithm.Value);
-        Tensor y = Ops.Sum(Ops.Expand(c.C, whole) * h, 2);                                                 // y_t = C_t·h_t
-        return AsOne(p, c.Result(y, c.Last(h), inputs));
+        var c = new ScanCoefficients(inputs);
+        Tensor x = c.Sources();
+        return c.Result(algorithm is null ? ByPrimitives(inputs, c, x) : ByRecurrence(inputs, c, x, algorithm.Value));
     }
 
-    static Tensor ByRecurrence(ScanProblem p, Coefficients c, Tensor x, LinearScan algorithm)
+    static Tensor ByRecurrence(ScanInputs inputs, ScanCoefficients c, Tensor x, LinearScan algorithm)
     {
-        long row = p.States * p.Channels;
-        Tensor flat = Ops.LinearRecurrence(Ops.Reshape(c.Alpha, (p.Batch, p.Length, row)), Ops.Reshape(x, (p.Batch, p.Length, row)),
-            c.Initial is null ? null : Ops.Reshape(c.Initial, (p.Batch, row)), algorithm, p.Reset);
-        return Ops.Reshape(flat, (p.Batch, p.Length, p.States, p.Channels));
+        long b = inputs.Batch, l = inputs.Length, m = inputs.States * inputs.Channels;
+        Tensor? initial = inputs.InitialState is null ? null : Ops.Reshape(inputs.InitialState, (b, m));
+        return Ops.Reshape(Ops.LinearRecurrence(Ops.Reshape(c.Alpha, (b, l, m)), Ops.Reshape(x, (b, l, m)), initial, algorithm, inputs.Reset), x.Shape);
     }
 
     // h_t = Ā_t h_{t−1} + x_t, an op for everything
-    static Tensor ByPrimitives(ScanProblem p, Coefficients c, Tensor x)
+    static Tensor ByPrimitives(ScanInputs inputs, ScanCoefficients c, Tensor x)
     {
-        if (p.Length == 0)
+        if (inputs.Length == 0)
             return x;
-        Tensor h = c.Before();
-        var all = new Tensor[p.Length];
+        Tensor h = c.InitialState();
+        var all = new Tensor[inputs.Length];
         for (int t = 0; t < all.Length; t++)
             all[t] = h = c.Decayed(h, t) + Ops.Slice(x, 1, t, 1);
         return Ops.Concat(1, all);

@@ -93,12 +93,20 @@ internal static class ScanBench
 
         public Scan(Bench bench, long b, long l, long d)
         {
-            Inputs = new ScanInputs(bench.Draw((b, l, d), 1), bench.Draw((b, l, d), 2, -4), bench.Draw((d, N), 3, -16, -1),
-                bench.Draw((b, l, N), 4), bench.Draw((b, l, N), 5), bench.Draw(d, 6), bench.Draw((b, l, d), 7), bench.Draw(d, 8), null, Softplus: true);
+            Inputs = new ScanInputs
+            {
+                U = bench.Draw((b, l, d), 1),
+                Delta = bench.Draw((b, l, d), 2, -4),
+                A = bench.Draw((d, N), 3, -16, -1),
+                B = bench.Draw((b, l, N), 4),
+                C = bench.Draw((b, l, N), 5),
+                D = bench.Draw(d, 6),
+                Z = bench.Draw((b, l, d), 7),
+                DeltaBias = bench.Draw(d, 8),
+            };
             (y, last, dy) = (Inputs.U.Like(), Inputs.U.Like((b, N, d)), bench.Draw((b, l, d), 9));
             boundaries = Inputs.U.Like((b, Inputs.Chunks, N, d));
-            gradients = new ScanGradients(Inputs.U.Like(), Inputs.U.Like(), Inputs.A.Like(), Inputs.B.Like(), Inputs.C.Like(),
-                Inputs.U.Like(d), Inputs.U.Like(), Inputs.U.Like(d), last.Like(), null);
+            gradients = ScanGradients.Of(Inputs);
         }
 
         public ScanInputs Inputs { get; }

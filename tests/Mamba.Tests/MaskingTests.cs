@@ -139,7 +139,7 @@ public class MaskingTests
         using (new TensorScope())
         {
             Tensor u = Tensor.Zeros((1, length, channels), DType.Float32, device), A = Tensor.Zeros((channels, 4), DType.Float32, device), B = Tensor.Zeros((1, length, 4), DType.Float32, device);
-            Assert.That(ScanPlan.For(new ScanInputs(u, u, A, B, B, null, null, null, null, true), host: true).Segments, Is.GreaterThan(1));
+            Assert.That(ScanPlan.For(new ScanInputs { U = u, Delta = u, A = A, B = B, C = B }, host: true).Segments, Is.GreaterThan(1));
         }
         foreach ((int start, int end) in new[] { (100, length - 100), (1024, 1025), (1023, length - 1) })
             new Packed(length, channels, 4, start, end) { DType = DType.Float32 }.Check(device, NaN);

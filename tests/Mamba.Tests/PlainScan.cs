@@ -1,4 +1,5 @@
 using System.Numerics;
+using Mamba.Checks;
 
 namespace Mamba.Tests;
 
@@ -6,50 +7,18 @@ namespace Mamba.Tests;
 /// The selective scan by plain loops over float64 complex numbers, with every discretization's formula written out: what the
 /// kernels are compared with.
 /// </summary>
-public sealed record PlainScan(int B, int L, int D, int N)
+public sealed record PlainScan(int B, int L, int D, int N) : ScanForm(B, L, D, N)
 {
-    public string Discretization { get; init; } = "exponential-euler";
-    public int G { get; init; }
-    public bool Complex { get; init; }
-    public bool Skip { get; init; } = true;
-    public bool Gate { get; init; } = true;
-    public bool Bias { get; init; } = true;
-    public bool Softplus { get; init; } = true;
-    public bool Initial { get; init; } = true;
-    public bool ConstantB { get; init; }
-    public bool ConstantC { get; init; }
-    public int[] Resets { get; init; } = [];        // tokens that start a sequence, the same in every row but the first, which starts one later
-    public double Step { get; init; } = 1;          // delta is multiplied by it
-
     public override string ToString() =>
-        $"{Discretization} b {B} l {L} d {D} n {N}" + (G > 0 ? $" g {G}" : "") + (Complex ? " complex" : "") + (Skip ? "" : " no D") + (Gate ? "" : " no z") + (Bias ? "" : " no bias")
-        + (Softplus ? "" : " no softplus") + (Initial ? "" : " from zero") + (ConstantB ? " constant B" : "") + (ConstantC ? " constant C" : "") + (Resets.Length > 0 ? $" resets {string.Join(' ', Resets)}" : "");
+        $"{Discretization} b {B} l {L} d {D} n {N}" + (Groups > 0 ? $" g {Groups}" : "") + (Complex ? " complex" : "") + (Skip ? "" : " no D") + (Gate ? "" : " no z") + (Bias ? "" : " no bias")
+        + (Softplus ? "" : " no softplus") + (Initial ? "" : " from zero") + (ConstantB ? " constant B" : "") + (ConstantC ? " constant C" : "")
+        + (Resets.Count > 0 ? $" resets {string.Join(' ', Resets)}" : "");
 
-    bool LooksBack => Discretization == "exponential-trapezoidal";
-    Shape Pairs(Shape shape) => Complex ? shape.Append(2) : shape;
+    bool LooksBack => Discretization.LooksBack;
 
-    /// <summary>u, delta, A, B, C, D, z, deltaBias, initial state, previous input.</summary>
-    public Tensor[] Inputs(DType dtype, Device device)
-    {
-        Tensor R(Shape shape, int seed, double low = -1, double high = 1) => TestData.Random(shape, dtype, device, seed, low, high);
-        Shape Projection(bool constant) => Pairs(constant ? (D, N) : G > 0 ? (B, L, G, N) : (B, L, N));
-        Tensor A = R(Pairs((D, N)), 3, -2, -0.1);
-        return [R((B, L, D), 1), Softplus ? R((B, L, D), 2, -3 * Step, Step) : R((B, L, D), 2, 0.01 * Step, 0.7 * Step), A, R(Projection(ConstantB), 4), R(Projection(ConstantC), 5),
-            R(D, 6), R((B, L, D), 7), R(D, 8, -0.5, 0.5), R(Pairs((B, D, N)), 9), R(Pairs((B, D, N)), 10)];
-    }
-
-    bool StartsAt(int b, int t) => Resets.Contains(b == 0 ? t - 1 : t);
-
-    public Tensor? ResetMask(Device device) => Resets.Length == 0 ? null
-        : Tensor.From([.. Enumerable.Range(0, B * L).Select(i => StartsAt(i / L, i % L) ? 1 : 0)], (B, L), device);
-
-    /// <summary>y, last state, and the last input where the discretization looks back.</summary>
-    public Tensor[] Apply(Tensor[] x, ScanAlgorithm? algorithm = null)
-    {
-        ScanResult r = Ops.SelectiveScan(x[0], x[1], x[2], x[3], x[4], Skip ? x[5] : null, Gate ? x[6] : null, Bias ? x[7] : null, Softplus, Initial ? x[8] : null, ResetMask(x[0].Device),
-            Mamba.Discretization.Named(Discretization), algorithm, LooksBack && Initial ? x[9] : null);
-        return r.LastInput is null ? [r.Y, r.LastState] : [r.Y, r.LastState, r.LastInput];
-    }
+    /// <summary>u, delta, A, B, C, D, z, deltaBias, initial state, previous input: all ten, used or not.</summary>
+    public Tensor[] Inputs(DType dtype, Device device) =>
+        [.. Arguments.Select((a, i) => TestData.Random(a.Input.Shape, dtype, device, seed: i + 1, a.Input.Low, a.Input.High))];
 
     /// <summary>The same by loops.</summary>
     public double[][] Expected(Tensor[] inputs)
@@ -58,7 +27,7 @@ public sealed record PlainScan(int B, int L, int D, int N)
         Complex At(int input, long i) => Complex ? new Complex(x[input][2 * i], x[input][2 * i + 1]) : x[input][i];
         double[] y = new double[B * L * D];
         List<double> last = [], lastInput = [];
-        int groups = Math.Max(1, G);
+        int groups = Math.Max(1, Groups);
         for (int b = 0; b < B; b++)
         {
             for (int d = 0; d < D; d++)
@@ -95,7 +64,7 @@ public sealed record PlainScan(int B, int L, int D, int N)
     (Complex Alpha, Complex Gamma, Complex Beta) Coefficients(Complex z)
     {
         Complex e = System.Numerics.Complex.Exp(z);
-        return Discretization switch
+        return Discretization.Name switch
         {
             "exponential-euler" => (e, 1, 0),
             "zoh" => (e, System.Numerics.Complex.Abs(z) < 1e-2 ? 1 + z / 2 * (1 + z / 3 * (1 + z / 4 * (1 + z / 5 * (1 + z / 6 * (1 + z / 7))))) : (e - 1) / z, 0),
@@ -103,7 +72,7 @@ public sealed record PlainScan(int B, int L, int D, int N)
             "backward-euler" => (1 / (1 - z), 1 / (1 - z), 0),
             "bilinear" => ((1 + z / 2) / (1 - z / 2), 1 / (1 - z / 2), 0),
             "exponential-trapezoidal" => (e, 0.5, 0.5 * e),
-            _ => throw new ArgumentOutOfRangeException(nameof(z), Discretization),
+            _ => throw new ArgumentOutOfRangeException(nameof(z), Discretization.Name),
         };
     }
 }

@@ -65,11 +65,11 @@ public class SelectiveScanFormsTests
     {
         foreach (string scheme in Schemes)
         {
-            yield return new(2, 35, 5, 5) { Discretization = scheme };
-            yield return new(1, 7, 3, 2) { Discretization = scheme, Complex = true };
-            yield return new(2, 34, 17, 3) { Discretization = scheme, Resets = [1, 2, 9, 31, 32] };
-            yield return new(1, 33, 4, 4) { Discretization = scheme, Complex = true, Resets = [0, 20], G = 2, Initial = false };
-            yield return new(2, 9, 6, 6) { Discretization = scheme, ConstantB = true, ConstantC = true, Skip = false, Gate = false, Bias = false, Softplus = false };
+            yield return new(2, 35, 5, 5) { Discretization = Discretization.Named(scheme) };
+            yield return new(1, 7, 3, 2) { Discretization = Discretization.Named(scheme), Complex = true };
+            yield return new(2, 34, 17, 3) { Discretization = Discretization.Named(scheme), Resets = [1, 2, 9, 31, 32] };
+            yield return new(1, 33, 4, 4) { Discretization = Discretization.Named(scheme), Complex = true, Resets = [0, 20], Groups = 2, Initial = false };
+            yield return new(2, 9, 6, 6) { Discretization = Discretization.Named(scheme), ConstantB = true, ConstantC = true, Skip = false, Gate = false, Bias = false, Softplus = false };
         }
     }
 
@@ -94,7 +94,7 @@ public class SelectiveScanFormsTests
         Assert.That(GradCheck.LargestError(x => c.Apply(x), c.Inputs(DType.Float64, TestDevices.Open("cpu-256"))), Is.LessThan(1e-8));
     }
 
-    static IEnumerable<PlainScan> DeviceCases() => All.Where(c => c.Discretization is "zoh" or "exponential-trapezoidal" && (c.Complex || c.Resets.Length > 0));
+    static IEnumerable<PlainScan> DeviceCases() => All.Where(c => c.Discretization.Name is "zoh" or "exponential-trapezoidal" && (c.Complex || c.Resets.Count > 0));
 
     [Test]
     public void Gradients_of_forms_agree_on_every_device([ValueSource(nameof(DeviceCases))] PlainScan c, [Values("cpu-128", "cpu-512", "opencl:0", "ilgpu-cpu", "cuda:0")] string device, [Values(DType.Float32, DType.Float64)] DType dtype)
@@ -135,7 +135,7 @@ public class SelectiveScanFormsTests
             yield return new(2, 7, d, 4);
         yield return new(1, 65, 257, 17) { Gate = false };
         yield return new(1, 257, 16, 64) { Skip = false };
-        yield return new(2, 33, 96, 5) { G = 4, Bias = false };
+        yield return new(2, 33, 96, 5) { Groups = 4, Bias = false };
         yield return new(2, 33, 5, 5) { Softplus = false, Initial = false };
         yield return new(2, 33, 5, 5) { ConstantB = true };
         yield return new(2, 33, 5, 5) { ConstantC = true, Skip = false, Gate = false, Bias = false, Softplus = false, Initial = false };
@@ -152,7 +152,7 @@ public class SelectiveScanFormsTests
     [Test]
     public void Every_algorithm_equals_the_reference([ValueSource(nameof(Algorithms))] string algorithm, [ValueSource(nameof(Schemes))] string scheme, [Values(0, 1, 2, 7, 64, 65)] int length, [Values] bool flags)
     {
-        var c = new PlainScan(2, length, 3, 2) { Discretization = scheme, Skip = flags, Gate = flags, Bias = flags, Initial = flags, Resets = flags ? [3, 40] : [] };
+        var c = new PlainScan(2, length, 3, 2) { Discretization = Discretization.Named(scheme), Skip = flags, Gate = flags, Bias = flags, Initial = flags, Resets = flags ? [3, 40] : [] };
         AreClose(Evaluate(c, "cpu-256", DType.Float64, ScanAlgorithm.Named(algorithm)), Evaluate(c, "cpu-256", DType.Float64, ScanAlgorithm.Reference), 1e-12);
     }
 
@@ -177,8 +177,8 @@ public class SelectiveScanFormsTests
         foreach (var c in new[]
         {
             new PlainScan(2, 257, 5, 3) { Complex = isComplex },
-            new PlainScan(1, 130, 3, 6) { Complex = isComplex, Resets = [40, 64, 100], Discretization = "zoh" },
-            new PlainScan(1, 130, 4, 4) { Complex = isComplex, G = 2, Initial = false, Gate = false, ConstantC = true },
+            new PlainScan(1, 130, 3, 6) { Complex = isComplex, Resets = [40, 64, 100], Discretization = Discretization.ZeroOrderHold },
+            new PlainScan(1, 130, 4, 4) { Complex = isComplex, Groups = 2, Initial = false, Gate = false, ConstantC = true },
         })
             AreClose(Evaluate(c, device, DType.Float64, ScanAlgorithm.ChunkedInto(segments)), Evaluate(c, "cpu-256", DType.Float64, ScanAlgorithm.ChunkedInto(1)), 1e-12, c.ToString());
     }
@@ -189,7 +189,7 @@ public class SelectiveScanFormsTests
         var c = new PlainScan(1, 4100, 3, 4);
         using var scope = new TensorScope();
         Tensor[] x = c.Inputs(DType.Float32, TestDevices.Open("cpu-256"));
-        Assert.That(ScanPlan.For(new ScanInputs(x[0], x[1], x[2], x[3], x[4], null, null, null, null, true), host: true).Segments, Is.GreaterThan(1));
+        Assert.That(ScanPlan.For(new ScanInputs { U = x[0], Delta = x[1], A = x[2], B = x[3], C = x[4] }, host: true).Segments, Is.GreaterThan(1));
         double[][] Run(int threads)
         {
             using var device = new HostDevice(threads);
@@ -208,7 +208,7 @@ public class SelectiveScanFormsTests
         var c = new PlainScan(1, 1000, 96, 3);
         using var scope = new TensorScope();
         Tensor[] x = c.Inputs(DType.Float64, TestDevices.Open("cpu-256"));
-        ScanPlan plan = ScanPlan.For(new ScanInputs(x[0], x[1], x[2], x[3], x[4], null, null, null, null, true), host: true);
+        ScanPlan plan = ScanPlan.For(new ScanInputs { U = x[0], Delta = x[1], A = x[2], B = x[3], C = x[4] }, host: true);
         Assert.That(plan.Piece, Is.LessThan(1000));
         AreClose(Evaluate(c, "cpu-256", DType.Float64), Evaluate(c, "cpu-256", DType.Float64, ScanAlgorithm.Sequential), 1e-11);
     }
@@ -218,7 +218,7 @@ public class SelectiveScanFormsTests
     [Test]
     public void Packed_sequences_equal_those_run_apart([ValueSource(nameof(Schemes))] string scheme, [Values] bool isComplex)
     {
-        var packed = new PlainScan(1, 50, 5, 4) { Discretization = scheme, Complex = isComplex, Initial = false };
+        var packed = new PlainScan(1, 50, 5, 4) { Discretization = Discretization.Named(scheme), Complex = isComplex, Initial = false };
         int[] lengths = [1, 17, 32];
         Device device = TestDevices.Open("cpu-512");
         using var tape = new Tape();
@@ -241,7 +241,7 @@ public class SelectiveScanFormsTests
     [Test]
     public void Pieces_with_gradient_through_the_state_equal_the_unbroken_scan([ValueSource(nameof(Schemes))] string scheme, [Values] bool isComplex)
     {
-        var c = new PlainScan(2, 45, 3, 3) { Discretization = scheme, Complex = isComplex };
+        var c = new PlainScan(2, 45, 3, 3) { Discretization = Discretization.Named(scheme), Complex = isComplex };
         Device device = TestDevices.Open("cpu-256");
         using var tape = new Tape();
         Tensor[] x = [.. c.Inputs(DType.Float64, device).Select(Tape.Watch)], whole = c.Apply(x);
@@ -269,7 +269,7 @@ public class SelectiveScanFormsTests
         {
             var c = new PlainScan(b, l, d, n)
             {
-                Discretization = Schemes[scheme],
+                Discretization = Discretization.Named(Schemes[scheme]),
                 Skip = (flags & 1) != 0,
                 Gate = (flags & 2) != 0,
                 Bias = (flags & 4) != 0,
@@ -336,7 +336,7 @@ public class SelectiveScanFormsTests
     [Test]
     public void The_hidden_attention_matrix_times_the_input_is_the_scan([ValueSource(nameof(Schemes))] string scheme)
     {
-        var c = new PlainScan(2, 40, 3, 5) { Discretization = scheme, Gate = false, Skip = false, Initial = false, Resets = [13] };
+        var c = new PlainScan(2, 40, 3, 5) { Discretization = Discretization.Named(scheme), Gate = false, Skip = false, Initial = false, Resets = [13] };
         Device device = TestDevices.Open("cpu-256");
         using var scope = new TensorScope();
         Tensor[] x = c.Inputs(DType.Float64, device);
@@ -421,8 +421,18 @@ public class SelectiveScanFormsTests
         using var device = new HostDevice(threads: 2);
         using var scope = new TensorScope();
         Tensor R(Shape shape) => Tensor.Zeros(shape, DType.Float32, device);
-        var x = new ScanInputs(R((b, l, d)), R((b, l, d)), R((d, n)), R((b, l, n)), R((b, l, n)), R(d), R((b, l, d)), R(d), null, true);
-        var gradients = new ScanGradients(x.U.Like(), x.U.Like(), x.A.Like(), x.B.Like(), x.C.Like(), x.U.Like(d), x.U.Like(), x.U.Like(d), R((b, n, d)), null);
+        var x = new ScanInputs
+        {
+            U = R((b, l, d)),
+            Delta = R((b, l, d)),
+            A = R((d, n)),
+            B = R((b, l, n)),
+            C = R((b, l, n)),
+            D = R(d),
+            Z = R((b, l, d)),
+            DeltaBias = R(d),
+        };
+        var gradients = ScanGradients.Of(x);
         Tensor y = x.U.Like(), last = R((b, n, d)), dy = x.U.Like();
         long given = device.Memory.LiveBytes;
         device.Memory.ResetPeak();

@@ -3,7 +3,7 @@ using System.Numerics;
 namespace Mamba.Gpu;
 
 /// <summary>Launchers of the selective scan.</summary>
-public static class SelectiveScanKernels
+internal static class SelectiveScanKernels
 {
     /// <summary>
     /// y (b, l, d) and last state (b, n, d); with <paramref name="boundaries"/> (b, chunks, n, d) also what backward starts from, with
@@ -14,7 +14,7 @@ public static class SelectiveScanKernels
         if (x.U.Count == 0)
         {
             CopyOrClear(x.InitialState, lastState);
-            CopyOrClear(x.Before, lastBefore);
+            CopyOrClear(x.PreviousInput, lastBefore);
             return;
         }
         using var prepared = new Prepared(x);
@@ -47,7 +47,7 @@ public static class SelectiveScanKernels
     public static long WorkingBytes(ScanInputs x, bool host, int slots, int width)
     {
         ScanPlan plan = ScanPlan.For(x, host, x.Segments);
-        long b = x.Batch, d = x.Channels, n = x.States, g = x.Groups, rows = b * plan.Segments, blocks = (d / g + plan.BackwardBlock - 1) / plan.BackwardBlock;
+        long b = x.Batch, d = x.Channels, n = x.Rows, g = x.Groups, rows = b * plan.Segments, blocks = (d / g + plan.BackwardBlock - 1) / plan.BackwardBlock;
         long boundaries = b * x.Chunks * n * d, starts = plan.Segments > 1 ? 2 * rows * n * d : 0;
         long parts = (x.ConstantB ? rows * n * d : blocks > 1 ? blocks * b * plan.Piece * g * n : 0) + (x.ConstantC ? rows * n * d : blocks > 1 ? blocks * b * plan.Piece * g * n : 0);
         int vectors = (plan.BackwardBlock + width - 1) / width;
@@ -64,9 +64,9 @@ public static class SelectiveScanKernels
         public Prepared(ScanInputs x)
         {
             x.Discretization.Choose(this);
-            A = Transposed(x.A, 1 / Unit);
-            B = x.ConstantB ? Transposed(x.B, 1) : x.B;
-            C = x.ConstantC ? Transposed(x.C, 1) : x.C;
+            A = Transposed(x, x.A, 1 / Unit);
+            B = x.ConstantB ? Transposed(x, x.B, 1) : x.B;
+            C = x.ConstantC ? Transposed(x, x.C, 1) : x.C;
         }
 
         public void With<D>() where D : struct, IDiscretization => Unit = D.Base2 ? Math.Log(2) : 1;
@@ -78,10 +78,11 @@ public static class SelectiveScanKernels
         public Tensor B { get; }
         public Tensor C { get; }
 
-        static Tensor Transposed(Tensor x, double scale)
+        // (d, n), or (d, n, 2) of complex numbers, whose parts are rows then
+        static Tensor Transposed(ScanInputs x, Tensor values, double scale)
         {
-            Tensor y = Tensor.Zeros(x.Count + Tail, x.DType, x.Device).Unowned();
-            TransposeKernels.Transpose(x, y, 1, x.Shape[0], x.Shape[1], scale);
+            Tensor y = Tensor.Zeros(values.Count + Tail, values.DType, values.Device).Unowned();
+            TransposeKernels.Transpose(values, y, 1, x.Channels, x.Rows, scale);
             return y;
         }
 
@@ -109,12 +110,12 @@ public static class SelectiveScanKernels
             D = on.Memory(x.D),
             DeltaBias = on.Memory(x.DeltaBias),
             Initial = on.Memory(initial),
-            Before = on.Memory(x.Before),
+            Before = on.Memory(x.PreviousInput),
             Boundaries = on.Memory(boundaries),
             Reset = on.Ints(x.Reset),
             Batch = (int)x.Batch,
             Channels = (int)x.Channels,
-            States = (int)x.States,
+            States = (int)x.Rows,
             Groups = (int)x.Groups,
             Segments = plan.Segments,
             BlockChannels = block,
@@ -124,7 +125,7 @@ public static class SelectiveScanKernels
             HasD = x.D is null ? 0 : 1,
             HasDeltaBias = x.DeltaBias is null ? 0 : 1,
             HasInitial = initial is null ? 0 : 1,
-            HasBefore = x.Before is null ? 0 : 1,
+            HasBefore = x.PreviousInput is null ? 0 : 1,
             HasBoundaries = boundaries is null ? 0 : 1,
             HasReset = x.Reset is null ? 0 : 1,
             Softplus = x.Softplus ? 1 : 0,
@@ -199,10 +200,10 @@ public static class SelectiveScanKernels
                     LastState = on.Memory(lastState),
                     LastBefore = on.Memory(LastBefore),
                     Scratch = on.Memory(scratch),
-                }, X.U.Count, X.States);
+                }, X.U.Count, X.Rows);
                 return;
             }
-            int n = 0, states = (int)X.States;
+            int n = 0, states = (int)X.Rows;
             while (n < states)
             {
                 int left = (states - n) / L.Count;
@@ -232,7 +233,7 @@ public static class SelectiveScanKernels
                 LastBefore = on.Memory(LastBefore),
                 FirstState = n,
                 First = n == 0 ? 1 : 0,
-                Last = n + S.Count == X.States ? 1 : 0,
+                Last = n + S.Count == X.Rows ? 1 : 0,
             }, arguments.Items);
             return S.Count;
         }
@@ -249,12 +250,12 @@ public static class SelectiveScanKernels
         where I : struct, IMemory<int>
         where G : struct, ITeam<V>
     {
-        Tensor starts = x.U.Like((x.Batch, plan.Segments, x.States, x.Channels)).Unowned();
+        Tensor starts = x.U.Like((x.Batch, plan.Segments, x.Rows, x.Channels)).Unowned();
         using Tensor own = starts.Like(), decay = starts.Like();
         using Tensor? cut = x.Reset is null ? null : Tensor.Empty((x.Batch, plan.Segments), DType.Int32, x.U.Device);
         ScanArguments<M, I> arguments = Arguments(on, x, prepared, plan, plan.ForwardBlock, initial: null, boundaries: null);
-        for (int n = 0; n < x.States;)
-            n += (x.States - n) / L.Count >= 4 ? Part<Pair<Pair<L, V, M, T>, V, M, T>>(n) : Part<L>(n);
+        for (int n = 0; n < x.Rows;)
+            n += (x.Rows - n) / L.Count >= 4 ? Part<Pair<Pair<L, V, M, T>, V, M, T>>(n) : Part<L>(n);
         on.Run(new SelectiveScanCarry<L, V, M, T, I>
         {
             First = on.Memory(first),
@@ -267,7 +268,7 @@ public static class SelectiveScanKernels
             HasCut = cut is null ? 0 : 1,
             Reverse = dOut is null ? 0 : 1,
             Segments = plan.Segments,
-            States = (int)x.States,
+            States = (int)x.Rows,
             Batch = x.Batch,
             Channels = x.Channels,
         }, rest.Count, plan.Segments);
@@ -296,9 +297,9 @@ public static class SelectiveScanKernels
         void IScanLaunch.Run<L, PB, PC, V, M, T, I, G>(ILauncher<V, M, T, I, G> on)
         {
             ScanPlan plan = ScanPlan.For(X, host: V.Width > 1, X.Segments);
-            long b = X.Batch, l = X.Length, d = X.Channels, n = X.States, g = X.Groups, segments = plan.Segments;
+            long b = X.Batch, l = X.Length, d = X.Channels, n = X.Rows, g = X.Groups, segments = plan.Segments;
             long blocks = (d / g + plan.BackwardBlock - 1) / plan.BackwardBlock, rows = b * segments, items = rows * g * blocks;
-            using Tensor? starts = segments > 1 ? SegmentStarts<L, PB, PC, V, M, T, I, G>(on, X, Prepared, plan, DOut, DLastState, Gradients.DInitial) : null;
+            using Tensor? starts = segments > 1 ? SegmentStarts<L, PB, PC, V, M, T, I, G>(on, X, Prepared, plan, DOut, DLastState, Gradients.DInitialState) : null;
             using Tensor? dStarts = segments > 1 ? starts!.Like() : null;       // the first of them is DInitial already
             int threads = on.TeamSize(plan.BackwardBlock), teams = on.Slots(items);
             int vectors = SelectiveScanBackward<L, PB, PC, V, M, T, I, G>.Vectors(plan.BackwardBlock, threads, V.Width);
@@ -319,8 +320,8 @@ public static class SelectiveScanKernels
                     DU = on.Memory(Gradients.DU),
                     DDelta = on.Memory(Gradients.DDelta),
                     DZ = on.Memory(Gradients.DZ),
-                    DInitial = on.Memory(dStarts ?? Gradients.DInitial),
-                    DBefore = on.Memory(Gradients.DBefore),
+                    DInitial = on.Memory(dStarts ?? Gradients.DInitialState),
+                    DBefore = on.Memory(Gradients.DPreviousInput),
                     DAParts = on.Memory(dA),
                     DDParts = on.Memory(dD),
                     DBiasParts = on.Memory(dBias),
@@ -358,7 +359,7 @@ public static class SelectiveScanKernels
             where I : struct, IMemory<int>
             where G : struct, ITeam<V>
         {
-            long width = X.Groups * X.States, piece = (end - start) * width;
+            long width = X.Groups * X.Rows, piece = (end - start) * width;
             on.Run(new SumScanParts<V, M, T>
             {
                 Parts = on.Memory(parts),
