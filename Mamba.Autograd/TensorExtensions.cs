@@ -20,6 +20,12 @@ public static class TensorExtensions
         public static Tensor operator /(Tensor x, double s) => Ops.Div(x, s);
         public static Tensor operator /(double s, Tensor x) => Ops.Div(s, x);
         public static Tensor operator -(Tensor x) => Ops.Neg(x);
+        public static Tensor operator >(Tensor a, Tensor b) => Ops.Greater(a, b);
+        public static Tensor operator <(Tensor a, Tensor b) => Ops.Less(a, b);
+        public static Tensor operator >(Tensor x, double s) => Ops.Greater(x, s);
+        public static Tensor operator <(Tensor x, double s) => Ops.Less(x, s);
+        public static Tensor operator >(double s, Tensor x) => Ops.Less(x, s);
+        public static Tensor operator <(double s, Tensor x) => Ops.Greater(x, s);
     }
 
     extension(Tensor x)
@@ -56,6 +62,27 @@ public static class TensorExtensions
 
         /// <inheritdoc cref="Ops.Tanh"/>
         public Tensor Tanh() => Ops.Tanh(x);
+
+        /// <inheritdoc cref="Ops.Erf"/>
+        public Tensor Erf() => Ops.Erf(x);
+
+        /// <inheritdoc cref="Ops.Gelu"/>
+        public Tensor Gelu(bool tanh = false) => Ops.Gelu(x, tanh);
+
+        /// <inheritdoc cref="Ops.Dropout"/>
+        public Tensor Dropout(double p, ulong seed, ulong stream = 0) => Ops.Dropout(x, p, seed, stream);
+
+        /// <inheritdoc cref="Ops.Equal(Tensor, Tensor)"/>
+        public Tensor Equal(Tensor b) => Ops.Equal(x, b);
+
+        /// <inheritdoc cref="Ops.Equal(Tensor, double)"/>
+        public Tensor Equal(double s) => Ops.Equal(x, s);
+
+        /// <inheritdoc cref="Ops.NotEqual(Tensor, Tensor)"/>
+        public Tensor NotEqual(Tensor b) => Ops.NotEqual(x, b);
+
+        /// <inheritdoc cref="Ops.NotEqual(Tensor, double)"/>
+        public Tensor NotEqual(double s) => Ops.NotEqual(x, s);
 
         /// <inheritdoc cref="Ops.Pow"/>
         public Tensor Pow(double exponent) => Ops.Pow(x, exponent);

@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace Mamba;
 
 /// <summary>How far one array of numbers is from another.</summary>
@@ -9,7 +11,8 @@ namespace Mamba;
 /// <param name="Relative">The largest difference over the largest expected value: 0 if all are the same, infinite if a number is missing.</param>
 /// <param name="Ulps">The largest difference in units in the last place of the number expected.</param>
 /// <param name="Tolerance">What <paramref name="Relative"/> may be.</param>
-public sealed record Difference(string Name, Shape Shape, IReadOnlyList<long>? Index, double Actual, double Expected, double Relative, double Ulps, double Tolerance)
+public sealed record Difference(string Name, Shape Shape, IReadOnlyList<long>? Index, double Actual, double Expected, double Relative, double Ulps,
+    double Tolerance)
 {
     /// <summary>Whether the numbers are the same within the tolerance.</summary>
     public bool Passed => Relative <= Tolerance;
@@ -21,7 +24,8 @@ public sealed record Difference(string Name, Shape Shape, IReadOnlyList<long>? I
     /// <param name="expected">What should be.</param>
     /// <param name="tolerance">Largest difference over the largest expected value.</param>
     /// <param name="dtype">Type whose last place ulps count.</param>
-    public static Difference Between(string name, Shape shape, ReadOnlySpan<double> actual, ReadOnlySpan<double> expected, double tolerance, DType dtype = DType.Float64)
+    public static Difference Between(string name, Shape shape, ReadOnlySpan<double> actual, ReadOnlySpan<double> expected, double tolerance,
+        DType dtype = DType.Float64)
     {
         if (actual.Length != expected.Length)
             throw new MambaException($"Compare: {name} has {actual.Length} elements and {expected.Length}; expected the same number.");
@@ -57,7 +61,8 @@ public sealed record Difference(string Name, Shape Shape, IReadOnlyList<long>? I
     /// <summary>One line.</summary>
     public override string ToString() => Index is null
         ? $"{Name} {Shape} is the same."
-        : FormattableString.Invariant($"{Name} {Shape} at ({string.Join(", ", Index)}) is {Actual:g10}; expected {Expected:g10}. The difference is {Relative:0.0e+0} of the largest element; allowed is {Tolerance:0.0e+0}.");
+        : string.Create(CultureInfo.InvariantCulture, $"{Name} {Shape} at ({string.Join(", ", Index)}) is {Actual:g10}; expected {Expected:g10}. "
+            + $"The difference is {Relative:0.0e+0} of the largest element; allowed is {Tolerance:0.0e+0}.");
 }
 
 /// <summary>What <see cref="GradCheck.Compare"/> found.</summary>

@@ -61,7 +61,8 @@ internal sealed class Differentiation
         {
             tensor.Write<double>(values[input]);
         }
-        GradSample? worst = samples.OrderByDescending(s => s.Verdict).ThenByDescending(s => s.Index is not null).ThenByDescending(s => s.RelativeError).FirstOrDefault();
+        GradSample? worst = samples.OrderByDescending(s => s.Verdict).ThenByDescending(s => s.Index is not null)
+            .ThenByDescending(s => s.RelativeError).FirstOrDefault();
         return new GradInputReport(name, tensor.Shape, elements, directions, samples.MaxBy(s => s.AbsoluteError), samples.MaxBy(s => s.RelativeError), worst,
             samples.Select(s => s.EstimatedError).DefaultIfEmpty().Max());
     }
@@ -86,9 +87,11 @@ internal sealed class Differentiation
     {
         while (elements.Length > 1)
         {
-            (int[] Elements, double[] Signs)[] halves = [(elements[..(elements.Length / 2)], signs[..(elements.Length / 2)]), (elements[(elements.Length / 2)..], signs[(elements.Length / 2)..])];
+            int half = elements.Length / 2;
+            (int[] Elements, double[] Signs)[] halves = [(elements[..half], signs[..half]), (elements[half..], signs[half..])];
             GradSample[] samples = [.. halves.Select(half => Sample(input, shape, half.Elements, half.Signs))];
-            int worse = samples[1].Verdict > samples[0].Verdict || (samples[1].Verdict == samples[0].Verdict && samples[1].AbsoluteError > samples[0].AbsoluteError) ? 1 : 0;
+            int worse = samples[1].Verdict > samples[0].Verdict
+                || (samples[1].Verdict == samples[0].Verdict && samples[1].AbsoluteError > samples[0].AbsoluteError) ? 1 : 0;
             if (samples[worse].Verdict < GradVerdict.NotSmooth)
                 return null;
             (elements, signs) = halves[worse];
@@ -145,7 +148,8 @@ internal sealed class Differentiation
 
     GradVerdict Judge(GradSample s, bool kink)
     {
-        double estimated = Safety * (s.Truncation + s.Rounding), allowed = options.Tolerance * Math.Max(Math.Max(Math.Abs(s.Analytic), Math.Abs(s.Numeric)), 1e-3 * s.Scale) + estimated;
+        double estimated = Safety * (s.Truncation + s.Rounding);
+        double allowed = options.Tolerance * Math.Max(Math.Max(Math.Abs(s.Analytic), Math.Abs(s.Numeric)), 1e-3 * s.Scale) + estimated;
         if (!double.IsFinite(s.Analytic) || !double.IsFinite(s.Numeric))
             return GradVerdict.Differs;
         if (kink)

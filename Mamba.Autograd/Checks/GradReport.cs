@@ -31,7 +31,10 @@ public sealed record GradSample
     /// <summary>The step h that was best of the sweep.</summary>
     public double Step { get; init; }
 
-    /// <summary>What the higher derivatives leave in <see cref="Numeric"/>: the difference of the last two extrapolations, which is more than the error of the last.</summary>
+    /// <summary>
+    /// What the higher derivatives leave in <see cref="Numeric"/>: the difference of the last two extrapolations, which is more than the error of the
+    /// last.
+    /// </summary>
     public double Truncation { get; init; }
 
     /// <summary>What rounding leaves in <see cref="Numeric"/>: the measured noise of the outputs, over the step.</summary>
@@ -66,7 +69,8 @@ public sealed record GradSample
 /// <param name="LargestRelative">Where the relative error is largest.</param>
 /// <param name="Worst">What decides the verdict: of the samples with the worst verdict the one with the largest relative error.</param>
 /// <param name="EstimatedError">The largest <see cref="GradSample.EstimatedError"/> of all samples.</param>
-public sealed record GradInputReport(string Name, Shape Shape, int Elements, int Directions, GradSample? LargestAbsolute, GradSample? LargestRelative, GradSample? Worst, double EstimatedError)
+public sealed record GradInputReport(string Name, Shape Shape, int Elements, int Directions, GradSample? LargestAbsolute, GradSample? LargestRelative,
+    GradSample? Worst, double EstimatedError)
 {
     public GradVerdict Verdict => Worst?.Verdict ?? GradVerdict.Agrees;
 
@@ -79,13 +83,19 @@ public sealed record GradInputReport(string Name, Shape Shape, int Elements, int
         if (Worst is not { } worst)
             return $"{Name} {Shape} has no elements.";
         string where = worst.Index is null ? $"of {Name} {Shape} along a random direction" : $"of {Name} {Shape} at ({string.Join(", ", worst.Index)})";
-        return FormattableString.Invariant(Verdict switch
+        return Verdict switch
         {
-            GradVerdict.Agrees => $"The gradient of {Name} {Shape} agrees with differences to {RelativeError:0.0e+0}; these are good to {EstimatedError:0.0e+0}.",
-            GradVerdict.NotSmooth => $"The function is not smooth where the derivative {where} was asked for: its slope is {worst.Slopes.Left:g6} to the left and {worst.Slopes.Right:g6} to the right; analytic {worst.Analytic:g6}.",
-            GradVerdict.Inconclusive => $"Differences cannot judge the derivative {where}: they are good to {worst.EstimatedError:0.0e+0} of the gradient only. Analytic {worst.Analytic:g10}, numeric {worst.Numeric:g10}.",
-            _ => $"The derivative {where} is wrong: analytic {worst.Analytic:g10}, numeric {worst.Numeric:g10}; they differ by {worst.AbsoluteError:0.0e+0}, {worst.RelativeError:0.0e+0} of the gradient, and the numeric one is good to {worst.EstimatedError:0.0e+0}.",
-        });
+            GradVerdict.Agrees => Text($"The gradient of {Name} {Shape} agrees with differences to {RelativeError:0.0e+0}; "
+                + $"these are good to {EstimatedError:0.0e+0}."),
+            GradVerdict.NotSmooth => Text($"The function is not smooth where the derivative {where} was asked for: "
+                + $"its slope is {worst.Slopes.Left:g6} to the left and {worst.Slopes.Right:g6} to the right; analytic {worst.Analytic:g6}."),
+            GradVerdict.Inconclusive => Text($"Differences cannot judge the derivative {where}: they are good to {worst.EstimatedError:0.0e+0} of the "
+                + $"gradient only. Analytic {worst.Analytic:g10}, numeric {worst.Numeric:g10}."),
+            _ => Text($"The derivative {where} is wrong: analytic {worst.Analytic:g10}, numeric {worst.Numeric:g10}; they differ by "
+                + $"{worst.AbsoluteError:0.0e+0}, {worst.RelativeError:0.0e+0} of the gradient, and the numeric one is good to {worst.EstimatedError:0.0e+0}."),
+        };
+
+        static string Text(InvariantText text) => text.Take();
     }
 }
 

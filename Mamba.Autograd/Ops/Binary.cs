@@ -52,14 +52,52 @@ public static partial class Ops
             b.RequiresGrad ? SumTo(Apply<Binary.Masked>("Maximum", dy, Apply<Binary.IsLarger>("Maximum", b, a)), b.Shape) : null,
         ]);
 
-    /// <summary>The smaller of a and b, element by element; shapes broadcast. NaN and the gradient are treated as by <see cref="Maximum(Tensor, Tensor)"/>.</summary>
+    /// <summary>
+    /// The smaller of a and b, element by element; shapes broadcast. NaN and the gradient are treated as by <see cref="Maximum(Tensor, Tensor)"/>.
+    /// </summary>
     public static Tensor Minimum(Tensor a, Tensor b) => Tape.Record("Minimum", Apply<Binary.Minimum>("Minimum", a, b), [a, b], dy =>
         [
             a.RequiresGrad ? SumTo(Apply<Binary.Masked>("Minimum", dy, Apply<Binary.IsSmaller>("Minimum", a, b)), a.Shape) : null,
             b.RequiresGrad ? SumTo(Apply<Binary.Masked>("Minimum", dy, Apply<Binary.IsSmaller>("Minimum", b, a)), b.Shape) : null,
         ]);
 
-    static Tensor Apply<F>(string op, Tensor a, Tensor b) where F : struct, IBinary
+    /// <summary>
+    /// y = f(a, b) for a function of your own, with the gradients dy · ∂f/∂a and dy · ∂f/∂b; shapes broadcast. Each of the three is a function of a and b,
+    /// over lanes, and runs on every device:
+    /// <code>
+    /// public struct Hypot : IBinary  { static V IBinary.Forward&lt;V, M, T&gt;(V a, V b) => V.Sqrt(a * a + b * b); }
+    /// public struct HypotA : IBinary { static V IBinary.Forward&lt;V, M, T&gt;(V a, V b) => a / V.Sqrt(a * a + b * b); }
+    /// public struct HypotB : IBinary { static V IBinary.Forward&lt;V, M, T&gt;(V a, V b) => b / V.Sqrt(a * a + b * b); }
+    /// Tensor c = Ops.Apply&lt;Hypot, HypotA, HypotB&gt;("Hypot", a, b);
+    /// </code>
+    /// </summary>
+    /// <typeparam name="F">f</typeparam>
+    /// <typeparam name="DA">∂f/∂a</typeparam>
+    /// <typeparam name="DB">∂f/∂b</typeparam>
+    /// <param name="op">The op's name, for messages.</param>
+    /// <param name="a">float32 or float64.</param>
+    /// <param name="b">As a.</param>
+    /// <exception cref="MambaException">The dtypes or devices differ, or the shapes do not broadcast.</exception>
+    public static Tensor Apply<F, DA, DB>(string op, Tensor a, Tensor b)
+        where F : struct, IBinary
+        where DA : struct, IBinary
+        where DB : struct, IBinary =>
+        Tape.Record(op, Apply<F>(op, a, b), [a, b], dy =>
+        [
+            a.RequiresGrad ? SumTo(Mul(dy, Apply<DA>(op, a, b)), a.Shape) : null,
+            b.RequiresGrad ? SumTo(Mul(dy, Apply<DB>(op, a, b)), b.Shape) : null,
+        ]);
+
+    /// <summary>
+    /// y = f(a, b) for a function of your own; shapes broadcast. The values alone: the tape does not remember it, so no gradient comes through unless
+    /// <see cref="Tape.Record(string, Tensor, Tensor?[], Func{Tensor, Tensor?[]})"/> is told one, or <see cref="Apply{F, DA, DB}"/> both derivatives.
+    /// </summary>
+    /// <typeparam name="F">The function, public for ILGPU to see it; <see cref="IBinary"/> and <see cref="ILane{V, M, T}"/> are in Mamba.Gpu.</typeparam>
+    /// <param name="op">The op's name, for messages.</param>
+    /// <param name="a">float32 or float64.</param>
+    /// <param name="b">As a.</param>
+    /// <exception cref="MambaException">The dtypes or devices differ, or the shapes do not broadcast.</exception>
+    public static Tensor Apply<F>(string op, Tensor a, Tensor b) where F : struct, IBinary
     {
         ExpectFloat(op, a);
         ExpectAlike(op, a, b);

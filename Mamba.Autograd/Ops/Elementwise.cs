@@ -42,6 +42,16 @@ public static partial class Ops
     /// <summary>tanh x, any shape.</summary>
     public static Tensor Tanh(Tensor x) => Apply<Unary.Tanh>("Tanh", x);
 
+    /// <summary>erf x = 2/√π ∫₀ˣ e^−t² dt, any shape. W. J. Cody, Math. Comp. 23 (1969): float64 to 1e-15, float32 to some 2e-7.</summary>
+    public static Tensor Erf(Tensor x) => Apply<Unary.Erf>("Erf", x);
+
+    /// <summary>x Φ(x) with Φ the normal distribution, ½ x (1 + erf(x/√2)), any shape. Hendrycks and Gimpel, arXiv 1606.08415.</summary>
+    /// <param name="x">float32 or float64.</param>
+    /// <param name="tanh">
+    /// Whether Φ is approximated as ½ (1 + tanh(√(2/π) (x + 0.044715 x³))), as GPT-2 does; PyTorch's approximate="tanh". At most 5e-4 off.
+    /// </param>
+    public static Tensor Gelu(Tensor x, bool tanh = false) => tanh ? Apply<Unary.GeluTanh>("Gelu", x) : Apply<Unary.Gelu>("Gelu", x);
+
     /// <summary>x^exponent for x &gt; 0, any shape.</summary>
     public static Tensor Pow(Tensor x, double exponent) => Apply<Unary.Pow>("Pow", x, exponent);
 
@@ -72,8 +82,29 @@ public static partial class Ops
     /// <summary>x, but at least <paramref name="low"/> and at most <paramref name="high"/>; any shape. A NaN stays one.</summary>
     public static Tensor Clamp(Tensor x, double low, double high) => Minimum(Maximum(x, low), high);
 
-    // y = f(x), dx = dy · f′(x): one pass forward, one pass backward
-    internal static Tensor Apply<F>(string op, Tensor x, double parameter = 0) where F : struct, IUnary
+    /// <summary>
+    /// y = f(x), any shape, for a function of your own: one pass forward, one pass backward, on every device. It needs no kernel, only the function and its
+    /// derivative, over lanes:
+    /// <code>
+    /// public struct Swish : IUnary               // x σ(s x)
+    /// {
+    ///     static V IUnary.Forward&lt;V, M, T&gt;(V x, V s) => x / (V.Of(1) + V.Exp(-s * x));
+    ///     static V IUnary.Derivative&lt;V, M, T&gt;(V x, V y, V s)
+    ///     {
+    ///         V sigma = V.Of(1) / (V.Of(1) + V.Exp(-s * x));
+    ///         return sigma * (V.Of(1) + s * x * (V.Of(1) - sigma));
+    ///     }
+    /// }
+    /// Tensor y = Ops.Apply&lt;Swish&gt;("Swish", x, 1.5);
+    /// GradCheck.Run(x => [Ops.Apply&lt;Swish&gt;("Swish", x[0], 1.5)], [x]).ThrowIfFailed();
+    /// </code>
+    /// </summary>
+    /// <typeparam name="F">The function, public for ILGPU to see it; <see cref="IUnary"/> and <see cref="ILane{V, M, T}"/> are in Mamba.Gpu.</typeparam>
+    /// <param name="op">The op's name, for messages.</param>
+    /// <param name="x">float32 or float64.</param>
+    /// <param name="parameter">The function's scalar, if it has one. It has no gradient.</param>
+    /// <exception cref="MambaException">x is int32.</exception>
+    public static Tensor Apply<F>(string op, Tensor x, double parameter = 0) where F : struct, IUnary
     {
         ExpectFloat(op, x);
         Tensor y = x.Like();

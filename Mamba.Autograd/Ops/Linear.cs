@@ -28,7 +28,11 @@ public static partial class Ops
         for (long k = 0, start = 0; k < sizes.Length; start += sizes[k++])
         {
             ys[k] = x.Like(x.Shape.WithLast(sizes[k]));
-            MatMulKernels.Multiply(new MatMulProblem(x, weight.Rows(start, sizes[k]), ys[k], rows, sizes[k], i) { TransposeB = true, Bias = bias?.Rows(start, sizes[k]) });
+            MatMulKernels.Multiply(new MatMulProblem(x, weight.Rows(start, sizes[k]), ys[k], rows, sizes[k], i)
+            {
+                TransposeB = true,
+                Bias = bias?.Rows(start, sizes[k]),
+            });
         }
         Tape.Record("Linear", ys, [x, weight, bias], dys =>
         {
@@ -43,8 +47,9 @@ public static partial class Ops
                     dBias?.Rows(start, sizes[k]).Clear();
                     continue;
                 }
-                MatMulKernels.Multiply(new MatMulProblem(dy, weight.Rows(start, sizes[k]), dx, rows, i, sizes[k]) { Accumulate = !first });      // dx = Σ dy · W
-                MatMulKernels.Multiply(new MatMulProblem(dy, x, dWeight.Rows(start, sizes[k]), sizes[k], i, rows) { TransposeA = true });        // dW = dyᵀ · x
+                // dx = Σ dy · W, dW = dyᵀ · x
+                MatMulKernels.Multiply(new MatMulProblem(dy, weight.Rows(start, sizes[k]), dx, rows, i, sizes[k]) { Accumulate = !first });
+                MatMulKernels.Multiply(new MatMulProblem(dy, x, dWeight.Rows(start, sizes[k]), sizes[k], i, rows) { TransposeA = true });
                 dBias?.Rows(start, sizes[k]).CopyFrom(SumTo(dy, new Shape(sizes[k])));
                 first = false;
             }

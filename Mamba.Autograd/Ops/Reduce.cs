@@ -20,7 +20,10 @@ public static partial class Ops
     /// <summary>The mean along one axis, which is left out or kept with extent 1.</summary>
     public static Tensor Mean(Tensor x, int axis, bool keepDim = false) => Div(Sum(x, axis, keepDim), x.Shape[Axis("Mean", x, axis)]);
 
-    /// <summary>The largest element along one axis, which is left out or kept with extent 1; NaN if there is one. Where several are largest, or NaN, they share the gradient.</summary>
+    /// <summary>
+    /// The largest element along one axis, which is left out or kept with extent 1; NaN if there is one. Where several are largest, or NaN, they
+    /// share the gradient.
+    /// </summary>
     public static Tensor Max(Tensor x, int axis, bool keepDim = false)
     {
         (Tensor y, Shape kept) = Reduce<Reduction.Max>("Max", x, axis, keepDim);
@@ -31,7 +34,9 @@ public static partial class Ops
         });
     }
 
-    /// <summary>Index of the first largest element along the innermost axis, of the first NaN if there is one: x (…, n) → (…) int32. It has no gradient.</summary>
+    /// <summary>
+    /// Index of the first largest element along the innermost axis, of the first NaN if there is one: x (…, n) → (…) int32. It has no gradient.
+    /// </summary>
     public static Tensor ArgMax(Tensor x)
     {
         ExpectFloat("ArgMax", x);

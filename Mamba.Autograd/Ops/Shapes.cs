@@ -32,7 +32,8 @@ public static partial class Ops
         long[] strides = new long[rank];
         RowOffsets.Strides(x.Shape, strides);
         Tensor y = x.Like(new Shape([.. order.Select(axis => x.Shape[axis])]));
-        if (rank >= 2 && x.DType != DType.Int32 && order[^1] == rank - 2 && order[^2] == rank - 1 && order.AsSpan(0, rank - 2).SequenceEqual(Enumerable.Range(0, rank - 2).ToArray()))
+        if (rank >= 2 && x.DType != DType.Int32 && order[^1] == rank - 2 && order[^2] == rank - 1
+            && order.AsSpan(0, rank - 2).SequenceEqual(Enumerable.Range(0, rank - 2).ToArray()))
             TransposeKernels.Transpose(x, y, x.Shape[..^2].Count, x.Shape[^2], x.Shape[^1]);
         else
             CopyKernels.Walk("Permute", x, y, y.Shape.ToArray(), [.. order.Select(axis => strides[axis])]);
@@ -42,7 +43,9 @@ public static partial class Ops
         return Tape.Record("Permute", y, [x], dy => [Permute(dy, back)]);
     }
 
-    /// <summary>Elements <paramref name="start"/> to <paramref name="start"/> + <paramref name="count"/> along one axis. No copy where they are contiguous.</summary>
+    /// <summary>
+    /// Elements <paramref name="start"/> to <paramref name="start"/> + <paramref name="count"/> along one axis. No copy where they are contiguous.
+    /// </summary>
     public static Tensor Slice(Tensor x, int axis, long start, long count)
     {
         axis = Axis("Slice", x, axis);

@@ -8,7 +8,9 @@ public static partial class Ops
     /// condition ≠ 0 ? a : b, element by element; shapes broadcast. What is not chosen counts for nothing, in the gradient too: a mask that holds back NaN
     /// and infinity, which a factor of 0 does not.
     /// </summary>
-    /// <param name="condition">int32; <see cref="Packing.Resets"/> makes one.</param>
+    /// <param name="condition">
+    /// int32, as <see cref="Greater(Tensor, Tensor)"/> and <see cref="Packing.Resets"/> make it, or a float, of which NaN counts as ≠ 0. It has no gradient.
+    /// </param>
     /// <param name="a">Chosen where the condition is not 0.</param>
     /// <param name="b">Chosen where it is 0.</param>
     /// <remarks>
@@ -20,6 +22,8 @@ public static partial class Ops
         const string Op = "Where";
         ExpectFloat(Op, a);
         ExpectAlike(Op, a, b);
+        if (condition.DType != DType.Int32)
+            condition = NotEqual(condition, 0);
         Arguments.Ints(Op, condition, a.Device);
         Tensor y = Select(condition, a, b, Broadcast(Op, condition.Shape, Broadcast(Op, a.Shape, b.Shape)));
         return Tape.Record(Op, y, [a, b], dy =>

@@ -56,13 +56,17 @@ public static class Binary
     /// <summary>∂ max(a, b)/∂a: 1 where a &gt; b or only a is NaN, ½ where they are equal or both NaN, else 0.</summary>
     public struct IsLarger : IBinary
     {
-        [MethodImpl(Inline)] static V IBinary.Forward<V, M, T>(V a, V b) => ShareOfNaN<V, M, T>(a, b, V.IfLess(b, a, V.Of(1), V.IfLess(a, b, V.Of(0), V.Of(0.5f))));
+        [MethodImpl(Inline)]
+        static V IBinary.Forward<V, M, T>(V a, V b) =>
+            ShareOfNaN<V, M, T>(a, b, V.IfLess(b, a, V.Of(1), V.IfLess(a, b, V.Of(0), V.Of(0.5f))));
     }
 
     /// <summary>∂ min(a, b)/∂a: 1 where a &lt; b or only a is NaN, ½ where they are equal or both NaN, else 0.</summary>
     public struct IsSmaller : IBinary
     {
-        [MethodImpl(Inline)] static V IBinary.Forward<V, M, T>(V a, V b) => ShareOfNaN<V, M, T>(a, b, V.IfLess(a, b, V.Of(1), V.IfLess(b, a, V.Of(0), V.Of(0.5f))));
+        [MethodImpl(Inline)]
+        static V IBinary.Forward<V, M, T>(V a, V b) =>
+            ShareOfNaN<V, M, T>(a, b, V.IfLess(a, b, V.Of(1), V.IfLess(b, a, V.Of(0), V.Of(0.5f))));
     }
 
     /// <summary>a · b, and 0 where b is, whatever a: the gradient through a mask.</summary>
@@ -80,6 +84,24 @@ public static class Binary
             V equal = V.IfLess(a, b, V.Of(0), V.IfLess(b, a, V.Of(0), V.Of(1)));
             return V.IfNaN(a, V.IfNaN(b, V.Of(1), V.Of(0)), V.IfNaN(b, V.Of(0), equal));
         }
+    }
+
+    /// <summary>−t log σ(x) − (1 − t) log(1 − σ(x)) of a = x, b = t, as max(x, 0) − x t + log1p(e^−|x|), which overflows nowhere.</summary>
+    public struct LogisticLoss : IBinary
+    {
+        [MethodImpl(Inline)] static V IBinary.Forward<V, M, T>(V a, V b) => V.Max(V.Of(0), a) - a * b + V.Log1p(V.Exp(-V.Abs(a)));
+    }
+
+    /// <summary>∂ LogisticLoss/∂a = σ(a) − b</summary>
+    public struct LogisticSlope : IBinary
+    {
+        [MethodImpl(Inline)] static V IBinary.Forward<V, M, T>(V a, V b) => Lanes.Sigmoid<V, M, T>(a) - b;
+    }
+
+    /// <summary>∂ LogisticLoss/∂b = −a</summary>
+    public struct MinusFirst : IBinary
+    {
+        [MethodImpl(Inline)] static V IBinary.Forward<V, M, T>(V a, V b) => -a;
     }
 
     // a's part of the gradient: to a NaN goes all of it, of two of them half to each

@@ -78,6 +78,45 @@ public struct NormalFill<V, M, T> : IKernel
     }
 }
 
+/// <summary>
+/// y = x · scale where word i of the stream is at least the threshold, 0 elsewhere, whatever x, (count). An element takes one word in both dtypes, so they keep
+/// the same elements.
+/// </summary>
+public struct DropoutKernel<V, M, T> : IKernel
+    where V : unmanaged, ILane<V, M, T>
+    where M : struct, IMemory<T>
+    where T : unmanaged
+{
+    public M X, Y;
+    public T Scale;
+    public ulong Seed, Stream;
+    public long Count, Threshold;
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public void Run(Worker worker)
+    {
+        M x = X, y = Y;
+        V scale = V.Splat(Scale);
+        ulong seed = Seed, stream = Stream;
+        long count = Count, threshold = Threshold;
+        Share share = worker.Share((count + 3) / 4);
+        for (long block = share.Start; block < share.End; block += share.Step)
+        {
+            Philox words = Philox.At(seed, stream, (ulong)block);
+            for (int k = 0; k < 4; k++)
+            {
+                long i = block * 4 + k;
+                if (i >= count)
+                    continue;
+                if (RandomWords.Word(words, k) >= threshold)
+                    V.Store(y, i, V.Broadcast(x, i) * scale, 1);
+                else
+                    V.Store(y, i, V.Of(0), 1);
+            }
+        }
+    }
+}
+
 /// <summary>From random words to numbers, inside kernels.</summary>
 public static class RandomWords
 {
@@ -130,7 +169,25 @@ public static class RandomKernels
     public static void Uniform(Tensor y, ulong seed, ulong stream, double low, double high) => y.Launch(new UniformLaunch(y, seed, stream, low, high));
 
     /// <summary>y normal.</summary>
-    public static void Normal(Tensor y, ulong seed, ulong stream, double mean, double deviation) => y.Launch(new NormalLaunch(y, seed, stream, mean, deviation));
+    public static void Normal(Tensor y, ulong seed, ulong stream, double mean, double deviation) =>
+        y.Launch(new NormalLaunch(y, seed, stream, mean, deviation));
+
+    /// <summary>y = x / (1 − p) with probability 1 − p, else 0: the elements whose words are at least p · 2^32.</summary>
+    public static void Dropout(Tensor x, Tensor y, double p, ulong seed, ulong stream) => x.Launch(new DropoutLaunch(x, y, p, seed, stream));
+
+    readonly record struct DropoutLaunch(Tensor X, Tensor Y, double P, ulong Seed, ulong Stream) : ILaunch
+    {
+        void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => on.Run(new DropoutKernel<V, M, T>
+        {
+            X = on.Memory(X),
+            Y = on.Memory(Y),
+            Scale = T.CreateTruncating(1 / (1 - P)),
+            Seed = Seed,
+            Stream = Stream,
+            Count = Y.Count,
+            Threshold = (long)Math.Round(P * (1L << 32)),
+        }, Y.Count, cost: 8);
+    }
 
     readonly record struct UniformLaunch(Tensor Y, ulong Seed, ulong Stream, double Low, double High) : ILaunch
     {

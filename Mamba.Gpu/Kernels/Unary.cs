@@ -146,6 +146,48 @@ public static class Unary
         [MethodImpl(Inline)] static V IUnary.Derivative<V, M, T>(V x, V y, V s) => (V.Of(1) - y) * (V.Of(1) + y);
     }
 
+    /// <summary>erf x</summary>
+    public struct Erf : IUnary
+    {
+        [MethodImpl(Inline)] static V IUnary.Forward<V, M, T>(V x, V s) => ErrorFunction.Erf<V, M, T>(x);
+        [MethodImpl(Inline)] static V IUnary.Derivative<V, M, T>(V x, V y, V s) => ErrorFunction.ErfSlope<V, M, T>(x);
+    }
+
+    /// <summary>x Φ(x), Φ the normal distribution: Hendrycks and Gimpel, arXiv 1606.08415.</summary>
+    public struct Gelu : IUnary
+    {
+        [MethodImpl(Inline)] static V IUnary.Forward<V, M, T>(V x, V s) => x * ErrorFunction.Normal<V, M, T>(ErrorFunction.Clamped<V, M, T>(x), out _);
+
+        [MethodImpl(Inline)]
+        static V IUnary.Derivative<V, M, T>(V x, V y, V s)
+        {
+            V at = ErrorFunction.Clamped<V, M, T>(x), phi = ErrorFunction.Normal<V, M, T>(at, out V density);
+            return V.Fma(at, density, phi);                         // Φ(x) + x φ(x)
+        }
+    }
+
+    /// <summary>½ x (1 + tanh v) = x σ(2v) with v = √(2/π) (x + 0.044715 x³): the paper's approximation of <see cref="Gelu"/>.</summary>
+    public struct GeluTanh : IUnary
+    {
+        const double Two = 1.5957691216057307117, Cubic = Two * 0.044715;       // 2√(2/π)
+
+        [MethodImpl(Inline)] static V IUnary.Forward<V, M, T>(V x, V s) => x * Sigma<V, M, T>(ErrorFunction.Clamped<V, M, T>(x));
+
+        [MethodImpl(Inline)]
+        static V IUnary.Derivative<V, M, T>(V x, V y, V s)
+        {
+            V at = ErrorFunction.Clamped<V, M, T>(x), sigma = Sigma<V, M, T>(at);
+            V slope = V.Fma(V.Constant(3 * Cubic), at * at, V.Constant(Two));
+            return sigma * V.Fma(at * slope, V.Of(1) - sigma, V.Of(1));         // σ + x σ (1 − σ) 2v′
+        }
+
+        [MethodImpl(Inline)]
+        static V Sigma<V, M, T>(V x)
+            where V : unmanaged, ILane<V, M, T>
+            where M : struct, IMemory<T>
+            where T : unmanaged => Lanes.Sigmoid<V, M, T>(x * V.Fma(V.Constant(Cubic), x * x, V.Constant(Two)));
+    }
+
     /// <summary>x^s for x &gt; 0</summary>
     public struct Pow : IUnary
     {

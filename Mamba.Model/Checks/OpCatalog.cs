@@ -14,12 +14,17 @@ public static partial class OpCatalog
         ["CausalConv1dStep"] = "For generation; it changes its state in place.",
         ["MambaStep"] = "For generation; it changes its states in place.",
         ["CountCorrect"] = "Its result is a count, made on the host.",
+        ["Equal"] = "Its result is a mask.",
+        ["Greater"] = "Its result is a mask.",
+        ["Less"] = "Its result is a mask.",
+        ["NotEqual"] = "Its result is a mask.",
         ["Normal"] = "A draw has no inputs.",
         ["Uniform"] = "A draw has no inputs.",
     };
 
     static readonly Lazy<OpCase[]> All = new(() =>
-        [.. ((IEnumerable<IEnumerable<OpCase>>)[Elementwise(), Broadcast(), Reductions(), Shapes(), Layers(), Convolutions(), Recurrences(), Scans(), Models(), Others()])
+        [.. ((IEnumerable<IEnumerable<OpCase>>)[Elementwise(), Broadcast(), Reductions(), Shapes(), Layers(), Convolutions(), Recurrences(), Scans(),
+            Models(), Others()])
             .SelectMany(cases => cases).GroupBy(c => c.Op, StringComparer.Ordinal).SelectMany(op => op)]);
 
     /// <summary>All cases, an op's together.</summary>
@@ -35,7 +40,8 @@ public static partial class OpCatalog
         OpCase[] all = [.. more ?? [], .. Cases];
         static bool Same(string op, string name) => string.Equals(op, name.Replace("-", "", StringComparison.Ordinal), StringComparison.OrdinalIgnoreCase);
         if (names.FirstOrDefault(name => !all.Any(c => Same(c.Op, name))) is { } unknown)
-            throw new MambaException($"{command}: no op is called '{unknown}'; there are {string.Join(", ", all.Select(c => c.Op).Distinct(StringComparer.Ordinal))}.");
+            throw new MambaException($"{command}: no op is called '{unknown}'; there are "
+                + $"{string.Join(", ", all.Select(c => c.Op).Distinct(StringComparer.Ordinal))}.");
         return [.. all.Where(c => names.Count == 0 || names.Any(name => Same(c.Op, name)))];
     }
 
@@ -60,6 +66,12 @@ public static partial class OpCatalog
         .. Unary("Silu", Ops.Silu, -4, 4),
         .. Unary("Softplus", Ops.Softplus, -5, 25),
         .. Unary("Tanh", Ops.Tanh, -3, 3),
+        .. Unary("Erf", Ops.Erf, -3, 3),
+        .. Unary("Gelu", x => Ops.Gelu(x), -4, 4),
+        .. Unary("Gelu", x => Ops.Gelu(x, tanh: true), -4, 4, variant: "tanh "),
+        .. Unary("Dropout", x => Ops.Dropout(x, 0.4, seed: 1, stream: 2), variant: "0.4 "),
+        .. Unary("Dropout", x => Ops.Dropout(x, 0, seed: 1), variant: "0 "),
+        .. Unary("Apply", x => Ops.Apply<Gpu.Unary.Sigmoid>("Apply", x), -4, 4, variant: "of one "),
         .. Unary("Pow", x => Ops.Pow(x, 2.5), 0.4, 2, variant: "2.5 "),
         .. Unary("Pow", x => Ops.Pow(x, -1), 0.4, 2, variant: "-1 "),
         .. Unary("Pow", x => Ops.Pow(x, 0), 0.4, 2, variant: "0 "),
@@ -76,9 +88,11 @@ public static partial class OpCatalog
 
     static IEnumerable<OpCase> Broadcast()
     {
-        (Shape A, Shape B)[] pairs = [((2, 17), (2, 17)), (1, 1), ((3, 1, 5), (4, 1)), (7, (2, 3, 7)), ((2, 3, 1), (2, 1, 1)), (new Shape(), (3, 5)), ((2, 5, 3), (2, 5, 1))];
+        (Shape A, Shape B)[] pairs = [((2, 17), (2, 17)), (1, 1), ((3, 1, 5), (4, 1)), (7, (2, 3, 7)), ((2, 3, 1), (2, 1, 1)), (new Shape(), (3, 5)),
+            ((2, 5, 3), (2, 5, 1))];
         (Shape Condition, Shape A, Shape B)[] choices =
-            [((2, 17), (2, 17), (2, 17)), (1, 1, 1), ((3, 1, 5), (4, 1), (3, 1, 1)), ((2, 3, 1), (2, 3, 70), new Shape()), ((5, 1), new Shape(), (2, 5, 17)), (new Shape(), (3, 5), 5), ((2, 5, 1, 1), (1, 1, 2, 3), (2, 5, 1, 3))];
+            [((2, 17), (2, 17), (2, 17)), (1, 1, 1), ((3, 1, 5), (4, 1), (3, 1, 1)), ((2, 3, 1), (2, 3, 70), new Shape()), ((5, 1), new Shape(), (2, 5, 17)),
+                (new Shape(), (3, 5), 5), ((2, 5, 1, 1), (1, 1, 2, 3), (2, 5, 1, 3))];
         IEnumerable<OpCase> Binary(string op, Func<Tensor, Tensor, Tensor> f, double low = -1, double high = 1, bool eitherSign = false) =>
             pairs.Select(p => new OpCase(op, $"{p.A} {p.B}", [new("a", p.A), new("b", p.B, low, high, eitherSign)], x => [f(x[0], x[1])]));
         return
@@ -89,8 +103,15 @@ public static partial class OpCatalog
             .. Binary("Div", Ops.Div, 0.4, 2, eitherSign: true),
             .. Binary("Maximum", Ops.Maximum),
             .. Binary("Minimum", Ops.Minimum),
+            .. Binary("Apply", (a, b) => Ops.Apply<Gpu.Binary.LogisticLoss, Gpu.Binary.LogisticSlope, Gpu.Binary.MinusFirst>("Apply", a, b)),
+            .. Binary("Where", (a, b) => Ops.Where(a > b, a * 2, b)),
+            new("Apply", "recorded by hand", [new("a", (2, 5)), new("b", (2, 5))], x =>
+                [Tape.Record("Apply", Ops.Apply<Gpu.Binary.Mul>("Apply", x[0], x[1]), [x[0], x[1]], dy => [dy * x[1], dy * x[0]])]),
+            new("Where", "a float condition", [new("a", (3, 5)), new("b", (3, 5))], x =>
+                [Ops.Where(Ints(x[0], (3, 1), i => i - 1).To(x[0].DType), x[0], x[1])]),
             new("Mul", "x x", [new("x", (2, 5))], x => [Ops.Mul(x[0], x[0])]),
-            .. choices.Select(s => new OpCase("Where", $"{s.Condition} {s.A} {s.B}", [new("a", s.A), new("b", s.B)], x => [Ops.Where(Ints(x[0], s.Condition, i => i * i % 3), x[0], x[1])]) { Float32Tolerance = Cancelling }),
+            .. choices.Select(s => new OpCase("Where", $"{s.Condition} {s.A} {s.B}", [new("a", s.A), new("b", s.B)], x =>
+                [Ops.Where(Ints(x[0], s.Condition, i => i * i % 3), x[0], x[1])]) { Float32Tolerance = Cancelling }),
         ];
     }
 
@@ -140,7 +161,8 @@ public static partial class OpCatalog
             yield return new("Slice", $"axis {axis} all", x, x => [Ops.Slice(x[0], axis, 0, n)]);
             yield return new("Split", $"axis {axis}", x, x => Ops.Split(x[0], axis, 1, 0, n - 1));
             yield return new("Split", $"axis {axis}, one piece unused", x, x => [Ops.Split(x[0], axis, 1, n - 1)[1]]);
-            yield return new("Concat", $"axis {axis}", [x[0], new("y", axis == 0 ? (1, 4, 5) : axis == 1 ? (3, 1, 5) : (3, 4, 1))], x => [Ops.Concat(axis, x[0], x[1], x[0])]);
+            yield return new("Concat", $"axis {axis}", [x[0], new("y", axis == 0 ? (1, 4, 5) : axis == 1 ? (3, 1, 5) : (3, 4, 1))], x =>
+                [Ops.Concat(axis, x[0], x[1], x[0])]);
         }
         yield return new("Index", "0", x, x => [Ops.Index(x[0], 0)]);
         yield return new("Index", ".., ^1", x, x => [Ops.Index(x[0], .., ^1)]);
@@ -152,7 +174,8 @@ public static partial class OpCatalog
 
     // ---- layers ------------------------------------------------------------------------------------------------------
 
-    static Tensor Ints(Tensor like, Shape shape, Func<int, int> value) => Tensor.From([.. Enumerable.Range(0, (int)shape.Count).Select(value)], shape, like.Device);
+    static Tensor Ints(Tensor like, Shape shape, Func<int, int> value) =>
+        Tensor.From([.. Enumerable.Range(0, (int)shape.Count).Select(value)], shape, like.Device);
 
     static string Flags(params (bool On, string Name)[] flags) => string.Concat(flags.Where(f => f.On).Select(f => f.Name + " "));
 
@@ -171,12 +194,17 @@ public static partial class OpCatalog
             yield return new("RmsNorm", $"{shape}", [x, weight], x => [Ops.RmsNorm(x[0], x[1])]) { Small = small, Float32Tolerance = Cancelling };
             yield return new("RmsNorm", $"eps 0.1 {shape}", [x, weight], x => [Ops.RmsNorm(x[0], x[1], 0.1)]) { Small = small, Float32Tolerance = Cancelling };
             yield return new("AddRmsNorm", $"{shape}", [x, residual, weight], x => Pair(Ops.AddRmsNorm(x[0], x[1], x[2]))) { Small = small };
-            yield return new("AddRmsNorm", $"y alone {shape}", [x, residual, weight], x => [Ops.AddRmsNorm(x[0], x[1], x[2]).Y]) { Small = small, Float32Tolerance = Cancelling };
-            yield return new("AddRmsNorm", $"residual alone {shape}", [x, residual, weight], x => [Ops.AddRmsNorm(x[0], x[1], x[2]).Residual]) { Small = small };
+            yield return new("AddRmsNorm", $"y alone {shape}", [x, residual, weight], x =>
+                [Ops.AddRmsNorm(x[0], x[1], x[2]).Y])
+            { Small = small, Float32Tolerance = Cancelling };
+            yield return new("AddRmsNorm", $"residual alone {shape}", [x, residual, weight], x =>
+                [Ops.AddRmsNorm(x[0], x[1], x[2]).Residual])
+            { Small = small };
             yield return new("AddRmsNorm", $"no residual {shape}", [x, weight], x => Pair(Ops.AddRmsNorm(x[0], null, x[1]))) { Small = small };
             foreach (bool w in OffOn)
                 foreach (bool b in OffOn)
-                    yield return new("LayerNorm", $"{Flags((w, "weight"), (b, "bias"))}{shape}", [x, .. w ? [weight] : Array.Empty<CaseInput>(), .. b ? [bias] : Array.Empty<CaseInput>()],
+                    yield return new("LayerNorm", $"{Flags((w, "weight"), (b, "bias"))}{shape}",
+                        [x, .. w ? [weight] : Array.Empty<CaseInput>(), .. b ? [bias] : Array.Empty<CaseInput>()],
                         x => [Ops.LayerNorm(x[0], w ? x[1] : null, b ? x[^1] : null)])
                     { Small = small, Float32Tolerance = Cancelling };
             yield return new("Softmax", $"{shape}", [new("x", shape, -3, 3)], x => [Ops.Softmax(x[0])]) { Small = small };
@@ -188,7 +216,9 @@ public static partial class OpCatalog
         foreach (bool b in OffOn)
         {
             foreach ((Shape x, long o) in new (Shape, long)[] { ((2, 3, 5), 7), (5, 3), ((1, 1, 1), 1), ((4, 17), 9) })
-                yield return new("Linear", $"{Flags((b, "bias"))}{x} to {o}", [new("x", x), new("weight", (o, x[^1])), .. b ? [new("bias", o)] : Array.Empty<CaseInput>()], x => [Ops.Linear(x[0], x[1], b ? x[2] : null)]);
+                yield return new("Linear", $"{Flags((b, "bias"))}{x} to {o}",
+                    [new("x", x), new("weight", (o, x[^1])), .. b ? [new("bias", o)] : Array.Empty<CaseInput>()],
+                    x => [Ops.Linear(x[0], x[1], b ? x[2] : null)]);
             CaseInput[] inputs = [new("x", (2, 3, 5)), new("weight", (9, 5)), .. b ? [new("bias", 9)] : Array.Empty<CaseInput>()];
             yield return new("LinearSplit", $"{Flags((b, "bias"))}2, 3, 4", inputs, x => Ops.LinearSplit(x[0], x[1], b ? x[2] : null, 2, 3, 4));
             yield return new("LinearSplit", $"{Flags((b, "bias"))}first unused", inputs, x => Ops.LinearSplit(x[0], x[1], b ? x[2] : null, 2, 3, 4)[1..]);
@@ -212,16 +242,26 @@ public static partial class OpCatalog
         yield return new("MatMul", "130×70×33", [new("a", (130, 70)), new("b", (70, 33))], x => [Ops.MatMul(x[0], x[1])]) { Small = false };
 
         foreach ((Shape tokens, long v, long d) in new (Shape, long, long)[] { ((2, 4), 5, 3), ((1, 1), 1, 1), (6, 3, 17) })
-            yield return new("Embedding", $"{tokens} of {v}, d {d}", [new("weight", (v, d))], x => [Ops.Embedding(Ints(x[0], tokens, i => i * 3 % (int)v), x[0])]);
+            yield return new("Embedding", $"{tokens} of {v}, d {d}", [new("weight", (v, d))], x =>
+                [Ops.Embedding(Ints(x[0], tokens, i => i * 3 % (int)v), x[0])]);
         foreach (Shape shape in (Shape[])[(2, 3, 7), (1, 5), 4, (3, 1), (5, 70)])
         {
             CaseInput[] logits = [new("logits", shape, -2, 2)];
             int v = (int)shape[^1];
             yield return new("CrossEntropy", $"{shape}", logits, x => [Ops.CrossEntropy(x[0], Ints(x[0], shape[..^1], i => i * 2 % v))]);
-            yield return new("CrossEntropy", $"some ignored {shape}", logits, x => [Ops.CrossEntropy(x[0], Ints(x[0], shape[..^1], i => i % 2 == 0 ? 0 : -100))]);
+            yield return new("CrossEntropy", $"some ignored {shape}", logits, x =>
+                [Ops.CrossEntropy(x[0], Ints(x[0], shape[..^1], i => i % 2 == 0 ? 0 : -100))]);
             yield return new("CrossEntropy", $"all ignored {shape}", logits, x => [Ops.CrossEntropy(x[0], Ints(x[0], shape[..^1], _ => 3), ignoreIndex: 3)]);
             if (v > 1)
-                yield return new("CrossEntropy", $"{v - 1} classes {shape}", logits, x => [Ops.CrossEntropy(x[0], Ints(x[0], shape[..^1], i => i % (v - 1)), classes: v - 1)]);
+                yield return new("CrossEntropy", $"{v - 1} classes {shape}", logits, x =>
+                    [Ops.CrossEntropy(x[0], Ints(x[0], shape[..^1], i => i % (v - 1)), classes: v - 1)]);
+        }
+
+        foreach (Shape shape in (Shape[])[(2, 3, 7), 1, new Shape(), (5, 70)])
+        {
+            yield return new("MeanSquaredError", $"{shape}", [new("x", shape), new("target", shape)], x => [Ops.MeanSquaredError(x[0], x[1])]);
+            yield return new("BinaryCrossEntropy", $"{shape}", [new("logits", shape, -30, 30), new("target", shape, 0, 1)], x =>
+                [Ops.BinaryCrossEntropy(x[0], x[1])]);
         }
 
         static Tensor[] Pair((Tensor, Tensor) p) => [p.Item1, p.Item2];
@@ -243,14 +283,17 @@ public static partial class OpCatalog
                 foreach (int l in new[] { 1, 3, 9 })
                 {
                     CaseInput[] inputs = [new("x", (2, l, 5)), .. previous ? [new("previous", (2, 4, 5))] : Array.Empty<CaseInput>()];
-                    yield return new("ConvState", $"{Flags((previous, "previous"), (reset, "reset"))}l {l}", inputs, x => [Ops.ConvState(x[0], 4, previous ? x[1] : null, reset ? Starts(x[0]) : null)]);
+                    yield return new("ConvState", $"{Flags((previous, "previous"), (reset, "reset"))}l {l}", inputs, x =>
+                        [Ops.ConvState(x[0], 4, previous ? x[1] : null, reset ? Starts(x[0]) : null)]);
                     if (previous)
-                        yield return new("ConvState", $"{Flags((reset, "reset"))}width of previous l {l}", inputs, x => [Ops.ConvState(x[0], x[1], reset ? Starts(x[0]) : null)]);
+                        yield return new("ConvState", $"{Flags((reset, "reset"))}width of previous l {l}", inputs, x =>
+                            [Ops.ConvState(x[0], x[1], reset ? Starts(x[0]) : null)]);
                 }
 
         static OpCase Conv(int b, int l, int d, int k, bool bias, bool silu, bool state, bool reset) => new("CausalConv1d",
             $"{Flags((bias, "bias"), (silu, "silu"), (state, "state"), (reset, "reset"))}b {b} l {l} d {d} k {k}",
-            [new("x", (b, l, d)), new("weight", (d, k)), .. bias ? [new("bias", d)] : Array.Empty<CaseInput>(), .. state ? [new("state", (b, k, d))] : Array.Empty<CaseInput>()],
+            [new("x", (b, l, d)), new("weight", (d, k)), .. bias ? [new("bias", d)] : Array.Empty<CaseInput>(),
+                .. state ? [new("state", (b, k, d))] : Array.Empty<CaseInput>()],
             x => [Ops.CausalConv1d(x[0], x[1], bias ? x[2] : null, silu, state ? x[^1] : null, reset ? Starts(x[0]) : null)]);
 
         // of x (b, l, d): tokens 0 and 4 of the first row, 1 and 5 of the next, …
@@ -269,7 +312,8 @@ public static partial class OpCatalog
                     foreach ((int b, int l, int m) in new[] { (2, 5, 3), (1, 1, 1), (1, 2, 5), (1, 17, 2), (2, 65, 9) })
                         yield return new("LinearRecurrence", $"{algorithm} {Flags((initial, "initial"), (reset, "reset"))}b {b} l {l} m {m}",
                             [new("a", (b, l, m)), new("x", (b, l, m)), .. initial ? [new("initial", (b, m))] : Array.Empty<CaseInput>()],
-                            x => [Ops.LinearRecurrence(x[0], x[1], initial ? x[2] : null, algorithm, reset ? Ints(x[0], (b, l), i => i % 7 == 3 || l == 1 ? 1 : 0) : null)])
+                            x => [Ops.LinearRecurrence(x[0], x[1], initial ? x[2] : null, algorithm,
+                                reset ? Ints(x[0], (b, l), i => i % 7 == 3 || l == 1 ? 1 : 0) : null)])
                         { Small = l < 65 };
     }
 
@@ -280,12 +324,14 @@ public static partial class OpCatalog
         var config = new MambaConfig { DModel = 6, NLayer = 2, VocabSize = 11, SsmCfg = new SsmConfig { DState = 3, DConv = 3, DtRank = 2 } };
         foreach (bool bias in OffOn)
             foreach (bool convBias in OffOn)
-                yield return Block($"{Flags((bias, "bias"), (convBias, "conv_bias"))}b 2 l 5", config with { SsmCfg = config.SsmCfg with { Bias = bias, ConvBias = convBias } }, (2, 5));
+                yield return Block($"{Flags((bias, "bias"), (convBias, "conv_bias"))}b 2 l 5",
+                    config with { SsmCfg = config.SsmCfg with { Bias = bias, ConvBias = convBias } }, (2, 5));
         yield return Block("b 1 l 1", config, (1, 1));
         yield return Block("l 70", config with { DModel = 9, SsmCfg = config.SsmCfg with { DState = 16 } }, (1, 70)) with { Small = false };
         foreach (bool rms in OffOn)
             foreach (bool tied in OffOn)
-                yield return Model($"{(rms ? "RMSNorm" : "LayerNorm")} {(tied ? "tied" : "own head")} b 2 l 4", config with { RmsNorm = rms, TieEmbeddings = tied }, (2, 4));
+                yield return Model($"{(rms ? "RMSNorm" : "LayerNorm")} {(tied ? "tied" : "own head")} b 2 l 4",
+                    config with { RmsNorm = rms, TieEmbeddings = tied }, (2, 4));
         yield return Model("b 1 l 1", config, (1, 1));
         yield return Model("last position b 2 l 4", config, (2, 4), lastOnly: true);
         yield return Model("with a state b 2 l 4", config, (2, 4), withState: true);
@@ -308,23 +354,25 @@ public static partial class OpCatalog
         },
     };
 
-    static OpCase Model(string variant, MambaConfig config, Shape shape, bool lastOnly = false, bool withState = false, bool packed = false) => new("Model", variant, [], _ => [])
-    {
-        Float32Tolerance = 2e-4,
-        Float64Tolerance = 1e-11,
-        Opener = (device, dtype) =>
+    static OpCase Model(string variant, MambaConfig config, Shape shape, bool lastOnly = false, bool withState = false, bool packed = false) =>
+        new("Model", variant, [], _ => [])
         {
-            var model = new MambaLM(config, device, seed: 1, dtype);
-            Stir(model.Parameters);
-            return new OpenCase(Named(model.Parameters), () =>
+            Float32Tolerance = 2e-4,
+            Float64Tolerance = 1e-11,
+            Opener = (device, dtype) =>
             {
-                Tensor tokens = Ints(model.Parameters[0].Value, shape, i => i * 7 % config.VocabSize), targets = Ints(tokens, shape, i => (i * 3 + 1) % config.VocabSize);
-                using MambaState? state = withState ? model.NewState(shape[0]) : null;
-                Tensor logits = model.Forward(tokens, state, lastOnly, reset: packed ? Packing.Resets(model.Parameters.Device, shape[1], [2], [1, 3]) : null);
-                return lastOnly ? [logits] : [logits, Ops.CrossEntropy(logits, targets, classes: config.VocabSize)];
-            }, model);
-        },
-    };
+                var model = new MambaLM(config, device, seed: 1, dtype);
+                Stir(model.Parameters);
+                return new OpenCase(Named(model.Parameters), () =>
+                {
+                    Tensor tokens = Ints(model.Parameters[0].Value, shape, i => i * 7 % config.VocabSize);
+                    Tensor targets = Ints(tokens, shape, i => (i * 3 + 1) % config.VocabSize);
+                    using MambaState? state = withState ? model.NewState(shape[0]) : null;
+                    Tensor logits = model.Forward(tokens, state, lastOnly, reset: packed ? Packing.Resets(model.Parameters.Device, shape[1], [2], [1, 3]) : null);
+                    return lastOnly ? [logits] : [logits, Ops.CrossEntropy(logits, targets, classes: config.VocabSize)];
+                }, model);
+            },
+        };
 
     static (string, Tensor)[] Named(ParameterSet parameters) => [.. parameters.Select(p => (p.Name, p.Value))];
 
@@ -346,15 +394,28 @@ public static partial class OpCatalog
         foreach (Shape shape in (Shape[])[(3, 7), (1, 1), (2, 2, 17), 5, (2, 300)])
             yield return Forward("ArgMax", $"{shape}", [new("x", shape)], x => [Ops.ArgMax(x[0])]);
         yield return Forward("CountCorrect", "", [new("logits", (4, 5))], x => [x[0].Like(1).Filled(Ops.CountCorrect(x[0], Ints(x[0], 4, i => i)).Correct)]);
+        foreach ((Shape a, Shape b) in (List<(Shape, Shape)>)[(7, 7), ((2, 3, 5), (3, 1)), (1, 1), (new Shape(), (2, 17)), ((70, 1), 70)])
+        {
+            CaseInput[] pair = [new("a", a), new("b", b)];
+            // half of b is a, where the shapes allow it: some are equal
+            static Tensor Near(Tensor[] x) => x[0].Shape == x[1].Shape ? Ops.Where(Ints(x[0], x[0].Shape, i => i % 2), x[0], x[1]) : x[1];
+            yield return Forward("Greater", $"{a} {b}", pair, x => [Ops.Greater(x[0], Near(x)), Ops.Greater(x[0], 0.1)]);
+            yield return Forward("Less", $"{a} {b}", pair, x => [Ops.Less(x[0], Near(x)), Ops.Less(x[0], 0.1)]);
+            yield return Forward("Equal", $"{a} {b}", pair, x => [Ops.Equal(x[0], Near(x)), Ops.Equal(Ops.Relu(x[0]), 0)]);
+            yield return Forward("NotEqual", $"{a} {b}", pair, x => [Ops.NotEqual(x[0], Near(x)), Ops.NotEqual(Ops.Relu(x[0]), 0)]);
+        }
         foreach (Shape shape in (Shape[])[7, (3, 5), 1])
         {
-            yield return Forward("Uniform", $"{shape}", [new("like", 1)], x => [Ops.Uniform(shape, x[0].DType, x[0].Device, seed: 3, low: -1)]) with { OwnValues = true };
+            yield return Forward("Uniform", $"{shape}", [new("like", 1)], x =>
+                [Ops.Uniform(shape, x[0].DType, x[0].Device, seed: 3, low: -1)]) with
+            { OwnValues = true };
             yield return Forward("Normal", $"{shape}", [new("like", 1)], x => [Ops.Normal(shape, x[0].DType, x[0].Device, seed: 3)]) with { OwnValues = true };
         }
         foreach (bool bias in OffOn)
             foreach ((int b, int d, int n, int r, int k) in new[] { (1, 1, 1, 1, 1), (2, 5, 3, 1, 4), (3, 17, 16, 2, 8) })
                 yield return Forward("MambaStep", $"{Flags((bias, "bias"))}b {b} d {d} n {n} r {r} k {k}",
-                    [new("xz", (b, 2 * d)), new("conv_state", (b, k, d)), new("ssm_state", (b, n, d)), new("conv_weight", (d, k)), new("conv_bias", d), new("x_proj", (r + 2 * n, d)), new("dt_proj", (d, r)), new("delta_bias", d), new("A_log", (d, n)), new("D", d)],
+                    [new("xz", (b, 2 * d)), new("conv_state", (b, k, d)), new("ssm_state", (b, n, d)), new("conv_weight", (d, k)), new("conv_bias", d),
+                        new("x_proj", (r + 2 * n, d)), new("dt_proj", (d, r)), new("delta_bias", d), new("A_log", (d, n)), new("D", d)],
                     x =>
                     {
                         Tensor conv = x[1].Clone(), ssm = x[2].Clone();
@@ -363,7 +424,8 @@ public static partial class OpCatalog
         foreach (bool bias in OffOn)
             foreach (bool silu in OffOn)
                 foreach (int k in new[] { 1, 2, 3, 4, 5, 6, 7, 8 })
-                    yield return Forward("CausalConv1dStep", $"{Flags((bias, "bias"), (silu, "silu"))}k {k}", [new("x", (2, 5)), new("state", (2, k, 5)), new("weight", (5, k)), new("bias", 5)], x =>
+                    yield return Forward("CausalConv1dStep", $"{Flags((bias, "bias"), (silu, "silu"))}k {k}",
+                        [new("x", (2, 5)), new("state", (2, k, 5)), new("weight", (5, k)), new("bias", 5)], x =>
                     {
                         Tensor state = x[1].Clone();
                         return [Ops.CausalConv1dStep(x[0], state, x[2], bias ? x[3] : null, silu), state];

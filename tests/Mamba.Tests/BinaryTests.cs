@@ -1,3 +1,4 @@
+using Mamba.Gpu;
 using NUnit.Framework;
 
 namespace Mamba.Tests;
@@ -51,6 +52,31 @@ public class BinaryTests
                 // one operation, rounded once; OpenCL's float32 division may be off by 2.5 ulp
                 Assert.That(TestData.RelativeError(z.ToDoubles(), expected), Is.LessThan(dtype == DType.Float64 ? 3e-16 : 2e-7), $"{x.Shape} {y.Shape}");
             }
+    }
+
+    public struct Hypot : IBinary { static V IBinary.Forward<V, M, T>(V a, V b) => V.Sqrt(a * a + b * b); }
+    public struct HypotA : IBinary { static V IBinary.Forward<V, M, T>(V a, V b) => a / V.Sqrt(a * a + b * b); }
+    public struct HypotB : IBinary { static V IBinary.Forward<V, M, T>(V a, V b) => b / V.Sqrt(a * a + b * b); }
+
+    [Test]
+    public void A_function_of_ones_own_brings_its_derivatives([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device)
+    {
+        foreach (DType dtype in new[] { DType.Float64, DType.Float32 })
+        {
+            using var tape = new Tape();
+            Tensor a = Tape.Watch(TestData.Random((3, 5), dtype, TestDevices.Open(device), 1)), b = Tape.Watch(TestData.Random(5, dtype, a.Device, 2, 0.5, 2));
+            Tensor y = Ops.Apply<Hypot, HypotA, HypotB>("Hypot", a, b), weights = TestData.Random((3, 5), dtype, a.Device, 3);
+            Gradients gradients = tape.Backward([(y, weights)]);
+            double[] x = a.ToDoubles(), z = b.ToDoubles(), w = weights.ToDoubles(), dz = new double[5];
+            double Length(int i) => Math.Sqrt(x[i] * x[i] + z[i % 5] * z[i % 5]);
+            for (int i = 0; i < 15; i++)
+                dz[i % 5] += w[i] * z[i % 5] / Length(i);
+            double tolerance = dtype == DType.Float64 ? 1e-15 : 1e-6;
+            Assert.That(TestData.RelativeError(y.ToDoubles(), [.. x.Select((_, i) => Length(i))]), Is.LessThan(tolerance));
+            Assert.That(TestData.RelativeError(gradients[a].ToDoubles(), [.. x.Select((v, i) => w[i] * v / Length(i))]), Is.LessThan(tolerance));
+            Assert.That(TestData.RelativeError(gradients[b].ToDoubles(), dz), Is.LessThan(2 * tolerance));
+            Assert.That(Ops.Apply<Hypot>("Hypot", a, b).RequiresGrad, Is.False, "without derivatives it is a value");
+        }
     }
 
     static (Shape, double[]) Reference(Func<double, double, double> f, Tensor a, Tensor b)
