@@ -11,10 +11,16 @@ internal static class Evaluation
         int[] lengths = [.. evaluator.Lengths(options.MaxEvalLength)];
         if (lengths.Length > 0)
         {
-            IReadOnlyList<EvalRow> rows;
+            var rows = new List<EvalRow>();
             try
             {
-                rows = display.Evaluate(lengths, (length, progress) => evaluator.Run(length, progress, stop));
+                using IEvaluationView view = display.Watch();
+                foreach (int length in lengths)
+                {
+                    view.Begin(length);
+                    rows.Add(evaluator.Run(length, view.Progress, stop));
+                    view.Show(rows[^1]);
+                }
             }
             catch (OperationCanceledException)
             {

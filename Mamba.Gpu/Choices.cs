@@ -9,15 +9,22 @@ internal sealed class Choices<T>(string kind, IEnumerable<T> builtIn, Func<T, st
     readonly Lock changing = new();
     volatile T[] all = [.. builtIn];
 
-    /// <summary>Adds one.</summary>
-    /// <exception cref="MambaException">There is one of its name already.</exception>
+    /// <summary>All of them, in the order they were added in.</summary>
+    public IReadOnlyList<T> All => all;
+
+    /// <summary>Adds one; the same one again changes nothing.</summary>
+    /// <exception cref="MambaException">There is another of its name already.</exception>
     public void Add(T item)
     {
         string name = nameOf(item);
         lock (changing)
         {
-            if (Array.Exists(all, x => nameOf(x) == name))
+            if (Array.Find(all, x => nameOf(x) == name) is { } there)
+            {
+                if (there == item)
+                    return;
                 throw new MambaException($"{kind} '{name}' is registered already; there are {Names}.");
+            }
             all = [.. all, item];
         }
     }

@@ -1,142 +1,138 @@
 namespace Mamba;
 
 /// <summary>
-/// A Mamba language model: embedding, blocks in a residual stack with a norm before each, a final norm, and the head.
-/// Parameters carry the names of the official checkpoints.
+/// A Mamba language model: embedding, <see cref="MambaBackbone"/>, head. Parameters carry the names of the official checkpoints.
 /// </summary>
-public sealed class MambaLM : IDisposable
+public sealed class MambaLM : Module, IDisposable
 {
-    readonly Parameter embedding;           // (v, d_model), v padded
-    readonly Parameter head;                // the same, or its own
-    readonly (MambaBlock Block, Parameter NormWeight, Parameter? NormBias)[] layers;
-    readonly (Parameter Weight, Parameter? Bias) finalNorm;
-
     /// <summary>A model with freshly drawn weights.</summary>
     /// <param name="config">Sizes.</param>
     /// <param name="device">Where it lives.</param>
     /// <param name="seed">The same seed gives the same weights on every device.</param>
     /// <param name="dtype">float32 or float64.</param>
-    public MambaLM(MambaConfig config, Device device, ulong seed = 0, DType dtype = DType.Float32) : this(config, dtype, device) =>
-        Initialize(new PhiloxRandom(seed, stream: InitializationStream));
+    /// <exception cref="MambaException">No model can be built from the config.</exception>
+    public MambaLM(MambaConfig config, Device device, ulong seed = 0, DType dtype = DType.Float32) : this(config) =>
+        Parameters = Initialize(device, dtype, seed);
 
     /// <summary>A model whose weights are all zero, to be filled; <paramref name="check"/> looks at its parameters before anything is allocated for them.</summary>
-    internal MambaLM(MambaConfig config, DType dtype, Device device, Action<IReadOnlyList<Parameter>>? check = null)
+    internal MambaLM(MambaConfig config, DType dtype, Device device, Action<IReadOnlyList<Parameter>>? check = null) : this(config)
+    {
+        Parameter[] parameters = [.. base.Parameters];
+        check?.Invoke(parameters);
+        Parameters = ParameterSet.OfZeros(parameters, dtype, device);
+    }
+
+#pragma warning disable CS8618 // the two above set Parameters
+    MambaLM(MambaConfig config)
+#pragma warning restore CS8618
     {
         config.Validate();
         Config = config;
-        embedding = new Parameter("backbone.embedding.weight", (config.PaddedVocabSize, config.DModel));
-        layers = [.. Enumerable.Range(0, config.NLayer).Select(i => (new MambaBlock(config, i), Norm($"backbone.layers.{i}.norm").Weight, Norm($"backbone.layers.{i}.norm").Bias))];
-        finalNorm = Norm("backbone.norm_f");
-        head = config.TieEmbeddings ? embedding : new Parameter("lm_head.weight", (config.PaddedVocabSize, config.DModel));
-        Parameter?[] all = [embedding, .. layers.SelectMany(l => l.Block.Parameters.Append(l.NormWeight).Append(l.NormBias!)), finalNorm.Weight, finalNorm.Bias, config.TieEmbeddings ? null : head];
-        Parameter[] parameters = [.. all.OfType<Parameter>()];
-        check?.Invoke(parameters);
-        Parameters = new ParameterSet(parameters, dtype, device);
-
-        (Parameter Weight, Parameter? Bias) Norm(string name) =>
-            (new Parameter(name + ".weight", config.DModel, decay: false), config.RmsNorm ? null : new Parameter(name + ".bias", config.DModel, decay: false));
+        Embedding = Add("backbone.embedding", new Embedding(config.PaddedVocabSize, config.DModel));
+        Backbone = Add("backbone", new MambaBackbone(config));
+        Head = config.TieEmbeddings ? Embedding.Weight : Add("lm_head", new Linear(config.DModel, config.PaddedVocabSize, bias: false)).Weight;
     }
 
-    const ulong InitializationStream = 0x77656967687473;        // "weights": apart from the streams data are drawn from
-
+    /// <summary>Sizes.</summary>
     public MambaConfig Config { get; }
 
     /// <summary>All weights; those of a tied head are the embedding's.</summary>
-    public ParameterSet Parameters { get; }
+    public new ParameterSet Parameters { get; }
 
-    /// <summary>The blocks, first to last.</summary>
-    public IEnumerable<MambaBlock> Blocks => layers.Select(l => l.Block);
+    /// <summary>From tokens to vectors.</summary>
+    public Embedding Embedding { get; }
+
+    /// <summary>The stack of layers.</summary>
+    public MambaBackbone Backbone { get; }
+
+    /// <summary>The weight of the head (v, d_model); the embedding's if they are tied.</summary>
+    public Parameter Head { get; }
+
+    /// <summary>The mixers of the layers, first to last.</summary>
+    public IEnumerable<Mixer> Blocks => Backbone.Layers.Select(layer => layer.Mixer);
 
     /// <summary>tokens (b, l) int32 → logits (b, l, v), v the padded vocabulary.</summary>
-    /// <param name="tokens">(b, l) int32, each below the vocabulary size.</param>
+    /// <param name="tokens">(b, l) int32, each below the vocabulary size; null if embeddings are given instead.</param>
     /// <param name="state">Starts from it and leaves the state after the last token in it; null starts from nothing.</param>
     /// <param name="lastOnly">Computes only the last position's logits: (b, v).</param>
     /// <param name="observe">Called with the residual stream (b, l, d_model) after each layer.</param>
     /// <param name="reset">(b, l) int32: not 0 where a token starts a new sequence, which sees nothing before it, the state included. <see cref="Packing.Resets"/> makes one.</param>
-    public Tensor Forward(Tensor tokens, MambaState? state = null, bool lastOnly = false, Action<int, Tensor>? observe = null, Tensor? reset = null)
+    /// <param name="embeddings">(b, l, d_model) in place of tokens: vectors of your own.</param>
+    /// <exception cref="MambaException">A shape or dtype does not fit.</exception>
+    public Tensor Forward(Tensor? tokens = null, MambaState? state = null, bool lastOnly = false, Action<int, Tensor>? observe = null, Tensor? reset = null,
+        Tensor? embeddings = null)
     {
-        if (tokens.DType != DType.Int32 || tokens.Shape.Rank != 2)
-            throw new MambaException($"MambaLM: tokens are {tokens.DType.Name()} {tokens.Shape}; expected int32 (b, l).");
-        if (state is not null && state.Batch != tokens.Shape[0])
-            throw new MambaException($"MambaLM: the state is for {state.Batch} sequences; the tokens {tokens.Shape} are {tokens.Shape[0]}.");
-        if (reset is not null && (reset.DType != DType.Int32 || reset.Shape != tokens.Shape || reset.Device != tokens.Device))
-            throw new MambaException($"MambaLM: reset is {reset}; expected {tokens}, as the tokens.");
-        long length = tokens.Shape[1];
-        if (lastOnly && length == 0)
-            throw new MambaException("MambaLM: there is no last position in 0 tokens.");
-        state?.Begin();
-        Tensor hidden = Ops.Embedding(tokens, embedding);                                   // (b, l, d_model)
-        Tensor? residual = null;
-        for (int i = 0; i < layers.Length; i++)
+        if (tokens is null == embeddings is null)
+            throw new MambaException($"MambaLM: tokens and embeddings are {(tokens is null ? "both missing" : "both given")}; expected one of them.");
+        if (tokens is not null)
         {
-            (MambaBlock block, Parameter weight, Parameter? bias) = layers[i];
-            (Tensor normed, residual) = AddNorm(hidden, residual, weight, bias);
-            hidden = block.Forward(normed, state?.Layers[i], reset);
-            observe?.Invoke(i, residual + hidden);
+            if (tokens.DType != DType.Int32 || tokens.Shape.Rank != 2)
+                throw new MambaException($"MambaLM: tokens are {tokens.DType.Name()} {tokens.Shape}; expected int32 (b, l).");
+            MambaBackbone.Expect("MambaLM", tokens, state, lastOnly, reset);
         }
-        state?.End(length);
-        if (lastOnly)
-        {
-            hidden = Last(hidden);
-            residual = Last(residual!);
-        }
-        (Tensor y, _) = AddNorm(hidden, residual, finalNorm.Weight, finalNorm.Bias);
-        return Ops.Linear(y, head);
-
-        Tensor Last(Tensor x) => Ops.Reshape(Ops.Slice(x, axis: 1, start: length - 1, count: 1), (x.Shape[0], x.Shape[2]));
+        Tensor hidden = embeddings ?? Embedding.Forward(tokens!);                                       // (b, l, d_model)
+        return Ops.Linear(Backbone.Forward(hidden, state, lastOnly, observe, reset), Head);
     }
 
     /// <summary>One token for each sequence, (b) int32 → logits (b, v). Equal to the last position of <see cref="Forward"/> over all tokens so far, to rounding.</summary>
+    /// <param name="tokens">(b) int32.</param>
+    /// <param name="state">Moved on by one token.</param>
+    /// <exception cref="MambaException">A shape or dtype does not fit.</exception>
     public Tensor Step(Tensor tokens, MambaState state)
     {
         if (Tape.Recording is not null || tokens.DType != DType.Int32 || tokens.Count != state.Batch)   // with gradients; or it says what does not fit
             return Forward(tokens.View((tokens.Count, 1)), state, lastOnly: true);
-        Tensor hidden = Ops.Embedding(tokens.View(tokens.Count), embedding);                            // (b, d_model)
-        Tensor? residual = null;
-        for (int i = 0; i < layers.Length; i++)
+        return Ops.Linear(Backbone.Step(Embedding.Forward(tokens.View(tokens.Count)), state), Head);
+    }
+
+    /// <summary>Continues a prompt, a token at a time.</summary>
+    /// <param name="prompt">At least one token id.</param>
+    /// <param name="count">Tokens to add.</param>
+    /// <param name="temperature">0 takes the likeliest token each time; above, one is drawn from softmax(logits / temperature).</param>
+    /// <param name="seed">Of the draws: the same seed, the same tokens.</param>
+    /// <returns>The added tokens: (count).</returns>
+    /// <exception cref="MambaException">The prompt is empty, or the model's logits are not numbers.</exception>
+    public int[] Generate(IReadOnlyList<int> prompt, int count, double temperature = 0, ulong seed = 0)
+    {
+        if (prompt.Count == 0 || count < 0 || !(temperature >= 0 && double.IsFinite(temperature)))
+            throw new MambaException($"Generate: {prompt.Count} tokens of prompt, {count} to add, temperature {temperature}; expected at least one, at least 0, and a number from 0.");
+        var random = new PhiloxRandom(seed, stream: SamplingStream);
+        int[] tokens = new int[count];
+        using MambaState state = NewState(1);
+        using IDisposable plain = Tape.NoGrad();
+        for (int i = 0; i < count; i++)
         {
-            (MambaBlock block, Parameter weight, Parameter? bias) = layers[i];
-            (Tensor normed, residual) = AddNorm(hidden, residual, weight, bias);
-            hidden = block.Step(normed, state.Layers[i]);
+            using var scope = new TensorScope();
+            Tensor logits = i == 0
+                ? Forward(Tensor.From([.. prompt], (1, prompt.Count), Parameters.Device), state, lastOnly: true)
+                : Step(Tensor.From([tokens[i - 1]], 1, Parameters.Device), state);
+            tokens[i] = Choose(logits.ToDoubles().AsSpan(0, Config.VocabSize), temperature, random);     // not the padding
         }
-        state.Position++;
-        return Ops.Linear(AddNorm(hidden, residual, finalNorm.Weight, finalNorm.Bias).Y, head);
+        return tokens;
+    }
+
+    const ulong SamplingStream = 0x73616d706c65;        // "sample"
+
+    static int Choose(ReadOnlySpan<double> logits, double temperature, PhiloxRandom random)
+    {
+        int best = Ops.Answer(logits) ?? throw new MambaException("Generate: the model's logits are infinite or NaN.");
+        if (temperature == 0)
+            return best;
+        double[] weights = new double[logits.Length];
+        double sum = 0;
+        for (int i = 0; i < weights.Length; i++)
+            sum += weights[i] = Math.Exp((logits[i] - logits[best]) / temperature);
+        double left = random.NextDouble() * sum;
+        for (int i = 0; i < weights.Length; i++)
+            if ((left -= weights[i]) < 0)
+                return i;
+        return best;
     }
 
     /// <summary>The state before the first token, for <paramref name="batch"/> sequences.</summary>
-    public MambaState NewState(long batch) => new(Config, batch, Parameters.DType, Parameters.Device);
+    /// <param name="batch">b.</param>
+    public MambaState NewState(long batch) => Backbone.NewState(batch);
 
-    (Tensor Y, Tensor Residual) AddNorm(Tensor hidden, Tensor? residual, Parameter weight, Parameter? bias)
-    {
-        if (Config.RmsNorm)
-            return Ops.AddRmsNorm(hidden, residual, weight, Config.NormEpsilon);
-        Tensor sum = residual is null ? hidden : residual + hidden;
-        return (Ops.LayerNorm(sum, weight, bias is null ? null : bias.Value, Config.NormEpsilon), sum);
-    }
-
-    void Initialize(PhiloxRandom random)
-    {
-        Fill(embedding, () => 0.02 * random.NextNormal());
-        foreach ((MambaBlock block, Parameter weight, _) in layers)
-        {
-            block.Initialize(random);
-            Fill(weight, () => 1);
-        }
-        Fill(finalNorm.Weight, () => 1);
-        if (!Config.TieEmbeddings)
-        {
-            double bound = 1 / Math.Sqrt(Config.DModel);
-            Fill(head, () => bound * (2 * random.NextDouble() - 1));
-        }
-
-        static void Fill(Parameter p, Func<double> value)
-        {
-            double[] values = new double[p.Shape.Count];
-            for (int i = 0; i < values.Length; i++)
-                values[i] = value();
-            p.Value.WriteRounded(values);
-        }
-    }
-
+    /// <summary>Gives the memory of the weights back.</summary>
     public void Dispose() => Parameters.Dispose();
 }

@@ -31,23 +31,46 @@ public static partial class Ops
 
     /// <summary>
     /// logits (…, v), targets int32 (…) → how many rows have their largest logit (the first of equals) at the target, of how many that are
-    /// not ignored. A row whose largest logit is infinite or NaN has no answer, so it counts and is not correct. Computed on the host.
+    /// not ignored. A row whose largest logit is infinite or NaN has no answer: it counts, is not correct, and is told apart. Waits for the device.
     /// </summary>
-    public static (long Correct, long Counted) CountCorrect(Tensor logits, Tensor targets, int ignoreIndex = -100, int? classes = null)
+    /// <param name="logits">(…, v)</param>
+    /// <param name="targets">(…) int32.</param>
+    /// <param name="ignoreIndex">A row with this target does not count.</param>
+    /// <param name="classes">Looks at this many first logits; all when null.</param>
+    /// <exception cref="MambaException">A shape does not fit.</exception>
+    public static CorrectCount CountCorrect(Tensor logits, Tensor targets, int ignoreIndex = -100, int? classes = null)
     {
         int count = ExpectTargets("CountCorrect", logits, targets, classes), vocabulary = (int)logits.Shape[^1];
-        double[] values = logits.ToDoubles();
         int[] expected = targets.ToArray<int>();
-        long correct = 0, counted = 0;
+        int?[] answers = count == vocabulary && expected.Length > 0 ? AnswersOnDevice(logits) : AnswersOnHost(logits, count);
+        long correct = 0, counted = 0, unanswered = 0;
         for (int row = 0; row < expected.Length; row++)
         {
             if (expected[row] == ignoreIndex)
                 continue;
             counted++;
-            if (Answer(values.AsSpan(row * vocabulary, count)) == expected[row])
+            if (answers[row] is not { } answer)
+                unanswered++;
+            else if (answer == expected[row])
                 correct++;
         }
-        return (correct, counted);
+        return new CorrectCount(correct, counted, unanswered);
+    }
+
+    // an index and a value of each row come back, not the logits
+    static int?[] AnswersOnDevice(Tensor logits)
+    {
+        using IDisposable plain = Tape.NoGrad();
+        using var scope = new TensorScope();
+        double[] largest = Max(logits, -1).ToDoubles();
+        return [.. ArgMax(logits).ToArray<int>().Select((best, row) => double.IsFinite(largest[row]) ? (int?)best : null)];
+    }
+
+    static int?[] AnswersOnHost(Tensor logits, int classes)
+    {
+        int vocabulary = (int)logits.Shape[^1];
+        double[] values = logits.ToDoubles();
+        return [.. Enumerable.Range(0, values.Length / vocabulary).Select(row => Answer(values.AsSpan(row * vocabulary, classes)))];
     }
 
     /// <summary>Where the largest score is, the first of equals; null if it is infinite or NaN, which is no answer.</summary>

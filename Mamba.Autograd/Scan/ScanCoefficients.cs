@@ -114,7 +114,7 @@ public sealed class ScanCoefficients
     /// The values, and 0 where a sequence <paramref name="starts"/>. Of a product that ends there both factors are chosen: so neither is a NaN or
     /// infinity which the other would multiply by 0, on the way forward or back.
     /// </summary>
-    internal Tensor Within(Tensor values, Tensor? starts) => starts is null ? values : Ops.Where(starts, zero, values);
+    public Tensor Within(Tensor values, Tensor? starts) => starts is null ? values : Ops.Where(starts, zero, values);
 
     // (d, n) → (1, 1, n, d)
     Tensor PerChannel(Tensor values) => Ops.Reshape(Ops.Transpose(values), (1, 1, x.States, x.Channels));

@@ -49,10 +49,7 @@ internal static class LogitsCommand
         Tensor logits = model.Forward(Tensor.From(ids, (b, l), device), state, observe: (i, hidden) => written.Add(($"hidden.layer{i}", hidden)));
         written.Insert(0, ("logits", logits));
         for (int i = 0; i < state.Layers.Count; i++)
-        {
-            written.Add(($"conv_state.{i}", state.Layers[i].Conv.Transpose()));
-            written.Add(($"ssm_state.{i}", state.Layers[i].Ssm.Transpose()));
-        }
+            written.AddRange(state.Layers[i].Official().Select(tensor => ($"{tensor.Name}.{i}", tensor.Value)));
         if (scope is Tape tape)
         {
             int[] next = [.. ids.Select((_, i) => i % l == l - 1 ? SequenceTask.Ignore : ids[i + 1])];

@@ -6,7 +6,13 @@ namespace Mamba.Cli;
 /// <summary>What can be said to <c>mamba train</c>, and how it changes a preset or the options of a run to be resumed.</summary>
 internal sealed class TrainArguments
 {
-    readonly Argument<string?> task = new Argument<string?>("task") { Description = "induction-heads (default), selective-copying, or tokens: the batches of --data in order, each token predicted from those before it.", Arity = ArgumentArity.ZeroOrOne }.NoOption();
+    static readonly TrainingTask Default = InductionHeads.Task;
+
+    readonly Argument<string?> task = new Argument<string?>("task")
+    {
+        Description = string.Join("; ", TrainingTask.All.Select(task => $"{task.Name}{(task == Default ? " (default)" : "")}: {task.Summary}")) + ".",
+        Arity = ArgumentArity.ZeroOrOne,
+    }.NoOption();
     readonly Option<string?> preset = Option.Text("--preset", "quick|paper", "quick: a minute or two on two cores (default). paper: its full hyper-parameters.");
     readonly Option<string?> @out = Option.Text("--out", "FOLDER", "The run folder; by default a new one under runs/.");
     readonly Option<string?> resume = Option.Text("--resume", "FOLDER", "Go on from the last checkpoint of FOLDER, of --out, or else of the newest run.", valueOptional: true);
@@ -40,12 +46,17 @@ internal sealed class TrainArguments
     readonly Option<int?> dConv = Option.Int("--d-conv", "Width of the causal convolution, 1 to 8 (4).");
     readonly Option<int?> expand = Option.Int("--expand", "Channels of a block over d-model, E (2).");
     readonly Option<int?> dtRank = Option.Int("--dt-rank", "Rank of the projection to delta (d-model / 16).");
+    readonly Option<int?> dIntermediate = Option.Int("--d-intermediate", "Hidden width of a gated MLP after each block; 0: none (0).");
+    readonly Option<string?> discretization =
+        Option.Text("--discretization", string.Join('|', Discretization.All.Select(d => d.Name)), "How steps are made of the continuous system (exponential-euler, as the released code).");
+    readonly Option<string?> scanAlgorithm =
+        Option.Text("--scan-algorithm", string.Join('|', ScanAlgorithm.All.Select(a => a.Name)), "How the scan is computed; all give the same to rounding (chunked, the fused kernel).");
 
     public void AddTo(Command command)
     {
         command.Add(task);
         foreach (System.CommandLine.Option option in (System.CommandLine.Option[])[preset, @out, resume, force, seed, steps, batch, length, dataTokens, data, init, lr, beta1, beta2, eps, schedule, warmup, weightDecay, decayAll, clip,
-            dtype, dModel, nLayer, vocabSize, dState, dConv, expand, dtRank, checkpointEvery, maxEvalLength])
+            dtype, dModel, nLayer, vocabSize, dState, dConv, expand, dtRank, dIntermediate, discretization, scanAlgorithm, checkpointEvery, maxEvalLength])
             command.Add(option);
     }
 
@@ -54,7 +65,7 @@ internal sealed class TrainArguments
     {
         string? taskName = parsed.GetValue(task), resumeFolder = parsed.GetValue(resume), outFolder = parsed.GetValue(@out);
         bool wantsResume = parsed.GetResult(resume) is { Implicit: false }, overwrites = parsed.GetValue(force);
-        if (resumeFolder is "induction-heads" or "selective-copying" or TokenBatches.TaskName && taskName is null && !Directory.Exists(resumeFolder))
+        if (TrainingTask.All.Any(known => known.Name == resumeFolder) && taskName is null && !Directory.Exists(resumeFolder))
             (taskName, resumeFolder) = (resumeFolder, null);            // train --resume induction-heads
         if (wantsResume && overwrites)
             throw new MambaException("--resume goes on with a run and --force overwrites it: give one of them.");
@@ -74,12 +85,13 @@ internal sealed class TrainArguments
             return (run, true, asked, storedConfig);
         }
 
-        TrainOptions options = Apply(parsed, taskName == TokenBatches.TaskName ? Tokens(parsed) : Presets.Named(taskName ?? "induction-heads", parsed.GetValue(preset) ?? "quick"));
-        if (options.Data is not null && options.Task != TokenBatches.TaskName)
+        TrainingTask kind = taskName is null ? Default : TrainingTask.Named(taskName);
+        TrainOptions options = Apply(parsed, kind.FromFile is null ? kind.Preset(parsed.GetValue(preset)) : OfFile(parsed, kind));
+        if (options.Data is not null && kind.FromFile is null)
             throw new MambaException($"--data was given; {options.Task} makes its own.");
-        if (parsed.GetValue(dataTokens) is not null && options.Task != SelectiveCopying.TaskName)
-            throw new MambaException($"--data-tokens was given; only {SelectiveCopying.TaskName} has tokens to remember.");
-        MambaConfig first = options.Init is { } model ? ModelFolder.ReadConfig(model) : Presets.Model, config = Apply(parsed, first);
+        if (parsed.GetValue(dataTokens) is not null && !kind.HasDataTokens)
+            throw new MambaException($"--data-tokens was given; only {string.Join(", ", TrainingTask.All.Where(known => known.HasDataTokens).Select(known => known.Name))} has tokens to remember.");
+        MambaConfig first = options.Init is { } model ? ModelFolder.ReadConfig(model) : kind.Model, config = Apply(parsed, first);
         if (options.Init is not null && config != first)
             throw new MambaException("--init says what the model's dimensions are: no option may change them.");
         options.Validate(config);
@@ -93,13 +105,13 @@ internal sealed class TrainArguments
         return (folder, false, options, config);
     }
 
-    TrainOptions Tokens(ParseResult parsed)
+    TrainOptions OfFile(ParseResult parsed, TrainingTask kind)
     {
         if (parsed.GetValue(data) is not { } file)
-            throw new MambaException("train tokens: --data is missing; expected a safetensors file with an int64 tensor 'batches' (steps, batch, length).");
+            throw new MambaException($"train {kind.Name}: --data is missing; expected a safetensors file with an int64 tensor 'batches' (steps, batch, length).");
         if (((System.CommandLine.Option[])[batch, length, preset]).FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false }) is { } other)
-            throw new MambaException($"train tokens: {other.Name} was given; --data says what is trained on.");
-        return new TrainOptions { Task = TokenBatches.TaskName, Preset = "none", Stages = [new TokenBatches(file).Stage] };
+            throw new MambaException($"train {kind.Name}: {other.Name} was given; --data says what is trained on.");
+        return kind.FromFile!(file);
     }
 
     TrainOptions Apply(ParseResult parsed, TrainOptions options)
@@ -132,19 +144,29 @@ internal sealed class TrainArguments
         };
     }
 
-    MambaConfig Apply(ParseResult parsed, MambaConfig config) => config with
+    MambaConfig Apply(ParseResult parsed, MambaConfig config)
     {
-        DModel = parsed.GetValue(dModel) ?? config.DModel,
-        NLayer = parsed.GetValue(nLayer) ?? config.NLayer,
-        VocabSize = parsed.GetValue(vocabSize) ?? config.VocabSize,
-        SsmCfg = config.SsmCfg with
+        config = config with
         {
-            DState = parsed.GetValue(dState) ?? config.SsmCfg.DState,
-            DConv = parsed.GetValue(dConv) ?? config.SsmCfg.DConv,
-            Expand = parsed.GetValue(expand) ?? config.SsmCfg.Expand,
-            DtRank = parsed.GetValue(dtRank) ?? config.SsmCfg.DtRank,
-        },
-    };
+            DModel = parsed.GetValue(dModel) ?? config.DModel,
+            NLayer = parsed.GetValue(nLayer) ?? config.NLayer,
+            VocabSize = parsed.GetValue(vocabSize) ?? config.VocabSize,
+            DIntermediate = parsed.GetValue(dIntermediate) ?? config.DIntermediate,
+            Discretization = parsed.GetValue(discretization) is { } scheme ? Discretization.Named(scheme) : config.Discretization,
+            ScanAlgorithm = parsed.GetValue(scanAlgorithm) is { } algorithm ? ScanAlgorithm.Named(algorithm) : config.ScanAlgorithm,
+        };
+        System.CommandLine.Option[] ofBlock = [dState, dConv, expand, dtRank];
+        return !Array.Exists(ofBlock, option => parsed.GetResult(option) is { Implicit: false }) ? config : config with
+        {
+            SsmCfg = config.SsmCfg with
+            {
+                DState = parsed.GetValue(dState) ?? config.SsmCfg.DState,
+                DConv = parsed.GetValue(dConv) ?? config.SsmCfg.DConv,
+                Expand = parsed.GetValue(expand) ?? config.SsmCfg.Expand,
+                DtRank = parsed.GetValue(dtRank) ?? config.SsmCfg.DtRank,
+            },
+        };
+    }
 
     // A run goes on as it began, or its bits would be those of no run at all.
     static void ExpectSame(string file, string stored, string asked)

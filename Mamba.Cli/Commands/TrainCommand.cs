@@ -20,7 +20,7 @@ internal static class TrainCommand
     {
         (RunFolder folder, bool resuming, TrainOptions options, MambaConfig config) = arguments.Read(parsed);
         using Device device = deviceOptions.Open(parsed, resuming ? options.Device : "auto");
-        using var trainer = new Trainer(options with { Device = device.Name }, config, device, resuming && File.Exists(folder.Checkpoint) ? folder.Checkpoint : null);
+        using var trainer = new Trainer(options with { Device = device.Name }, config, device, checkpoint: resuming && File.Exists(folder.Checkpoint) ? folder.Checkpoint : null);
         if (!resuming)
             folder.Create(config, trainer.Options);
         using var run = new TrainingRun(folder, trainer);
@@ -32,15 +32,17 @@ internal static class TrainCommand
         if (trainer.State.Step > 0)
             display.Say($"going on from step {trainer.State.Step:N0}");
         using var interrupt = new Interrupt();
-        bool done = display.Train(run, interrupt.Token);
+        bool done;
+        using (ITrainingView view = display.Watch(run))
+            done = run.Run(view.Show, interrupt.Token);
         Plots.Try(display, () => Plots.Loss(folder.LossPlot, options, folder.ReadLog()));
         if (!done)
         {
             display.Say($"stopped at step {trainer.State.Step:N0}; to go on: mamba train --resume {folder.Path}");
             return CommandLine.Interrupted;
         }
-        if (options.Task != TokenBatches.TaskName)
-            return Evaluation.Run(display, folder, trainer.Model, options.OpenTask(), options, interrupt.Token);
+        if (trainer.Data is SequenceTask task)
+            return Evaluation.Run(display, folder, trainer.Model, task, options, interrupt.Token);
         Evaluation.SayFiles(display, folder);
         return 0;
     }

@@ -336,6 +336,10 @@ public static partial class OpCatalog
         yield return Model("last position b 2 l 4", config, (2, 4), lastOnly: true);
         yield return Model("with a state b 2 l 4", config, (2, 4), withState: true);
         yield return Model("packed b 2 l 6", config, (2, 6), packed: true);
+        yield return Model("MLP b 2 l 4", config with { DIntermediate = 5 }, (2, 4)) with { Small = false };
+        foreach (Discretization scheme in (Discretization[])[Discretization.ZeroOrderHold, Discretization.ExponentialTrapezoidal])
+            yield return Model($"{scheme.Name} with a state b 2 l 4", config with { Discretization = scheme }, (2, 4), withState: true);
+        yield return Model("blelloch b 2 l 4", config with { ScanAlgorithm = ScanAlgorithm.Blelloch }, (2, 4));
         yield return Model("biases, l 40", config with { DModel = 8, SsmCfg = new SsmConfig { DState = 16, Bias = true } }, (2, 40)) with { Small = false };
     }
 
@@ -346,11 +350,10 @@ public static partial class OpCatalog
         Opener = (device, dtype) =>
         {
             var block = new MambaBlock(config, 0);
-            var parameters = new ParameterSet(block.Parameters, dtype, device);
-            block.Initialize(new PhiloxRandom(1));
+            ParameterSet parameters = block.Initialize(device, dtype, seed: 1);
             Stir(parameters);
             Tensor hidden = Tape.Watch(Tensor.From(new CaseInput("hidden", shape.Append(config.DModel)).Values(1), shape.Append(config.DModel), dtype, device));
-            return new OpenCase([("hidden", hidden), .. Named(parameters)], () => [block.Forward(hidden, null, null)], parameters);
+            return new OpenCase([("hidden", hidden), .. Named(parameters)], () => [block.Forward(hidden)], parameters);
         },
     };
 

@@ -7,7 +7,32 @@ namespace Mamba;
 /// </summary>
 public sealed class InductionHeads : SequenceTask
 {
-    internal const string TaskName = "induction-heads";
+    const string TaskName = "induction-heads";
+
+    /// <summary>Its name, presets and model.</summary>
+    public static TrainingTask Task { get; } = new(TaskName, "which token followed the special one?", _ => new InductionHeads())
+    {
+        Presets =
+        [
+            // Length 256 from the start is at chance for thousands of steps, and length 64 alone is not kept up beyond a few
+            // thousand tokens. So: short ones until they are right, then length 256 for a good while longer, in small batches: it
+            // is the number of updates that drives delta on tokens to be ignored towards 0, and so memory towards a million. A
+            // last stretch at a tenth of the rate settles the weights.
+            new TrainOptions
+            {
+                Task = TaskName,
+                Preset = "quick",
+                Stages = [new(64, 32, 1200, 0.99), new(256, 2, 5000), new(256, 8, 200, Rate: 0.1)],
+                LearningRate = 5e-3,
+                Beta2 = 0.95,
+                Eps = 1e-12,        // the gradients that are left are far below 1e-8; they still point the right way
+                Clip = 1,
+                MaxEvalLength = 1 << 20,
+            },
+            // Table 11: 25 epochs of 8192 steps.
+            new TrainOptions { Task = TaskName, Preset = "paper", Stages = [new(256, 8, 204_800)], MaxEvalLength = 1 << 20 },
+        ],
+    };
 
     /// <summary>The special token; the ordinary ones are 0 … 14.</summary>
     public const int Special = 15;

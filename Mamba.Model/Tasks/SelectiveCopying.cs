@@ -8,7 +8,19 @@ namespace Mamba;
 /// <param name="dataTokens">Tokens to remember: 16 in the paper.</param>
 public sealed class SelectiveCopying(int dataTokens = 16) : SequenceTask
 {
-    internal const string TaskName = "selective-copying";
+    const string TaskName = "selective-copying";
+
+    /// <summary>Its name, presets and model.</summary>
+    public static TrainingTask Task { get; } = new(TaskName, "say the data tokens among the noise again, in order", options => new SelectiveCopying(options.DataTokens))
+    {
+        HasDataTokens = true,
+        Presets =
+        [
+            new TrainOptions { Task = TaskName, Preset = "quick", DataTokens = 8, Stages = [new(64, 32, 3200)], MaxEvalLength = 256 },
+            // Table 1 and appendix E.1.
+            new TrainOptions { Task = TaskName, Preset = "paper", DataTokens = 16, Stages = [new(4096, 64, 400_000)], LearningRate = 1e-4, MaxEvalLength = 4096 },
+        ],
+    };
 
     /// <summary>The noise token; the data are 1 … 14.</summary>
     public const int Noise = 0;

@@ -41,12 +41,8 @@ public abstract class SequenceTask : TrainingData
     /// <summary>The task of that name.</summary>
     /// <param name="name"><c>induction-heads</c> or <c>selective-copying</c>.</param>
     /// <param name="dataTokens">Tokens to copy, for selective copying.</param>
-    public static SequenceTask Named(string name, int dataTokens = 16) => name switch
-    {
-        InductionHeads.TaskName => new InductionHeads(),
-        SelectiveCopying.TaskName => new SelectiveCopying(dataTokens),
-        _ => throw new MambaException($"Task '{name}' is unknown; there are {InductionHeads.TaskName} and {SelectiveCopying.TaskName}."),
-    };
+    /// <exception cref="MambaException">There is none.</exception>
+    public static SequenceTask Named(string name, int dataTokens = 16) => new TrainOptions { Task = name, Stages = [], DataTokens = dataTokens }.OpenTask();
 
     /// <summary>
     /// The training batches from the first on, as (b, l) tensors of tokens and targets. A pair lives until the next one is taken.
@@ -59,26 +55,6 @@ public abstract class SequenceTask : TrainingData
             using Tensor tokens = Tensor.From(drawn.Tokens, (drawn.B, drawn.L), device).Unowned();
             using Tensor targets = Tensor.From(drawn.Targets, (drawn.B, drawn.L), device).Unowned();
             yield return (tokens, targets);
-        }
-    }
-}
-
-/// <summary>One sequence of a task, made as it is read: a million tokens need no array of a million.</summary>
-public abstract class TaskSequence
-{
-    /// <summary>Tokens read so far.</summary>
-    public int Position { get; private set; }
-
-    /// <summary>The next token and its target.</summary>
-    protected abstract (int Token, int Target) Next();
-
-    /// <summary>Reads on: as many tokens, and their targets, as the spans are long.</summary>
-    public void Read(Span<int> tokens, Span<int> targets)
-    {
-        for (int i = 0; i < tokens.Length; i++)
-        {
-            (tokens[i], targets[i]) = Next();
-            Position++;
         }
     }
 }

@@ -7,10 +7,14 @@ namespace Mamba;
 /// </summary>
 public sealed class TokenBatches : TrainingData
 {
-    /// <summary>Its name on the command line.</summary>
-    public const string TaskName = "tokens";
+    const string TaskName = "tokens", Tensor = "batches";
 
-    const string Tensor = "batches";
+    /// <summary>Its name; the file of batches says how long it trains.</summary>
+    public static TrainingTask Task { get; } = new(TaskName, "the batches of --data in order, each token predicted from those before it",
+        options => new TokenBatches(options.Data ?? throw new MambaException("tokens: data is missing; expected a safetensors file of batches.")))
+    {
+        FromFile = file => new TrainOptions { Task = TaskName, Preset = "none", Stages = [new TokenBatches(file).Stage] },
+    };
 
     readonly string path;
     readonly long steps;

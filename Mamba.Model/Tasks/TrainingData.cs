@@ -1,6 +1,9 @@
 namespace Mamba;
 
-/// <summary>What a model is trained on: the batch of each step follows from the seed and the step.</summary>
+/// <summary>
+/// What a model is trained on: the batch of each step follows from the seed and the step, and the loss from the batch. Derive one and give it to
+/// <see cref="Trainer"/>; a <see cref="TrainingTask"/> gives it a name for the command line and run folders.
+/// </summary>
 public abstract class TrainingData
 {
     /// <summary>The name it has on the command line.</summary>
@@ -19,11 +22,36 @@ public abstract class TrainingData
     public virtual long? MostSteps => null;
 
     /// <summary>Tokens that a sequence of the given length has in all.</summary>
+    /// <param name="length">As the task counts it.</param>
     public virtual int Tokens(int length) => length;
 
     /// <summary>The softmax is over this many first columns of the logits.</summary>
+    /// <param name="config">The model's.</param>
     public virtual int Classes(MambaConfig config) => config.VocabSize;
 
-    /// <summary>The batch of one step, the first being step 0.</summary>
+    /// <summary>The batch of one step.</summary>
+    /// <param name="seed">The run's.</param>
+    /// <param name="step">From 0.</param>
+    /// <param name="stage">Its length and number of sequences.</param>
     public abstract Batch BatchOf(ulong seed, long step, Stage stage);
+
+    /// <summary>The loss of a batch, on the open tape: mean cross-entropy of the answers, unless a task has one of its own.</summary>
+    /// <param name="model">The model in training.</param>
+    /// <param name="batch">Of this step.</param>
+    public virtual TrainingLoss LossOf(MambaLM model, Batch batch)
+    {
+        Device device = model.Parameters.Device;
+        int classes = Classes(model.Config);
+        Tensor tokens = Tensor.From(batch.Tokens, (batch.B, batch.L), device);
+        bool lastOnly = Answers == 1;               // then the head need not look at the rest
+        Tensor logits = model.Forward(tokens, lastOnly: lastOnly);                                          // (b, v) or (b, l, v)
+        Tensor targets = lastOnly ? Tensor.From(batch.LastTargets(1), batch.B, device) : Tensor.From(batch.Targets, (batch.B, batch.L), device);
+        Tensor loss = Ops.CrossEntropy(logits, targets, SequenceTask.Ignore, classes);
+        return new(loss, () =>
+        {
+            bool some = !lastOnly && Answers < batch.L;
+            Tensor answers = some ? Ops.Slice(logits, 1, batch.L - Answers, Answers) : logits;
+            return Ops.CountCorrect(answers, some ? Tensor.From(batch.LastTargets(Answers), (batch.B, Answers), device) : targets, SequenceTask.Ignore, classes).Accuracy;
+        });
+    }
 }

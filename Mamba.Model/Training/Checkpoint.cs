@@ -9,7 +9,7 @@ namespace Mamba;
 /// </summary>
 internal static class Checkpoint
 {
-    const string Format = "mamba-checkpoint", M = "adam.m.", V = "adam.v.", State = "state";
+    const string Format = "mamba-checkpoint", State = "state";
 
     static readonly JsonSerializerOptions Json = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, AllowDuplicateProperties = false };
 
@@ -29,7 +29,7 @@ internal static class Checkpoint
             throw new MambaException($"{path}: this is not a checkpoint of a training.");
         (string Name, Tensor Tensor)[] tensors = [.. Tensors(trainer)];
         using WeightFiles all = WeightFiles.Open(path);
-        Weights.ExpectNames(all, tensors.Select(t => (t.Name, t.Tensor.Shape)));
+        all.Expect(tensors.Select(t => (t.Name, t.Tensor.Shape)), Whose);
         string type = trainer.Options.DType == DType.Float64 ? "F64" : "F32";
         foreach (SafetensorsEntry entry in file.Entries)
             if (entry.Type != type)
@@ -46,8 +46,10 @@ internal static class Checkpoint
     public static void ExpectParameters(string path, IReadOnlyList<Parameter> parameters)
     {
         using WeightFiles file = WeightFiles.Open(path);
-        Weights.ExpectNames(file, parameters.SelectMany(p => new[] { (p.Name, p.Shape), (M + p.Name, p.Shape), (V + p.Name, p.Shape) }));
+        file.Expect(parameters.SelectMany(p => AdamW.MomentShapes(p).Prepend((p.Name, p.Shape))), Whose);
     }
+
+    const string Whose = "the model that config.json describes";
 
     static TrainState ReadState(string path, string json, TrainOptions options)
     {
@@ -65,15 +67,6 @@ internal static class Checkpoint
     }
 
     /// <summary>What it holds: each weight and its two moments.</summary>
-    internal static IEnumerable<(string Name, Tensor Tensor)> Tensors(Trainer trainer)
-    {
-        ParameterSet set = trainer.Model.Parameters;
-        foreach (Parameter parameter in set)
-        {
-            long offset = set.OffsetOf(parameter.Value);
-            yield return (parameter.Name, parameter.Value);
-            yield return (M + parameter.Name, trainer.Optimizer.M.Part(offset, parameter.Shape));
-            yield return (V + parameter.Name, trainer.Optimizer.V.Part(offset, parameter.Shape));
-        }
-    }
+    internal static IEnumerable<(string Name, Tensor Tensor)> Tensors(Trainer trainer) =>
+        trainer.Model.Parameters.SelectMany(parameter => trainer.Optimizer.NamedMoments(parameter).Prepend((parameter.Name, parameter.Value)));
 }

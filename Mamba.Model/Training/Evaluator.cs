@@ -55,7 +55,8 @@ public sealed class Evaluator(MambaLM model, SequenceTask task)
             if (answers)
             {
                 int[] asked = lastOnly ? [.. Enumerable.Range(1, b).Select(i => targets[i * piece - 1])] : targets;
-                right += Predictions.Right(logits, asked, model.Config.VocabSize);
+                CorrectCount count = Ops.CountCorrect(logits, Tensor.From(asked, logits.Shape[..^1], logits.Device), classes: model.Config.VocabSize);
+                right += count.Unanswered > 0 ? double.NaN : count.Correct;
             }
             start = end;
             progress?.Invoke((double)start / l);

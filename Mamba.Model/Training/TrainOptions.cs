@@ -16,7 +16,7 @@ public sealed record TrainOptions
         AllowDuplicateProperties = false,
     };
 
-    /// <summary><c>induction-heads</c>, <c>selective-copying</c> or <c>tokens</c>.</summary>
+    /// <summary>A <see cref="TrainingTask"/>: <c>induction-heads</c>, <c>selective-copying</c>, <c>tokens</c> or one of your own.</summary>
     public required string Task { get; init; }
 
     /// <summary>The preset that these options started from.</summary>
@@ -34,7 +34,7 @@ public sealed record TrainOptions
     /// <summary>Tokens to remember in selective copying.</summary>
     public int DataTokens { get; init; } = 16;
 
-    /// <summary>The file of <see cref="TokenBatches"/>, for <c>tokens</c>.</summary>
+    /// <summary>The file of a task that trains on one, as <c>tokens</c>.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public string? Data { get; init; }
 
@@ -81,14 +81,12 @@ public sealed record TrainOptions
     public DType DType => Dtype == "float64" ? DType.Float64 : DType.Float32;
 
     /// <summary>What is trained on.</summary>
-    public TrainingData OpenData() => Task == TokenBatches.TaskName
-        ? new TokenBatches(Data ?? throw new MambaException("tokens: data is missing; expected a safetensors file of batches."))
-        : OpenTask();
+    public TrainingData OpenData() => TrainingTask.Named(Task).Open(this);
 
     /// <summary>The task, ready to draw sequences of any length from.</summary>
-    public SequenceTask OpenTask() => Task != TokenBatches.TaskName
-        ? SequenceTask.Named(Task, DataTokens)
-        : throw new MambaException("This training was on given tokens, not on a task that can be asked at other lengths.");
+    /// <exception cref="MambaException">The training is on something else.</exception>
+    public SequenceTask OpenTask() => OpenData() as SequenceTask
+        ?? throw new MambaException($"This training was on given {Task}, not on a task that can be asked at other lengths.");
 
     /// <summary>The stage that the step after <paramref name="state"/> belongs to.</summary>
     public Stage StageOf(TrainState state) => Stages[Math.Min(state.Stage, Stages.Count - 1)];
@@ -102,27 +100,31 @@ public sealed record TrainOptions
         : LearningRate * Math.Min(1, (state.Step + 1.0) / Math.Max(1, Warmup)));
 
     /// <summary>Tokens still to read, at most: a stage may end early.</summary>
-    public long TokensLeft(TrainState state)
+    /// <param name="state">How far it is.</param>
+    /// <param name="data">What is trained on; null: what <see cref="Task"/> names.</param>
+    public long TokensLeft(TrainState state, TrainingData? data = null)
     {
-        Func<int, int> tokens = Task == TokenBatches.TaskName ? length => length - 1 : OpenTask().Tokens;
+        data ??= OpenData();
         Int128 left = 0;
         long steps = Steps - state.Step ?? long.MaxValue;
         for (int i = state.Stage; i < Stages.Count && steps > 0; i++)
         {
             bool stretched = Steps is not null && i == Stages.Count - 1;
             long here = stretched ? steps : Math.Min(steps, Math.Max(0, Stages[i].Steps - (i == state.Stage ? state.StageStep : 0)));
-            left += (Int128)here * Stages[i].Batch * tokens(Stages[i].Length);
+            left += (Int128)here * Stages[i].Batch * data.Tokens(Stages[i].Length);
             steps -= here;
         }
         return (long)Int128.Min(left, long.MaxValue / 2);
     }
 
     /// <summary>Throws one clear line unless these options make sense and the model can say every token of the task.</summary>
-    public void Validate(MambaConfig config)
+    /// <param name="config">The model's.</param>
+    /// <param name="data">What is trained on; null: what <see cref="Task"/> names.</param>
+    public void Validate(MambaConfig config, TrainingData? data = null)
     {
         if (DataTokens is < 1 or > 65536)
             throw new MambaException($"data-tokens is {DataTokens}; expected 1 to 65536.");
-        TrainingData task = OpenData();
+        TrainingData task = data ?? OpenData();
         if (task.Classes(config) < task.VocabSize)
             throw new MambaException($"vocab-size is {task.Classes(config)}; {task.Name} needs {task.VocabSize}.");
         if (Dtype is not ("float32" or "float64"))

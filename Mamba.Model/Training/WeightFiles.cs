@@ -20,6 +20,10 @@ internal sealed class WeightFiles : IDisposable
 
     public IEnumerable<SafetensorsEntry> Entries => files.SelectMany(file => file.Entries);
     public int Count => byName.Count;
+
+    /// <summary>The metadata of a single file, of the first of several.</summary>
+    public IReadOnlyDictionary<string, string> Metadata => files[0].Metadata;
+
     public bool Contains(string name) => byName.ContainsKey(name);
     public SafetensorsEntry this[string name] => byName[name][name];
     public float[] ReadFloats(string name) => byName[name].ReadFloats(name);
@@ -53,6 +57,34 @@ internal sealed class WeightFiles : IDisposable
             result.Dispose();
             throw;
         }
+    }
+
+    /// <summary>Throws one clear line unless it holds exactly these tensors, and perhaps <paramref name="mayHave"/>.</summary>
+    /// <param name="expected">Names and shapes.</param>
+    /// <param name="whose">What they are the tensors of, for the message.</param>
+    /// <param name="mayHave">A name that is allowed too.</param>
+    public void Expect(IEnumerable<(string Name, Shape Shape)> expected, string whose, string? mayHave = null)
+    {
+        var names = new HashSet<string>(StringComparer.Ordinal);
+        foreach ((string name, Shape shape) in expected)
+        {
+            names.Add(name);
+            if (!Contains(name))
+                throw new MambaException($"{Path}: there is no tensor '{name}' in it; {whose} needs one of shape {shape}.");
+            if (this[name].Shape != shape)
+                throw new MambaException($"{Path}: '{name}' has shape {this[name].Shape}; {whose} needs {shape}.");
+        }
+        foreach (SafetensorsEntry entry in Entries)
+            if (!names.Contains(entry.Name) && entry.Name != mayHave)
+                throw new MambaException($"{Path}: the tensor {entry.QuotedName} is not part of {whose}.");
+    }
+
+    /// <summary>Throws one clear line unless all its tensors are floating-point numbers.</summary>
+    public void ExpectFloats()
+    {
+        foreach (SafetensorsEntry entry in Entries)
+            if (!entry.IsFloat)
+                throw new MambaException($"{Path}: {entry.QuotedName} is {entry.Type}; weights are F32, F64, F16 or BF16.");
     }
 
     /// <summary>Every tensor that an index names, and the file it says the tensor is in.</summary>

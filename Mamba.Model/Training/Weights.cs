@@ -2,12 +2,48 @@ using System.Globalization;
 
 namespace Mamba;
 
-/// <summary>A model's weights in a safetensors file, under their official names; Hugging Face's, which differ in one, are read too.</summary>
+/// <summary>
+/// Weights in a safetensors file: those of a <see cref="MambaLM"/> under their official names, Hugging Face's, which differ in one, being read too; or
+/// any parameters under the names they have.
+/// </summary>
 public static class Weights
 {
     const string TiedHead = "lm_head.weight", Embedding = "backbone.embedding.weight", HuggingFaceEmbedding = "backbone.embeddings.weight";
 
+    /// <summary>Writes parameters of any class under their names.</summary>
+    /// <param name="path">The file, replaced if it is there.</param>
+    /// <param name="parameters">A <see cref="ParameterSet"/>, a module's parameters, or some of them.</param>
+    public static void Save(string path, IEnumerable<Parameter> parameters)
+    {
+        var writer = new SafetensorsWriter { Metadata = { ["format"] = "pt" } };
+        foreach (Parameter parameter in parameters)
+            writer.Add(parameter.Name, parameter.Value);
+        writer.Save(path);
+    }
+
+    /// <summary>Reads parameters of any class, rounded to their dtype. The file holds these and no other; either all of them change or none.</summary>
+    /// <param name="path">The file, or the index of several.</param>
+    /// <param name="parameters">What is to be filled.</param>
+    /// <exception cref="MambaException">The file is broken, or its tensors are not those of the parameters.</exception>
+    public static void Load(string path, IEnumerable<Parameter> parameters)
+    {
+        Parameter[] all = [.. parameters];
+        using WeightFiles file = WeightFiles.Open(path);
+        file.Expect(all.Select(p => (p.Name, p.Shape)), "these parameters");
+        file.ExpectFloats();
+        Fill(all, [.. all.Select(p => file.ReadDoubles(p.Name))]);
+    }
+
+    static void Fill(IReadOnlyList<Parameter> parameters, double[][] values)
+    {
+        for (int i = 0; i < values.Length; i++)
+            parameters[i].Value.WriteRounded(values[i]);
+    }
+
     /// <summary>Writes all weights. A tied head is written too, as the official code expects to find it.</summary>
+    /// <param name="path">The file, replaced if it is there.</param>
+    /// <param name="model">The model.</param>
+    /// <param name="step">Steps of training, as metadata.</param>
     public static void Save(string path, MambaLM model, long? step = null)
     {
         var writer = new SafetensorsWriter { Metadata = { ["format"] = "pt" } };
@@ -26,9 +62,7 @@ public static class Weights
     {
         using WeightFiles file = WeightFiles.Open(path);
         ExpectParameters(file, model.Parameters);
-        double[][] values = [.. model.Parameters.Select(p => file.ReadDoubles(NameIn(file, p)))];
-        for (int i = 0; i < values.Length; i++)
-            model.Parameters[i].Value.WriteRounded(values[i]);
+        Fill(model.Parameters, [.. model.Parameters.Select(p => file.ReadDoubles(NameIn(file, p)))]);
     }
 
     /// <summary>A model of the given dimensions with the weights of a file, or of those of an index; nothing is allocated for it before the file is found to hold them.</summary>
@@ -63,32 +97,14 @@ public static class Weights
 
     static void ExpectParameters(WeightFiles file, IReadOnlyList<Parameter> parameters)
     {
-        ExpectNames(file, parameters.Select(p => (NameIn(file, p), p.Shape)), mayHave: TiedHead);
+        file.Expect(parameters.Select(p => (NameIn(file, p), p.Shape)), "the model that config.json describes", mayHave: TiedHead);
         Parameter embedding = parameters.First(p => p.Name == Embedding);
         if (file.Contains(TiedHead) && file[TiedHead].Shape != embedding.Shape)
             throw new MambaException($"{file.Path}: '{TiedHead}' has shape {file[TiedHead].Shape}; expected {embedding.Shape}, as the embedding it is tied to.");
-        foreach (SafetensorsEntry entry in file.Entries)
-            if (!entry.IsFloat)
-                throw new MambaException($"{file.Path}: {entry.QuotedName} is {entry.Type}; weights are F32, F64, F16 or BF16.");
+        file.ExpectFloats();
         // One of two matrices would be dropped, and which one differs from program to program.
         if (file.Contains(TiedHead) && !parameters.Any(p => p.Name == TiedHead) && !file.AreSame(TiedHead, NameIn(file, embedding)))
-            throw new MambaException($"{file.Path}: '{TiedHead}' is another matrix than '{NameIn(file, embedding)}', but config.json says that they are one: expected the same values, or tie_embeddings (tie_word_embeddings) false.");
-    }
-
-    /// <summary>Throws one clear line unless the file holds exactly these tensors, and perhaps <paramref name="mayHave"/>.</summary>
-    internal static void ExpectNames(WeightFiles file, IEnumerable<(string Name, Shape Shape)> expected, string? mayHave = null)
-    {
-        var names = new HashSet<string>(StringComparer.Ordinal);
-        foreach ((string name, Shape shape) in expected)
-        {
-            names.Add(name);
-            if (!file.Contains(name))
-                throw new MambaException($"{file.Path}: there is no tensor '{name}' in it; the model that config.json describes needs one of shape {shape}.");
-            if (file[name].Shape != shape)
-                throw new MambaException($"{file.Path}: '{name}' has shape {file[name].Shape}; the model that config.json describes needs {shape}.");
-        }
-        foreach (SafetensorsEntry entry in file.Entries)
-            if (!names.Contains(entry.Name) && entry.Name != mayHave)
-                throw new MambaException($"{file.Path}: the tensor {entry.QuotedName} is not part of the model that config.json describes.");
+            throw new MambaException($"{file.Path}: '{TiedHead}' is another matrix than '{NameIn(file, embedding)}', but config.json says that they are one: "
+                + "expected the same values, or tie_embeddings (tie_word_embeddings) false.");
     }
 }

@@ -89,7 +89,10 @@ public class ConfigFileTests
         Refuse(With(right, ("ssm_cfg.headdim", "64")), "ssm_cfg.headdim", "Mamba-2");
         Refuse(With(right, ("ssm_cfg.rope_fraction", "0.5")), "ssm_cfg.rope_fraction", "Mamba-3");
         Refuse(With(right, ("attn_layer_idx", "[1]")), "attn_layer_idx");
-        Refuse(With(right, ("d_intermediate", "128")), "d_intermediate");
+        if (huggingFace)
+            Refuse(With(right, ("d_intermediate", "128")), "d_intermediate");       // its model has no MLP
+        else
+            Assert.That(MambaConfig.FromJson(With(right, ("d_intermediate", "128"))).DIntermediate, Is.EqualTo(128));
     }
 
     [Test]

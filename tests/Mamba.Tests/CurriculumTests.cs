@@ -87,18 +87,23 @@ public class CurriculumTests
     [TestCase("{\"task\":\"induction-heads\",\"stages\":[null]}")]
     [TestCase("{\"task\":\"induction-heads\",\"stages\":[],\"rate\":1}")]
     public void Foreign_options_are_one_clear_line(string json) =>
-        Assert.That(() => TrainOptions.FromJson(json, "here").Validate(Presets.Model), Throws.TypeOf<MambaException>().With.Message.Not.Contains("\n"));
+        Assert.That(() => TrainOptions.FromJson(json, "here").Validate(InductionHeads.Task.Model), Throws.TypeOf<MambaException>().With.Message.Not.Contains("\n"));
 
     [Test]
     public void Presets_are_valid()
     {
-        foreach (string task in (string[])["induction-heads", "selective-copying"])
-            foreach (string preset in (string[])["quick", "paper"])
-                Presets.Named(task, preset).Validate(Presets.Model);
-        TrainOptions paper = Presets.Named("induction-heads", "paper");
+        foreach (TrainingTask task in TrainingTask.All)
+            foreach (TrainOptions preset in task.Presets)
+            {
+                preset.Validate(task.Model);
+                Assert.That((preset.Task, task.Preset(preset.Preset)), Is.EqualTo((task.Name, preset)));
+            }
+        Assert.That(InductionHeads.Task.Preset().Preset, Is.EqualTo("quick"));
+        Assert.That(() => InductionHeads.Task.Preset("slow"), Throws.TypeOf<MambaException>().With.Message.EqualTo("Preset 'slow' is unknown; there are quick and paper."));
+        TrainOptions paper = TrainingTask.Named("induction-heads").Preset("paper");
         Assert.That(paper.Stages, Is.EqualTo(new[] { new Stage(256, 8, 25 * 8192) }));
         Assert.That((paper.LearningRate, paper.Clip, paper.WeightDecay), Is.EqualTo((1e-3, 0, 0)));
-        TrainOptions copying = Presets.Named("selective-copying", "paper");
+        TrainOptions copying = TrainingTask.Named("selective-copying").Preset("paper");
         Assert.That(copying.Stages, Is.EqualTo(new[] { new Stage(4096, 64, 400_000) }));
         Assert.That((copying.LearningRate, copying.DataTokens), Is.EqualTo((1e-4, 16)));
     }

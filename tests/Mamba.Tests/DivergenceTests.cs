@@ -67,13 +67,13 @@ public class DivergenceTests
                 if (step.Step < 6)
                     return;
                 SpoilTheGradient(trainer);
-                (before, m) = (trainer.Model.Parameters.Flat.ToDoubles(), trainer.Optimizer.M.ToDoubles());
+                (before, m) = (trainer.Model.Parameters.Flat.ToDoubles(), trainer.Optimizer.Moments.First().ToDoubles());
             }, CancellationToken.None), Throws.TypeOf<MambaException>().With.Message.StartsWith("The gradient of backbone.layers.1.")
                 .And.Message.Contains(" is infinite or NaN at step 7: ").And.Message.Contains("--lr").And.Message.Contains("--clip")
                 .And.Message.Not.Contains('\n')
                 .And.Message.Matches<string>(message => message!.Contains("--dtype float64", StringComparison.Ordinal) == (dtype == "float32")));
             Assert.That(trainer.Model.Parameters.Flat.ToDoubles(), Is.EqualTo(before));
-            Assert.That(trainer.Optimizer.M.ToDoubles(), Is.EqualTo(m));
+            Assert.That(trainer.Optimizer.Moments.First().ToDoubles(), Is.EqualTo(m));
             Assert.That((trainer.State.Step, trainer.Optimizer.StepCount), Is.EqualTo((6, 6)));
         }
         ExpectReadable(run, step: 4, lines: 6);
@@ -107,7 +107,7 @@ public class DivergenceTests
                 if (step.Step == 8 && what == "backbone.norm_f.weight")
                     trainer.Model.Parameters[what].Value.WriteRounded([.. Enumerable.Repeat(double.NegativeInfinity, 8)]);
                 if (step.Step == 8 && what == "adam.v.")
-                    trainer.Optimizer.V.Part(5, 1).WriteRounded([double.NaN]);
+                    trainer.Optimizer.Moments.Last().Part(5, 1).WriteRounded([double.NaN]);
             }, CancellationToken.None), Throws.TypeOf<MambaException>().With.Message.Contains(what == "weights" ? "step" : $"{what}")
                 .And.Message.Contains(what == "weights" ? "--lr" : "after step 8: "));
         if (what == "weights")
@@ -148,7 +148,7 @@ public class DivergenceTests
         RunFolder run = NewRun(Options);
         using var device = new HostDevice(2);
         using var trainer = new Trainer(Options, Config, device);
-        trainer.Optimizer.V.Part(0, 64).WriteRounded([.. Enumerable.Repeat(3e38, 64)]);      // their norm is more than float32 holds
+        trainer.Optimizer.Moments.Last().Part(0, 64).WriteRounded([.. Enumerable.Repeat(3e38, 64)]);      // their norm is more than float32 holds
         trainer.ExpectFinite();
     }
 

@@ -148,8 +148,8 @@ public class FixtureTests
         Compare(forward, "logits", logits, channelsLast: false);
         for (int i = 0; i < 2; i++)
         {
-            Compare(forward, $"conv_state.{i}", Swapped(state.Layers[i].Conv), channelsLast: false);
-            Compare(forward, $"ssm_state.{i}", Swapped(state.Layers[i].Ssm), channelsLast: false);
+            Compare(forward, $"conv_state.{i}", Swapped(((MambaBlockState)state.Layers[i]).Conv.Value), channelsLast: false);
+            Compare(forward, $"ssm_state.{i}", Swapped(((MambaBlockState)state.Layers[i]).Ssm.Value), channelsLast: false);
         }
         Tensor loss = Ops.CrossEntropy(logits, NextTokens(ids, shape, on));
         Compare(forward, "loss", loss, channelsLast: false);

@@ -121,7 +121,7 @@ public class MambaConfigTests
         yield return Case(Small with { NLayer = 0 }, "MambaConfig: n_layer is 0; expected 1 or more.");
         yield return Case(Small with { VocabSize = 0 }, "MambaConfig: vocab_size is 0; expected 1 or more.");
         yield return Case(Small with { PadVocabSizeMultiple = 0 }, "MambaConfig: pad_vocab_size_multiple is 0; expected 1 or more.");
-        yield return Case(Small with { DIntermediate = 8 }, "MambaConfig: d_intermediate is 8; a Mamba-1 model has no MLP, expected 0.");
+        yield return Case(Small with { DIntermediate = -1 }, "MambaConfig: d_intermediate is -1; expected 0 to 1073741695.");
         yield return Case(Small with { AttnLayerIdx = [1, 3] }, "MambaConfig: attn_layer_idx is [1, 3]; attention layers are not implemented, expected [].");
         yield return Case(Small with { SsmCfg = ssm with { Expand = 0 } }, "MambaConfig: expand is 0; expected 1 or more.");
         yield return Case(Small with { SsmCfg = ssm with { DtRank = 0 } }, "MambaConfig: dt_rank is 0; expected 1 or more.");
@@ -129,7 +129,6 @@ public class MambaConfigTests
         yield return Case(Small with { SsmCfg = ssm with { DState = 257 } }, "MambaConfig: d_state is 257; expected 1 to 256.");
         yield return Case(Small with { SsmCfg = ssm with { DConv = 0 } }, "MambaConfig: d_conv is 0; expected 1 to 8.");
         yield return Case(Small with { SsmCfg = ssm with { DConv = 9 } }, "MambaConfig: d_conv is 9; expected 1 to 8.");
-        yield return Case(Small with { SsmCfg = ssm with { Layer = "Mamba2" } }, "MambaConfig: ssm_cfg.layer is 'Mamba2'; only 'Mamba1' is implemented.");
         yield return Case(Small with { SsmCfg = ssm with { DtInit = "zero" } }, "MambaConfig: dt_init is 'zero'; expected 'random' or 'constant'.");
         yield return Case(Small with { SsmCfg = ssm with { DtMin = 0 } }, "MambaConfig: dt_min is 0 and dt_max 0.1; expected 0 < dt_min <= dt_max.");
         yield return Case(Small with { SsmCfg = ssm with { DtMin = 0.2 } }, "MambaConfig: dt_min is 0.2 and dt_max 0.1; expected 0 < dt_min <= dt_max.");

@@ -145,14 +145,14 @@ public class MambaLMTests
                 start += size;
             }
             Assert.That(pieces.Position, Is.EqualTo(whole.Position));
-            foreach ((MambaState.Layer a, MambaState.Layer b) in whole.Layers.Zip(pieces.Layers))
+            foreach ((MambaBlockState a, MambaBlockState b) in whole.Blocks().Zip(pieces.Blocks()))
             {
-                Assert.That(TestData.RelativeError(b.Conv.ToDoubles(), a.Conv.ToDoubles()), Is.LessThan(1e-12));
-                Assert.That(TestData.RelativeError(b.Ssm.ToDoubles(), a.Ssm.ToDoubles()), Is.LessThan(1e-12));
+                Assert.That(TestData.RelativeError(b.Conv.Value.ToDoubles(), a.Conv.Value.ToDoubles()), Is.LessThan(1e-12));
+                Assert.That(TestData.RelativeError(b.Ssm.Value.ToDoubles(), a.Ssm.Value.ToDoubles()), Is.LessThan(1e-12));
             }
             pieces.Reset();
         }
-        Assert.That(pieces.Layers.SelectMany(l => l.Conv.ToDoubles().Concat(l.Ssm.ToDoubles())), Has.All.Zero);
+        Assert.That(pieces.Blocks().SelectMany(l => l.Conv.Value.ToDoubles().Concat(l.Ssm.Value.ToDoubles())), Has.All.Zero);
     }
 
     [Test]
@@ -290,8 +290,8 @@ public class MambaLMTests
             _ = model.Forward(first, s);
         using var tape = new Tape();
         Gradients once = tape.Backward(Ops.CrossEntropy(model.Forward(second, state), second), new Gradients(model.Parameters));
-        Assert.That(state.Layers[0].Ssm.ToDoubles(),
-            Is.Not.EqualTo(copy.Layers[0].Ssm.ToDoubles()), "it has moved on before the backward pass reads where it was");
+        Assert.That(state.Blocks().First().Ssm.Value.ToDoubles(),
+            Is.Not.EqualTo(copy.Blocks().First().Ssm.Value.ToDoubles()), "it has moved on before the backward pass reads where it was");
         Parameter weight = model.Parameters["backbone.layers.0.mixer.out_proj.weight"];
         double[] values = weight.Value.ToDoubles();
         double At(double by)
@@ -300,10 +300,10 @@ public class MambaLMTests
             moved[3] += by;
             weight.Value.WriteRounded(moved);
             using MambaState fresh = model.NewState(1);
-            foreach ((MambaState.Layer to, MambaState.Layer from) in fresh.Layers.Zip(copy.Layers))
+            foreach ((MambaBlockState to, MambaBlockState from) in fresh.Blocks().Zip(copy.Blocks()))
             {
-                to.Conv.CopyFrom(from.Conv);
-                to.Ssm.CopyFrom(from.Ssm);
+                to.Conv.Overwrite().CopyFrom(from.Conv.Value);
+                to.Ssm.Overwrite().CopyFrom(from.Ssm.Value);
             }
             return Ops.CrossEntropy(model.Forward(second, fresh), second).Item();
         }

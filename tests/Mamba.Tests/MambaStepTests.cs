@@ -162,10 +162,10 @@ public class MambaStepTests
                 Assert.That(TestData.RelativeError(logits, part), Is.LessThan(1e-12), $"token {t} after a prompt of {prompt}");
             }
             Assert.That(state.Position, Is.EqualTo(Length));
-            foreach ((MambaState.Layer a, MambaState.Layer b) in whole.Layers.Zip(state.Layers))
+            foreach ((MambaBlockState a, MambaBlockState b) in whole.Blocks().Zip(state.Blocks()))
             {
-                Assert.That(TestData.RelativeError(b.Conv.ToDoubles(), a.Conv.ToDoubles()), Is.LessThan(1e-12));
-                Assert.That(TestData.RelativeError(b.Ssm.ToDoubles(), a.Ssm.ToDoubles()), Is.LessThan(1e-12));
+                Assert.That(TestData.RelativeError(b.Conv.Value.ToDoubles(), a.Conv.Value.ToDoubles()), Is.LessThan(1e-12));
+                Assert.That(TestData.RelativeError(b.Ssm.Value.ToDoubles(), a.Ssm.Value.ToDoubles()), Is.LessThan(1e-12));
             }
         }
     }

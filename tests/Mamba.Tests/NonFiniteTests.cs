@@ -208,12 +208,20 @@ public class NonFiniteTests
         Tensor logits = Tensor.From([.. rows.SelectMany(r => r)], (rows.Length, 3), on);
         foreach (int said in new[] { 0, 1, 2 })
             Assert.That(Ops.CountCorrect(logits, Tensor.From([.. rows.Select(_ => said)], rows.Length, on)),
-                Is.EqualTo((said == 1 ? 2 : said == 0 ? 1 : 0, rows.Length)), $"{said}");
+                Is.EqualTo(new CorrectCount(said == 1 ? 2 : said == 0 ? 1 : 0, rows.Length, 7)), $"{said}");
         Assert.That(Ops.CountCorrect(logits, Tensor.From([.. rows.Select(_ => -1)], rows.Length, on)).Correct, Is.Zero, "no answer is no right one");
-        for (int i = 0; i < rows.Length; i++)
-            Assert.That(Predictions.Right(logits.Rows(i, 1), [1], 3), Is.EqualTo(i < 7 ? NaN : i < 9 ? 1 : 0), $"row {i}");
-        Assert.That(Predictions.Right(logits.Rows(6, 4), [1, 1, 1, 1], 3), Is.NaN, "one without an answer among four");
-        Assert.That(Predictions.Right(logits.Rows(7, 3), [1, 1, 1], 3), Is.EqualTo(2));
+        foreach (int? classes in (int?[])[null, 3, 2])          // on the device; the same; on the host, among the first two
+        {
+            CorrectCount Count(long first, int count) =>
+                Ops.CountCorrect(logits.Rows(first, count), Tensor.From([.. Enumerable.Repeat(1, count)], count, on), classes: classes);
+            for (int i = 0; i < rows.Length; i++)
+            {
+                bool answers = classes == 2 ? i is 2 or > 6 : i > 6;
+                Assert.That(Count(i, 1).Accuracy, Is.EqualTo(!answers ? NaN : i < 9 ? 1 : 0), $"row {i} of {classes}");
+            }
+            Assert.That(Count(6, 4).Accuracy, Is.NaN, "one without an answer among four");
+            Assert.That(Count(7, 3).Correct, Is.EqualTo(2));
+        }
     }
 
     [Test]

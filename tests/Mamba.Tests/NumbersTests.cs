@@ -154,7 +154,7 @@ public class NumbersTests
     [Test]
     public void Nothing_calls_what_parses_or_prints_by_the_culture([Values("Mamba.Tensor", "Mamba.Gpu", "Mamba.Autograd", "Mamba.Model", "mamba")] string name)
     {
-        Module module = Assembly.Load(name).ManifestModule;
+        System.Reflection.Module module = Assembly.Load(name).ManifestModule;
         var found = new SortedSet<string>(StringComparer.Ordinal);
         int members = 0;
         const int FirstReference = 0x0A000001;
@@ -180,7 +180,7 @@ public class NumbersTests
     sealed record MemberBase(Type Type, string Name, Type[] Parameters);
 
     // A reference that only has a meaning inside a generic type is none of these.
-    static MemberBase? Resolve(Module module, int token)
+    static MemberBase? Resolve(System.Reflection.Module module, int token)
     {
         try
         {

@@ -235,10 +235,10 @@ public class PackingTests
             start += size;
         }
         Assert.That(TestData.RelativeError(Ops.Concat(1, [.. parts]).ToDoubles(), expected.ToDoubles()), Is.LessThan(1e-12));
-        foreach ((MambaState.Layer a, MambaState.Layer b) in whole.Layers.Zip(pieces.Layers))
+        foreach ((MambaBlockState a, MambaBlockState b) in whole.Blocks().Zip(pieces.Blocks()))
         {
-            Assert.That(TestData.RelativeError(b.Conv.ToDoubles(), a.Conv.ToDoubles()), Is.LessThan(1e-12));
-            Assert.That(TestData.RelativeError(b.Ssm.ToDoubles(), a.Ssm.ToDoubles()), Is.LessThan(1e-12));
+            Assert.That(TestData.RelativeError(b.Conv.Value.ToDoubles(), a.Conv.Value.ToDoubles()), Is.LessThan(1e-12));
+            Assert.That(TestData.RelativeError(b.Ssm.Value.ToDoubles(), a.Ssm.Value.ToDoubles()), Is.LessThan(1e-12));
         }
     }
 }

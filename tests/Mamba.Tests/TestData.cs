@@ -5,6 +5,9 @@ namespace Mamba.Tests;
 /// <summary>Inputs and comparisons shared by tests.</summary>
 public static class TestData
 {
+    /// <summary>The states of a model whose layers are Mamba blocks.</summary>
+    public static IEnumerable<MambaBlockState> Blocks(this MambaState state) => state.Layers.Cast<MambaBlockState>();
+
     /// <summary>Uniform values in [low, high), the same for the same seed.</summary>
     public static double[] Uniform(long count, int seed, double low = -1, double high = 1)
     {

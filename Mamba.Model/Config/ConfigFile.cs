@@ -6,7 +6,8 @@ namespace Mamba;
 /// <summary>
 /// Reads a config.json, in state-spaces' words or in Hugging Face's. Nothing is taken for a Mamba-1 model that does not say so: a
 /// file names its architecture in <c>model_type</c> and <c>architectures</c>, or gives it away by fields that no Mamba-1 model
-/// has. Fields nobody knows are passed over; a field that is there in both dialects must say the same in both.
+/// has. Blocks of another kind of <see cref="Mixers"/> are named in <c>ssm_cfg.layer</c>, in state-spaces' words. Fields nobody knows are passed
+/// over; a field that is there in both dialects must say the same in both.
 /// </summary>
 internal static class ConfigFile
 {
@@ -28,6 +29,8 @@ internal static class ConfigFile
         ("rms_norm", false, null),
         ("d_intermediate", false, null),
         ("attn_layer_idx", false, null),
+        ("discretization", false, null),
+        ("scan_algorithm", false, null),
         ("d_state", true, "state_size"),
         ("d_conv", true, "conv_kernel"),
         ("expand", true, "expand"),
@@ -114,17 +117,20 @@ internal static class ConfigFile
     // A file of either dialect may have words of the other; where they are not what is read, they must not contradict it.
     static void ExpectAgreement(JsonElement root, MambaConfig config, bool huggingFace)
     {
-        JsonElement read = JsonSerializer.SerializeToElement(config with { SsmCfg = config.SsmCfg with { DtRank = config.DtRank } }, Json);
+        bool mamba1 = config.Mixer.GetType() == typeof(SsmConfig);
+        JsonElement read = JsonSerializer.SerializeToElement(mamba1 ? config with { SsmCfg = config.SsmCfg with { DtRank = config.DtRank } } : config, Json);
         foreach ((string official, bool ofBlock, string? other) in Words)
         {
-            JsonElement value = ofBlock ? Find(read, "ssm_cfg", official)!.Value : Find(read, official)!.Value;
+            if (ofBlock && !mamba1)
+                continue;                   // another kind of block has words of its own
+            JsonElement value = (ofBlock ? Find(read, "ssm_cfg", official) : Find(read, official)) ?? Unset(official);
             if (huggingFace && (ofBlock ? Find(root, "ssm_cfg", official) : Find(root, official)) is { } said && !Same(said, value))
                 throw Contradiction(ofBlock ? $"ssm_cfg.{official}" : official, said, other ?? "that of Hugging Face's model", value);
             if (!huggingFace && other is not null && Find(root, other) is { } saidThere && !Same(saidThere, value))
                 throw Contradiction(other, saidThere, ofBlock ? $"ssm_cfg.{official}" : official, value);
         }
         foreach (string name in (string[])["d_inner", "intermediate_size"])
-            if (Find(root, name) is { } inner && !(inner.ValueKind == JsonValueKind.Number && inner.TryGetInt64(out long d) && d == config.DInner))
+            if (mamba1 && Find(root, name) is { } inner && !(inner.ValueKind == JsonValueKind.Number && inner.TryGetInt64(out long d) && d == config.DInner))
                 throw new MambaException($"MambaConfig: {name} is {Quote(inner)}; expand {config.SsmCfg.Expand} and a width of {config.DModel} make it {config.DInner}.");
         if (!huggingFace && Find(root, "hidden_act") is { } act && !(act.ValueKind == JsonValueKind.String && act.GetString() == "silu"))
             throw new MambaException($"MambaConfig: hidden_act is {Quote(act)}; only 'silu' is implemented.");
@@ -132,6 +138,10 @@ internal static class ConfigFile
         bool Same(JsonElement said, JsonElement value) => said.ValueKind == JsonValueKind.Number && value.ValueKind == JsonValueKind.Number
             ? said.GetDouble() == value.GetDouble()
             : said.ValueKind == JsonValueKind.String && said.GetString() == "auto" ? value.GetDouble() == config.AutomaticDtRank : JsonElement.DeepEquals(said, value);
+
+        // what is not written where it is as usual
+        static JsonElement Unset(string name) =>
+            JsonSerializer.SerializeToElement(name == "discretization" ? Discretization.ExponentialEuler.Name : ScanAlgorithm.Chunked.Name);
 
         static MambaException Contradiction(string name, JsonElement said, string other, JsonElement value) =>
             new($"MambaConfig: {name} is {Quote(said)}, but {other} is {Quote(value)}; they are two words for one thing.");

@@ -1,0 +1,8 @@
+namespace Mamba.Cli;
+
+/// <summary>A view of one training; closing it leaves what it showed last.</summary>
+internal interface ITrainingView : IDisposable
+{
+    /// <summary>A step was made.</summary>
+    void Show(StepReport step);
+}

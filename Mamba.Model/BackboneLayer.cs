@@ -1,0 +1,41 @@
+namespace Mamba;
+
+/// <summary>One layer of a <see cref="MambaBackbone"/>: a norm and a mixer on the residual stream, and an MLP with a norm of its own if the model has one.</summary>
+public sealed class BackboneLayer : Module
+{
+    internal BackboneLayer(MambaConfig config, int layer)
+    {
+        Mixer = Add("mixer", config.Mixer.Build(config, layer));
+        Norm = Add("norm", MakeNorm(config));
+        if (config.DIntermediate == 0)
+            return;
+        MlpNorm = Add("norm2", MakeNorm(config));
+        Mlp = Add("mlp", new GatedMlp(config.DModel, (config.DIntermediate + GatedMlp.Multiple - 1) / GatedMlp.Multiple * GatedMlp.Multiple, config.NLayer));
+    }
+
+    /// <summary>The norm before the mixer.</summary>
+    public Norm Norm { get; }
+
+    /// <summary>What mixes the tokens.</summary>
+    public Mixer Mixer { get; }
+
+    /// <summary>The norm before the MLP, or null.</summary>
+    public Norm? MlpNorm { get; }
+
+    /// <summary>The MLP after the mixer, or null.</summary>
+    public GatedMlp? Mlp { get; }
+
+    internal static Norm MakeNorm(MambaConfig config) =>
+        config.RmsNorm ? new RmsNorm(config.DModel, config.NormEpsilon) : new LayerNorm(config.DModel, config.NormEpsilon);
+
+    /// <summary>From what the layer before made, not yet added, and the residual stream before that, to the same of this layer.</summary>
+    internal (Tensor Hidden, Tensor Residual) Forward(Tensor hidden, Tensor? residual, Func<Mixer, Tensor, Tensor> mix)
+    {
+        (Tensor normed, Tensor sum) = Norm.Forward(hidden, residual);
+        Tensor mixed = mix(Mixer, normed);
+        if (Mlp is null)
+            return (mixed, sum);
+        (normed, sum) = MlpNorm!.Forward(mixed, sum);
+        return (Mlp.Forward(normed), sum);
+    }
+}

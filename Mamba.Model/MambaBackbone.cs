@@ -1,0 +1,99 @@
+namespace Mamba;
+
+/// <summary>
+/// The stack of a Mamba model by itself, over any sequence of vectors: hidden (b, l, d_model) → (b, l, d_model). Each layer adds what its mixer makes of
+/// the normed stream to the stream; a last norm ends it. <see cref="MambaLM"/> puts tokens before it and logits after it; put what you have:
+/// <code>
+/// var backbone = new MambaBackbone(config);
+/// using ParameterSet parameters = backbone.Initialize(device, seed: 1);
+/// Tensor features = backbone.Forward(x);                  // x (b, l, d_model): samples, prices, patches, …
+/// </code>
+/// </summary>
+public sealed class MambaBackbone : Module
+{
+    readonly MambaConfig config;
+    readonly Norm finalNorm;
+
+    /// <param name="config">Sizes and the kind of mixer; what it says of a vocabulary is not looked at.</param>
+    /// <exception cref="MambaException">No model can be built from it.</exception>
+    public MambaBackbone(MambaConfig config)
+    {
+        config.Validate();
+        this.config = config;
+        Layers = [.. Enumerable.Range(0, config.NLayer).Select(i => Add($"layers.{i}", new BackboneLayer(config, i)))];
+        finalNorm = Add("norm_f", BackboneLayer.MakeNorm(config));
+    }
+
+    /// <summary>The layers, first to last.</summary>
+    public IReadOnlyList<BackboneLayer> Layers { get; }
+
+    /// <summary>Element type of its parameters.</summary>
+    internal DType DType => Any.DType;
+
+    /// <summary>Where its parameters are.</summary>
+    internal Device Device => Any.Device;
+
+    Tensor Any => finalNorm.Parameters.First().Value;
+
+    /// <summary>hidden (b, l, d_model) → (b, l, d_model).</summary>
+    /// <param name="hidden">(b, l, d_model)</param>
+    /// <param name="state">Starts from it and leaves the state after the last token in it; null starts from nothing.</param>
+    /// <param name="lastOnly">Only the last position's: (b, d_model).</param>
+    /// <param name="observe">Called with the residual stream (b, l, d_model) after each layer.</param>
+    /// <param name="reset">(b, l) int32: not 0 where a position starts a new sequence, which sees nothing before it, the state included. <see cref="Packing.Resets"/> makes one.</param>
+    /// <exception cref="MambaException">A shape does not fit.</exception>
+    public Tensor Forward(Tensor hidden, MambaState? state = null, bool lastOnly = false, Action<int, Tensor>? observe = null, Tensor? reset = null)
+    {
+        if (hidden.Shape.Rank != 3 || hidden.Shape[2] != config.DModel)
+            throw new MambaException($"MambaBackbone: hidden has shape {hidden.Shape}; expected (b, l, d_model={config.DModel}).");
+        Expect("MambaBackbone", hidden, state, lastOnly, reset);
+        long length = hidden.Shape[1];
+        Tensor? residual = null;
+        for (int i = 0; i < Layers.Count; i++)
+        {
+            (hidden, residual) = Layers[i].Forward(hidden, residual, (mixer, x) => mixer.Forward(x, state?.Layers[i], reset));
+            observe?.Invoke(i, residual + hidden);
+        }
+        if (state is not null)
+            state.Position += length;
+        if (lastOnly)
+        {
+            hidden = Last(hidden);
+            residual = Last(residual!);
+        }
+        return finalNorm.Forward(hidden, residual).Y;
+
+        Tensor Last(Tensor x) => Ops.Reshape(Ops.Slice(x, axis: 1, start: length - 1, count: 1), (x.Shape[0], x.Shape[2]));
+    }
+
+    /// <summary>One position of each sequence, hidden (b, d_model) → (b, d_model), without gradients: the last position of <see cref="Forward"/>, to rounding.</summary>
+    /// <param name="hidden">(b, d_model)</param>
+    /// <param name="state">Moved on by one.</param>
+    /// <exception cref="MambaException">A shape does not fit.</exception>
+    public Tensor Step(Tensor hidden, MambaState state)
+    {
+        Shape.Expect("MambaBackbone", hidden, (state.Batch, config.DModel), $"the state is for {state.Batch} sequences");
+        Tensor? residual = null;
+        for (int i = 0; i < Layers.Count; i++)
+            (hidden, residual) = Layers[i].Forward(hidden, residual, (mixer, x) => mixer.Step(x, state.Layers[i]));
+        state.Position++;
+        return finalNorm.Forward(hidden, residual).Y;
+    }
+
+    /// <summary>The state before the first position, for <paramref name="batch"/> sequences.</summary>
+    /// <param name="batch">b.</param>
+    public MambaState NewState(long batch) => new(this, batch);
+
+    /// <summary>Throws one clear line unless state and reset fit what <paramref name="who"/> was given: (b, l) or (b, l, d_model).</summary>
+    internal static void Expect(string who, Tensor given, MambaState? state, bool lastOnly, Tensor? reset)
+    {
+        string what = given.Shape.Rank == 2 ? "tokens" : "hidden";
+        Shape positions = given.Shape[..2];
+        if (state is not null && state.Batch != positions[0])
+            throw new MambaException($"{who}: the state is for {state.Batch} sequences; the {what} {given.Shape} are {positions[0]}.");
+        if (reset is not null && (reset.DType != DType.Int32 || reset.Shape != positions || reset.Device != given.Device))
+            throw new MambaException($"{who}: reset is {reset.Describe()}; expected int32 {positions} on {given.Device}, as the {what}.");
+        if (lastOnly && positions[1] == 0)
+            throw new MambaException($"{who}: there is no last position in 0 tokens.");
+    }
+}

@@ -1,0 +1,155 @@
+namespace Mamba;
+
+/// <summary>
+/// The Mamba block, Figure 3 of the paper: hidden (b, l, d_model) → (b, l, d_model).
+/// <code>
+/// x, z        = split(in_proj(hidden))
+/// u           = silu(causal_conv1d(x))
+/// dt, B, C    = split(x_proj(u)),  delta = softplus(dt_proj(dt))
+/// y           = selective_scan(u, delta, A = −exp(A_log), B, C, D) · silu(z)
+/// out         = out_proj(y)
+/// </code>
+/// A variant derives from it and overrides <see cref="Refine"/>.
+/// </summary>
+public class MambaBlock : Mixer<MambaBlockState>
+{
+    readonly int d, n, r, k;
+    readonly Discretization discretization;
+    readonly ScanAlgorithm algorithm;
+    readonly bool hasFusedStep;
+
+    /// <param name="config">The model it is for: a width, and settings of Mamba-1.</param>
+    /// <param name="layer">Which of its layers, from 0: all are alike, a variant's need not be.</param>
+    /// <exception cref="MambaException">The config has another kind of block.</exception>
+    public MambaBlock(MambaConfig config, int layer = 0)
+    {
+        SsmConfig ssm = config.SsmCfg;
+        int model = config.DModel;
+        (d, n, r, k) = (config.DInner, ssm.DState, config.DtRank, ssm.DConv);
+        (Layer, discretization, algorithm) = (layer, config.Discretization, config.ScanAlgorithm);
+        // What a variant computes, only its Forward knows.
+        hasFusedStep = GetType() == typeof(MambaBlock) && discretization == Discretization.ExponentialEuler && algorithm == ScanAlgorithm.Chunked;
+
+        // the initial values of the official code
+        ALog = Add("A_log", (d, n), decay: false, (values, _) =>
+        {
+            for (int i = 0; i < values.Length; i++)
+                values[i] = Math.Log(1 + i % n);                            // S4D-Real
+        });
+        D = Add("D", d, decay: false, Initial.Ones);
+        InProj = Add("in_proj.weight", (2 * d, model), initial: Initial.Kaiming(model));
+        InProjBias = ssm.Bias ? Add("in_proj.bias", 2 * d, decay: false) : null;
+        ConvWeight = Add("conv1d.weight", (d, 1, k), initial: Initial.Kaiming(k));
+        ConvBias = ssm.ConvBias ? Add("conv1d.bias", d, decay: false, Initial.Kaiming(k)) : null;
+        XProj = Add("x_proj.weight", (r + 2 * n, d), initial: Initial.Kaiming(d));
+        double scale = ssm.DtScale / Math.Sqrt(r);
+        DtProj = Add("dt_proj.weight", (d, r), initial: ssm.DtInit == "constant" ? Initial.Constant(scale) : Initial.Uniform(scale));
+        DtBias = Add("dt_proj.bias", d, decay: false, InitialStepSizes(ssm.DtMin, ssm.DtMax, ssm.DtInitFloor));
+        OutProj = Add("out_proj.weight", (model, d), initial: Initial.Kaiming(d, residuals: config.NLayer));
+        OutProjBias = ssm.Bias ? Add("out_proj.bias", model, decay: false) : null;
+    }
+
+    /// <summary>Which layer of its model it is, from 0.</summary>
+    protected int Layer { get; }
+
+    /// <summary>A = −exp(A_log): (d, n).</summary>
+    public Parameter ALog { get; }
+
+    /// <summary>The skip: (d).</summary>
+    public Parameter D { get; }
+
+    /// <summary>The projection to x, then z: (2 d, d_model).</summary>
+    public Parameter InProj { get; }
+
+    /// <summary>(2 d), or null.</summary>
+    public Parameter? InProjBias { get; }
+
+    /// <summary>The taps of the convolution, the last for the token itself: (d, 1, k).</summary>
+    public Parameter ConvWeight { get; }
+
+    /// <summary>(d), or null.</summary>
+    public Parameter? ConvBias { get; }
+
+    /// <summary>The projection to dt, B, C: (r + 2 n, d).</summary>
+    public Parameter XProj { get; }
+
+    /// <summary>The projection of dt to the step sizes: (d, r).</summary>
+    public Parameter DtProj { get; }
+
+    /// <summary>Added to the step sizes before softplus: (d).</summary>
+    public Parameter DtBias { get; }
+
+    /// <summary>The projection to the residual stream: (d_model, d).</summary>
+    public Parameter OutProj { get; }
+
+    /// <summary>(d_model), or null.</summary>
+    public Parameter? OutProjBias { get; }
+
+    /// <summary>
+    /// What a variant does to dt (b, l, r), B and C (b, l, n) between x_proj and the scan: Falcon-Mamba and Jamba norm them. Nothing here. A variant's
+    /// <see cref="Step"/> is <see cref="Forward"/> over one token, unless it overrides that too.
+    /// </summary>
+    /// <param name="dt">(b, l, r), before dt_proj.</param>
+    /// <param name="B">(b, l, n)</param>
+    /// <param name="C">(b, l, n)</param>
+    protected virtual (Tensor Dt, Tensor B, Tensor C) Refine(Tensor dt, Tensor B, Tensor C) => (dt, B, C);
+
+    /// <inheritdoc/>
+    public override Tensor Forward(Tensor hidden, MambaBlockState? state = null, Tensor? reset = null)
+    {
+        Tensor? conv = state?.Conv.Read();
+        Tensor[] xz = Ops.LinearSplit(hidden, InProj, InProjBias, d, d);                                    // 2 × (b, l, d)
+        (Tensor x, Tensor z) = (xz[0], xz[1]);
+        Tensor u = Ops.CausalConv1d(x, Ops.Reshape(ConvWeight, (d, k)), ConvBias, silu: true, conv, reset); // (b, l, d)
+        Tensor[] dtBC = Ops.LinearSplit(u, XProj, null, r, n, n);
+        (Tensor dt, Tensor B, Tensor C) = Refine(dtBC[0], dtBC[1], dtBC[2]);                                // (b, l, r), (b, l, n), (b, l, n)
+        ScanOutputs scan = Ops.SelectiveScan(new ScanInputs
+        {
+            U = u,
+            Delta = Ops.Linear(dt, DtProj),                                                                 // (b, l, d)
+            A = -Ops.Exp(ALog),                                                                             // (d, n)
+            B = B,
+            C = C,
+            D = D,
+            Z = z,
+            DeltaBias = DtBias,
+            InitialState = state?.Ssm.Read(),
+            PreviousInput = state?.Input?.Read(),
+            Reset = reset,
+            Discretization = discretization,
+        }, algorithm);
+        if (state is not null)
+        {
+            state.Conv.Write(Ops.ConvState(x, k, conv, reset));
+            state.Ssm.Write(scan.LastState);
+            state.Input?.Write(scan.LastInput!);
+        }
+        return Ops.Linear(scan.Y, OutProj, OutProjBias);
+    }
+
+    /// <inheritdoc/>
+    public override Tensor Step(Tensor hidden, MambaBlockState state)
+    {
+        if (!hasFusedStep)
+            return base.Step(hidden, state);
+        Tensor xz = Ops.Linear(hidden, InProj, InProjBias);                                                 // (b, 2 d)
+        Tensor y = Ops.MambaStep(xz, state.Conv.Overwrite(), state.Ssm.Overwrite(), ConvWeight, ConvBias, XProj, DtProj, DtBias, ALog, D);
+        Tensor next = Ops.Linear(y, OutProj, OutProjBias);
+        xz.Dispose();
+        y.Dispose();
+        return next;
+    }
+
+    /// <inheritdoc/>
+    protected override MambaBlockState MakeState(long batch, DType dtype, Device device) => new(batch, k, n, d, discretization.LooksBack, dtype, device);
+
+    // softplus⁻¹ of step sizes between min and max, uniform in their logarithm
+    static Initializer InitialStepSizes(double min, double max, double floor) => (values, random) =>
+    {
+        foreach (ref double value in values)
+        {
+            double dt = Math.Max(Math.Exp(random.NextDouble() * (Math.Log(max) - Math.Log(min)) + Math.Log(min)), floor);
+            value = dt + Math.Log(1 - Math.Exp(-dt));
+        }
+    };
+}
