@@ -99,8 +99,8 @@ public static partial class Ops
     /// <exception cref="MambaException">The dtypes or devices differ, or the shapes do not broadcast.</exception>
     public static Tensor Apply<F>(string op, Tensor a, Tensor b) where F : struct, IBinary
     {
-        ExpectFloat(op, a);
-        ExpectAlike(op, a, b);
+        Arguments.Floats(op, a);
+        Arguments.Operands(op, a, b);
         Tensor y = a.Like(Broadcast(op, a.Shape, b.Shape));
         BinaryKernels.Forward<F>(op, a, b, y);
         return y;

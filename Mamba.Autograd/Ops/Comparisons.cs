@@ -35,8 +35,8 @@ public static partial class Ops
 
     static Tensor Compare<F>(string op, Tensor a, Tensor b) where F : struct, IComparison
     {
-        ExpectFloat(op, a);
-        ExpectAlike(op, a, b);
+        Arguments.Floats(op, a);
+        Arguments.Operands(op, a, b);
         var y = Tensor.Empty(Broadcast(op, a.Shape, b.Shape), DType.Int32, a.Device);
         ComparisonKernels.Compare<F>(op, a, b, y);
         return y;
@@ -45,7 +45,7 @@ public static partial class Ops
     // a scalar tensor, rounded to the dtype of x
     static Tensor Constant(string op, Tensor x, double s)
     {
-        ExpectFloat(op, x);
+        Arguments.Floats(op, x);
         return Fill(x.Like(new Shape()), s);
     }
 }

@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using Mamba.Gpu;
 
 namespace Mamba;
@@ -106,7 +105,7 @@ public static partial class Ops
     /// <exception cref="MambaException">x is int32.</exception>
     public static Tensor Apply<F>(string op, Tensor x, double parameter = 0) where F : struct, IUnary
     {
-        ExpectFloat(op, x);
+        Arguments.Floats(op, x);
         Tensor y = x.Like();
         ElementwiseKernels.Forward<F>(x, y, parameter);
         return Tape.Record(op, y, [x], dy =>
@@ -143,19 +142,6 @@ public static partial class Ops
     }
 
     // ---- checks ----------------------------------------------------------------------------------
-
-    static void ExpectFloat(string op, Tensor x, [CallerArgumentExpression(nameof(x))] string argument = "")
-    {
-        if (x.DType == DType.Int32)
-            throw new MambaException($"{op}: {argument} is int32 {x.Shape}; expected float32 or float64.");
-    }
-
-    static void ExpectAlike(string op, Tensor a, Tensor b,
-        [CallerArgumentExpression(nameof(a))] string first = "", [CallerArgumentExpression(nameof(b))] string second = "")
-    {
-        if (a.DType != b.DType || a.Device != b.Device)
-            throw new MambaException($"{op}: {second} is {b}; expected {a.DType.Name()} on {a.Device}, as {first}.");
-    }
 
     // axis counted from the end when negative
     static int Axis(string op, Tensor x, int axis)

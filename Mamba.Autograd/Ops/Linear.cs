@@ -14,15 +14,14 @@ public static partial class Ops
     /// </summary>
     public static Tensor[] LinearSplit(Tensor x, Tensor weight, Tensor? bias, params long[] sizes)
     {
-        ExpectFloat("Linear", x);
+        Arguments.Floats("Linear", x);
         long outputs = sizes.Sum();
         if (weight.Shape.Rank != 2 || x.Shape.Rank < 1 || weight.Shape[1] != x.Shape[^1] || weight.Shape[0] != outputs)
             throw new MambaException($"Linear: weight has shape {weight.Shape}; expected (o={outputs}, i) with i from x {x.Shape}.");
         if (bias is not null)
             Shape.Expect("Linear", bias, outputs, $"o comes from weight {weight.Shape}");
-        foreach (Tensor tensor in new[] { weight, bias }.OfType<Tensor>())
-            if (tensor.DType != x.DType || tensor.Device != x.Device)
-                throw new MambaException($"Linear: the weight is {tensor.DType.Name()} on {tensor.Device}; expected {x.DType.Name()} on {x.Device}, as x.");
+        Arguments.Operands("Linear", x, weight);
+        Arguments.Operands("Linear", x, bias);
         long i = x.Shape[^1], rows = x.Shape[..^1].Count;
         Tensor[] ys = new Tensor[sizes.Length];
         for (long k = 0, start = 0; k < sizes.Length; start += sizes[k++])
@@ -64,8 +63,8 @@ public static partial class Ops
     /// </summary>
     public static Tensor MatMul(Tensor a, Tensor b, bool transposeA = false, bool transposeB = false)
     {
-        ExpectFloat("MatMul", a);
-        ExpectAlike("MatMul", a, b);
+        Arguments.Floats("MatMul", a);
+        Arguments.Operands("MatMul", a, b);
         if (a.Shape.Rank < 2 || b.Shape.Rank < 2)
             throw new MambaException($"MatMul: a has shape {a.Shape} and b {b.Shape}; expected two axes or more.");
         long m = a.Shape[transposeA ? ^1 : ^2], k = a.Shape[transposeA ? ^2 : ^1], n = b.Shape[transposeB ? ^2 : ^1];

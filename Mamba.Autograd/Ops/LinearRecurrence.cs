@@ -28,7 +28,7 @@ public static partial class Ops
     public static Tensor LinearRecurrence(Tensor a, Tensor x, Tensor? initial = null, LinearScan algorithm = LinearScan.Sequential, Tensor? reset = null)
     {
         const string Op = "LinearRecurrence";
-        ExpectFloat(Op, a);
+        Arguments.Floats(Op, a);
         Arguments.Axes(Op, a, "b, l, m");
         Shape.Expect(Op, x, a.Shape, "The shape comes from a");
         if (initial is not null)

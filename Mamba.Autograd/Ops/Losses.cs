@@ -30,8 +30,8 @@ public static partial class Ops
 
     static void ExpectPair(string op, Tensor x, Tensor target)
     {
-        ExpectFloat(op, x);
-        ExpectAlike(op, x, target);
+        Arguments.Floats(op, x);
+        Arguments.Operands(op, x, target);
         Shape.Expect(op, target, x.Shape, "Nothing is broadcast");
     }
 }

@@ -28,7 +28,7 @@ public static partial class Ops
     public static Tensor MambaStep(Tensor xz, Tensor convState, Tensor ssmState, Tensor convWeight, Tensor? convBias, Tensor xProj, Tensor dtProj, Tensor deltaBias, Tensor ALog, Tensor D)
     {
         const string Op = "MambaStep";
-        ExpectFloat(Op, xz);
+        Arguments.Floats(Op, xz);
         Arguments.Axes(Op, xz, "b, 2 d");
         Arguments.Axes(Op, ALog, "d, n");
         Arguments.Axes(Op, dtProj, "d, r");

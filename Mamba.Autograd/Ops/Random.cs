@@ -35,7 +35,7 @@ public static partial class Ops
     /// <exception cref="MambaException">p is outside, or x is int32.</exception>
     public static Tensor Dropout(Tensor x, double p, ulong seed, ulong stream = 0)
     {
-        ExpectFloat("Dropout", x);
+        Arguments.Floats("Dropout", x);
         if (!(p >= 0 && p < 1))
             throw new MambaException($"Dropout: p is {p}; expected a number from 0 to below 1.");
         if (p == 0)
@@ -53,7 +53,7 @@ public static partial class Ops
     /// <summary>Overwrites y as <see cref="Uniform"/>; returns it.</summary>
     internal static Tensor FillUniform(Tensor y, ulong seed, ulong stream, double low, double high)
     {
-        ExpectFloat("Uniform", y);
+        Arguments.Floats("Uniform", y);
         RandomKernels.Uniform(y, seed, stream, low, high);
         return y;
     }
@@ -61,7 +61,7 @@ public static partial class Ops
     /// <summary>Overwrites y as <see cref="Normal"/>; returns it.</summary>
     internal static Tensor FillNormal(Tensor y, ulong seed, ulong stream, double mean, double deviation)
     {
-        ExpectFloat("Normal", y);
+        Arguments.Floats("Normal", y);
         RandomKernels.Normal(y, seed, stream, mean, deviation);
         return y;
     }

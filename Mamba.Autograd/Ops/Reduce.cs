@@ -39,7 +39,7 @@ public static partial class Ops
     /// </summary>
     public static Tensor ArgMax(Tensor x)
     {
-        ExpectFloat("ArgMax", x);
+        Arguments.Floats("ArgMax", x);
         if (x.Shape.Rank == 0 || x.Shape[^1] is 0 or > ReduceKernels.MaxArgMax)
             throw new MambaException($"ArgMax: x has shape {x.Shape}; expected an innermost axis of 1 to {ReduceKernels.MaxArgMax} elements.");
         var y = Tensor.Empty(x.Shape[..^1], DType.Int32, x.Device);
@@ -52,7 +52,7 @@ public static partial class Ops
     {
         if (shape == x.Shape)
             return x;
-        ExpectFloat("SumTo", x);
+        Arguments.Floats("SumTo", x);
         ExpectBroadcasts("SumTo", from: shape, to: x.Shape);
         int rank = x.Shape.Rank;
         long[] now = x.Shape.ToArray(), wanted = [.. Enumerable.Repeat(1L, rank - shape.Rank), .. shape.ToArray()];
@@ -91,7 +91,7 @@ public static partial class Ops
 
     static (Tensor Y, Shape Kept) Reduce<F>(string op, Tensor x, int axis, bool keepDim) where F : struct, IReduction
     {
-        ExpectFloat(op, x);
+        Arguments.Floats(op, x);
         axis = Axis(op, x, axis);
         Shape kept = WithExtent(x.Shape, axis, 1);
         if (typeof(F) == typeof(Reduction.Max) && x.Shape[axis] == 0 && kept.Count > 0)

@@ -86,7 +86,7 @@ public static partial class Ops
         axis = Axis("Concat", parts[0], axis);
         foreach (Tensor part in parts)
         {
-            ExpectAlike("Concat", parts[0], part);
+            Arguments.Operands("Concat", parts[0], part);
             if (part.Shape.Rank != parts[0].Shape.Rank || WithExtent(part.Shape, axis, 1) != WithExtent(parts[0].Shape, axis, 1))
                 throw new MambaException($"Concat: {part.Shape} does not continue {parts[0].Shape} along axis {axis}: the other extents differ.");
         }

@@ -20,8 +20,8 @@ public static partial class Ops
     public static Tensor Where(Tensor condition, Tensor a, Tensor b)
     {
         const string Op = "Where";
-        ExpectFloat(Op, a);
-        ExpectAlike(Op, a, b);
+        Arguments.Floats(Op, a);
+        Arguments.Operands(Op, a, b);
         if (condition.DType != DType.Int32)
             condition = NotEqual(condition, 0);
         Arguments.Ints(Op, condition, a.Device);

@@ -157,7 +157,9 @@ public class LinearTests
         Refused(() => Ops.Linear(x, Tensor.Zeros((5, 4), DType.Float32, device)), "Linear: weight has shape (5, 4); expected (o=5, i) with i from x (2, 3).");
         Refused(() => Ops.LinearSplit(x, weight, null, 2, 2), "Linear: weight has shape (5, 3); expected (o=4, i) with i from x (2, 3).");
         Refused(() => Ops.Linear(x, weight, Tensor.Zeros(4, DType.Float32, device)), "Linear: bias has shape (4); expected (5). o comes from weight (5, 3).");
-        Refused(() => Ops.Linear(x, Tensor.Zeros((5, 3), DType.Float64, device)), "Linear: the weight is float64 on cpu; expected float32 on cpu, as x.");
+        Refused(() => Ops.Linear(x, Tensor.Zeros((5, 3), DType.Float64, device)), "Linear: weight is float64 (5, 3) on cpu; expected float32 on cpu, as x.");
+        Refused(() => Ops.Linear(x, Tensor.Zeros((5, 3), DType.Float32, device), Tensor.Zeros(5, DType.Float64, device)),
+            "Linear: bias is float64 (5) on cpu; expected float32 on cpu, as x.");
         Refused(() => Ops.Linear(Tensor.From([1, 2, 3], (1, 3), device), weight), "Linear: x is int32 (1, 3); expected float32 or float64.");
     }
 
