@@ -61,7 +61,7 @@ public static partial class Ops
         if (y.Count == 0)
             return y;
         Tensor u = xz.Like((b, d)), dtBC = xz.Like((b, r + 2 * n)), delta = xz.Like((b, d));
-        MambaStepKernels.Conv1d(xz, convState, convWeight, convBias, u);
+        CausalConv1dKernels.Step(xz, convState, convWeight, convBias, silu: true, u);
         MatMulKernels.Multiply(new MatMulProblem(u, xProj, dtBC, b, r + 2 * n, d) { TransposeB = true });
         MatMulKernels.Multiply(new MatMulProblem(dtBC, dtProj, delta, b, d, r) { TransposeB = true, RowA = r + 2 * n });
         MambaStepKernels.Scan(xz, ssmState, u, delta, dtBC, ALog, deltaBias, D, y);

@@ -24,7 +24,7 @@ public static class KernelCatalog
     /// <summary>Kernels that never run on a device, each with its reason.</summary>
     public static IReadOnlyDictionary<string, string> HostOnly { get; } = new Dictionary<string, string>(StringComparer.Ordinal)
     {
-        ["SelectiveScanForwardBlocked"] = "The shape for a core; SelectiveScanForward is its counterpart.",
+        ["SelectiveScanForwardStrip"] = "The shape for a core; SelectiveScanForward is its counterpart.",
         ["HostMatMul"] = "SIMD over host pointers; DeviceMatMul is its counterpart.",
     };
 

@@ -150,11 +150,11 @@ public struct BroadcastForward<F, V, M, T> : IKernel
         M a = A, b = B, y = Y;
         RowOffsets aRows = ARows, bRows = BRows;
         long aStep = AStep, bStep = BStep, inner = Inner;
-        long segment = Lanes.Segment(V.Width), perRow = (inner + segment - 1) / segment;
+        long run = Lanes.Run(V.Width), perRow = (inner + run - 1) / run;
         Share share = worker.Share(Rows * perRow);
         for (long item = share.Start; item < share.End; item += share.Step)
         {
-            long row = perRow == 1 ? item : item / perRow, j = (item - row * perRow) * segment, end = Math.Min(inner, j + segment);
+            long row = perRow == 1 ? item : item / perRow, j = (item - row * perRow) * run, end = Math.Min(inner, j + run);
             long aRow = aRows.Of(row), bRow = bRows.Of(row), yRow = row * inner;
             if (aStep == 0)
             {

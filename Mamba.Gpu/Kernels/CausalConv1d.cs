@@ -7,20 +7,20 @@ namespace Mamba.Gpu;
 // Where a sequence starts, at a reset, all inputs before it count as 0 from there on, those of the state too: a walk ends
 // before the next reset, and one that starts at a reset has nothing in its registers.
 //
-// The work is cut into blocks of time and of channels. A worker takes the channels of a block a lane at a time, and walks
+// The work is cut into segments of time and strips of channels. A worker takes the channels of a strip a lane at a time, and walks
 // a few steps of time with the last k inputs in registers: each input is loaded once, and memory is read row by row. On a
-// device a channel block is one channel, and the walk the whole time block.
+// device a strip is one channel, and the walk the whole segment.
 
 /// <summary>How the work of a convolution over (b, l, d) is cut. It changes no bit of a y or dx.</summary>
 public struct ConvGrid
 {
     public long Batch, L, D;
-    public long TimeBlock, ChannelBlock;    // one item of a worker
+    public long SegmentLength, StripChannels;    // one item of a worker
     public long Walk;                       // steps in which a lane is walked before the next lane's turn
 
-    public readonly long TimeBlocks => (L + TimeBlock - 1) / TimeBlock;
-    public readonly long ChannelBlocks => (D + ChannelBlock - 1) / ChannelBlock;
-    public readonly long Items => Batch * TimeBlocks * ChannelBlocks;
+    public readonly long Segments => (L + SegmentLength - 1) / SegmentLength;
+    public readonly long Strips => (D + StripChannels - 1) / StripChannels;
+    public readonly long Items => Batch * Segments * Strips;
 
     /// <summary>The last token of <paramref name="from"/> … <paramref name="t"/> that starts a sequence, <paramref name="from"/> if none does.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -42,16 +42,16 @@ public struct ConvGrid
         return end;
     }
 
-    /// <summary>Blocks for a device (<paramref name="width"/> 1) or the host.</summary>
-    public static ConvGrid For(Shape x, long timeBlock, int width) => new()
+    /// <summary>The cut for a device (<paramref name="width"/> 1) or the host.</summary>
+    public static ConvGrid For(Shape x, long segmentLength, int width) => new()
     {
         Batch = x[0],
         L = x[1],
         D = x[2],
-        TimeBlock = timeBlock,
-        ChannelBlock = width == 1 ? 1 : 512,
+        SegmentLength = segmentLength,
+        StripChannels = width == 1 ? 1 : 512,
         // Longer walks look back less often, but more rows than the host's prefetcher can follow: the next walk's rows are asked for.
-        Walk = width == 1 ? timeBlock : Math.Min(16, timeBlock),
+        Walk = width == 1 ? segmentLength : Math.Min(16, segmentLength),
     };
 }
 
@@ -72,14 +72,14 @@ public struct CausalConv1dForward<W, V, M, T, I> : IKernel
     public void Run(Worker worker)
     {
         M x = X, y = Y;
-        long d = Grid.D, l = Grid.L, walk = Grid.Walk, ahead = walk * Grid.D, timeBlocks = Grid.TimeBlocks, channelBlocks = Grid.ChannelBlocks;
+        long d = Grid.D, l = Grid.L, walk = Grid.Walk, ahead = walk * Grid.D, segments = Grid.Segments, strips = Grid.Strips;
         int silu = Silu;
         Share share = worker.Share(Grid.Items);
         for (long item = share.Start; item < share.End; item += share.Step)
         {
-            long block = item / channelBlocks, b = block / timeBlocks;
-            long firstChannel = item % channelBlocks * Grid.ChannelBlock, endChannel = firstChannel + Grid.ChannelBlock;
-            long start = block % timeBlocks * Grid.TimeBlock, end = start + Grid.TimeBlock;
+            long segment = item / strips, b = segment / segments;
+            long firstChannel = item % strips * Grid.StripChannels, endChannel = firstChannel + Grid.StripChannels;
+            long start = segment % segments * Grid.SegmentLength, end = start + Grid.SegmentLength;
             endChannel = endChannel < d ? endChannel : d;
             end = end < l ? end : l;
             for (long t0 = start, t1; t0 < end; t0 = t1)
@@ -94,19 +94,19 @@ public struct CausalConv1dForward<W, V, M, T, I> : IKernel
                 for (long c = firstChannel; c < endChannel; c += V.Width)
                 {
                     int lanes = Lanes.In(d - c);
-                    W weight = W.Load(Weight, c, d), window = default;
+                    W weight = W.Load(Weight, c, d), inputs = default;
                     V bias = HasBias != 0 ? V.Load(Bias, c) : V.Of(0);
                     for (long t = seen; t < t0; t++)
                         if (t >= 0)
-                            W.Append(ref window, V.Load(x, (b * l + t) * d + c));
+                            W.Append(ref inputs, V.Load(x, (b * l + t) * d + c));
                         else if (HasState != 0)
-                            W.Append(ref window, V.Load(State, (b * W.Count + W.Count + t) * d + c));
+                            W.Append(ref inputs, V.Load(State, (b * W.Count + W.Count + t) * d + c));
                     long o = (b * l + t0) * d + c;
                     for (long t = t0; t < t1; t++, o += d)
                     {
                         V.Prefetch(x, o + ahead);
-                        W.Append(ref window, V.Load(x, o));
-                        V pre = W.Dot(weight, window, bias);
+                        W.Append(ref inputs, V.Load(x, o));
+                        V pre = W.Dot(weight, inputs, bias);
                         V.Store(y, o, silu != 0 ? pre * Lanes.Sigmoid<V, M, T>(pre) : pre, lanes);
                     }
                 }
@@ -116,8 +116,8 @@ public struct CausalConv1dForward<W, V, M, T, I> : IKernel
 }
 
 /// <summary>
-/// dx, and each block's sums of dweight and dbias. x, dy, dx (b, l, d); weight (k, d); bias (d); state, dState (b, k, d);
-/// reset (b, l); partial (b · time blocks, k + 1, d), dbias last. With dpre = dy·silu′(pre):
+/// dx, and each segment's sums of dweight and dbias. x, dy, dx (b, l, d); weight (k, d); bias (d); state, dState (b, k, d);
+/// reset (b, l); partial (b · segments, k + 1, d), dbias last. With dpre = dy·silu′(pre):
 /// dx[s] = Σ_j weight[j]·dpre[s + (k−1) − j], so a walk goes k − 1 steps past its end, into dpre its neighbour sums up; those
 /// from the next reset on are 0 to it.
 /// </summary>
@@ -137,14 +137,14 @@ public struct CausalConv1dBackward<W, V, M, T, I> : IKernel
     public void Run(Worker worker)
     {
         M x = X, dy = DY, dx = DX, partial = Partial;
-        long d = Grid.D, l = Grid.L, walk = Grid.Walk, ahead = walk * Grid.D, timeBlocks = Grid.TimeBlocks, channelBlocks = Grid.ChannelBlocks;
+        long d = Grid.D, l = Grid.L, walk = Grid.Walk, ahead = walk * Grid.D, segments = Grid.Segments, strips = Grid.Strips;
         int silu = Silu;
         Share share = worker.Share(Grid.Items);
         for (long item = share.Start; item < share.End; item += share.Step)
         {
-            long block = item / channelBlocks, b = block / timeBlocks;
-            long firstChannel = item % channelBlocks * Grid.ChannelBlock, endChannel = firstChannel + Grid.ChannelBlock;
-            long start = block % timeBlocks * Grid.TimeBlock, end = start + Grid.TimeBlock;
+            long segment = item / strips, b = segment / segments;
+            long firstChannel = item % strips * Grid.StripChannels, endChannel = firstChannel + Grid.StripChannels;
+            long start = segment % segments * Grid.SegmentLength, end = start + Grid.SegmentLength;
             endChannel = endChannel < d ? endChannel : d;
             end = end < l ? end : l;
             for (long t0 = start, t1; t0 < end; t0 = t1)
@@ -161,8 +161,8 @@ public struct CausalConv1dBackward<W, V, M, T, I> : IKernel
                 for (long c = firstChannel; c < endChannel; c += V.Width)
                 {
                     int lanes = Lanes.In(d - c);
-                    long sums = block * (W.Count + 1) * d + c;
-                    W weight = W.Load(Weight, c, d), window = default, dPre = default, dWeight = default;
+                    long sums = segment * (W.Count + 1) * d + c;
+                    W weight = W.Load(Weight, c, d), inputs = default, dPre = default, dWeight = default;
                     V bias = HasBias != 0 ? V.Load(Bias, c) : V.Of(0), dBias = V.Of(0);
                     if (t0 > start)
                     {
@@ -171,9 +171,9 @@ public struct CausalConv1dBackward<W, V, M, T, I> : IKernel
                     }
                     for (long t = seen; t < t0; t++)
                         if (t >= 0)
-                            W.Append(ref window, V.Load(x, (b * l + t) * d + c));
+                            W.Append(ref inputs, V.Load(x, (b * l + t) * d + c));
                         else if (HasState != 0)
-                            W.Append(ref window, V.Load(State, (b * W.Count + W.Count + t) * d + c));
+                            W.Append(ref inputs, V.Load(State, (b * W.Count + W.Count + t) * d + c));
                     long past = t1 + W.Count - 1, o = (b * l + t0) * d + c;
                     for (long t = t0; t < past; t++, o += d)
                     {
@@ -182,16 +182,16 @@ public struct CausalConv1dBackward<W, V, M, T, I> : IKernel
                         {
                             V.Prefetch(x, o + ahead);
                             V.Prefetch(dy, o + ahead);
-                            W.Append(ref window, V.Load(x, o));
+                            W.Append(ref inputs, V.Load(x, o));
                             g = V.Load(dy, o);
                             if (silu != 0)
                             {
-                                V pre = W.Dot(weight, window, bias), s = Lanes.Sigmoid<V, M, T>(pre);
+                                V pre = W.Dot(weight, inputs, bias), s = Lanes.Sigmoid<V, M, T>(pre);
                                 g *= s * V.Fma(pre, V.Of(1) - s, V.Of(1));
                             }
                             if (t < t1)
                             {
-                                W.MulAdd(ref dWeight, window, g);
+                                W.MulAdd(ref dWeight, inputs, g);
                                 dBias += g;
                             }
                         }
@@ -210,7 +210,10 @@ public struct CausalConv1dBackward<W, V, M, T, I> : IKernel
     }
 }
 
-/// <summary>One step: the state moves on by x, in place, and y is the convolution's newest value. x, y (b, d); weight (k, d); bias (d); state (b, k, d).</summary>
+/// <summary>
+/// One step: the state moves on by x, in place, and y is the convolution's newest value. x (b, d), its rows <see cref="XRow"/> apart; weight (d, k) as
+/// checkpoints have it; bias (d); y (b, d); state (b, k, d). Lanes are channels: weights are turned in registers, four columns at a time.
+/// </summary>
 public struct CausalConv1dOneStep<W, V, M, T> : IKernel
     where W : struct, ITaps<W, V, M>
     where V : unmanaged, ILane<V, M, T>
@@ -219,7 +222,7 @@ public struct CausalConv1dOneStep<W, V, M, T> : IKernel
 {
     public M X, Weight, Bias, State, Y;
     public int HasBias, Silu;
-    public long Batch, D;
+    public long Batch, D, XRow;
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Run(Worker worker)
@@ -228,14 +231,33 @@ public struct CausalConv1dOneStep<W, V, M, T> : IKernel
         Share share = worker.Share(Batch * groups);
         for (long item = share.Start; item < share.End; item += share.Step)
         {
-            long b = item / groups, c = item % groups * V.Width, o = b * d + c, s = b * W.Count * d + c;
+            long b = item / groups, c = item % groups * V.Width, s = b * W.Count * d + c;
             int lanes = Lanes.In(d - c);
-            W window = W.Load(State, s, d);
-            W.Append(ref window, V.Load(X, o));
-            W.Store(State, s, d, window, lanes);
-            V pre = W.Dot(W.Load(Weight, c, d), window, HasBias != 0 ? V.Load(Bias, c) : V.Of(0));
-            V.Store(Y, o, Silu != 0 ? pre * Lanes.Sigmoid<V, M, T>(pre) : pre, lanes);
+            W inputs = W.Load(State, s, d);
+            W.Append(ref inputs, V.Load(X, b * XRow + c));
+            W.Store(State, s, d, inputs, lanes);
+            V pre = W.Dot(Weights(c, lanes), inputs, HasBias != 0 ? V.Load(Bias, c) : V.Of(0));
+            V.Store(Y, b * d + c, Silu != 0 ? pre * Lanes.Sigmoid<V, M, T>(pre) : pre, lanes);
         }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    readonly W Weights(long c, int lanes)
+    {
+        W weights = default;
+        long k = W.Count, j = 0;
+        if (lanes >= V.Width)
+            for (; j + 4 <= k; j += 4)
+            {
+                V.LoadColumns(Weight, c * k + j, k, out V w0, out V w1, out V w2, out V w3);
+                W.Append(ref weights, w0);
+                W.Append(ref weights, w1);
+                W.Append(ref weights, w2);
+                W.Append(ref weights, w3);
+            }
+        for (; j < k; j++)
+            W.Append(ref weights, V.Gather(Weight, c * k + j, k, lanes));
+        return weights;
     }
 }
 

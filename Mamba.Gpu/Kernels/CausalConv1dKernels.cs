@@ -9,7 +9,7 @@ public static class CausalConv1dKernels
     public const int MostTaps = 8;
 
     // Forward: any cut gives the same bits. 32 steps: the k − 1 loads before them are a tenth of the work.
-    const long TimeBlock = 32, LongestBlock = 128;
+    const long SegmentLength = 32, LongestSegment = 128;
 
     /// <summary>y (b, l, d)</summary>
     public static void Forward(Tensor x, Tensor weight, Tensor? bias, Tensor? state, Tensor? reset, bool silu, Tensor y)
@@ -31,10 +31,11 @@ public static class CausalConv1dKernels
             dBias.Clear();
             return;
         }
-        // About 1024 blocks, and none so long that its running sums lose digits; it depends on the problem alone, and with it the order of the sums.
-        long d = weight.Shape[0], k = weight.Shape[1], timeBlock = Math.Clamp((x.Shape[0] * x.Shape[1] / 1024 + TimeBlock - 1) / TimeBlock * TimeBlock, TimeBlock, LongestBlock);
-        Tensor transposed = Transposed(weight), partial = x.Like((x.Shape[0] * ((x.Shape[1] + timeBlock - 1) / timeBlock), k + 1, d)), sums = x.Like((k + 1, d));
-        x.Launch(new BackwardLaunch(x, transposed, bias, state, reset, silu, dy, dx, dState, partial, timeBlock));
+        // About 1024 segments, and none so long that its running sums lose digits; it depends on the problem alone, and with it the order of the sums.
+        long b = x.Shape[0], l = x.Shape[1], d = weight.Shape[0], k = weight.Shape[1];
+        long segmentLength = Math.Clamp((b * l / 1024 + SegmentLength - 1) / SegmentLength * SegmentLength, SegmentLength, LongestSegment);
+        Tensor transposed = Transposed(weight), partial = x.Like((b * ((l + segmentLength - 1) / segmentLength), k + 1, d)), sums = x.Like((k + 1, d));
+        x.Launch(new BackwardLaunch(x, transposed, bias, state, reset, silu, dy, dx, dState, partial, segmentLength));
         PartialKernels.Sum(partial, sums);
         TransposeKernels.Transpose(sums.Part(0, (k, d)), dWeight, 1, k, d);
         dBias.CopyFrom(sums.Part(k * d, d));
@@ -43,13 +44,9 @@ public static class CausalConv1dKernels
         sums.Dispose();
     }
 
-    /// <summary>y (b, d); state (b, k, d) moves on in place.</summary>
-    public static void Step(Tensor x, Tensor state, Tensor weight, Tensor? bias, bool silu, Tensor y)
-    {
-        Tensor transposed = Transposed(weight);
-        x.Launch(new StepLaunch(x, state, transposed, bias, silu, y));
-        transposed.Dispose();
-    }
+    /// <summary>y (b, d) from the first d columns of x (b, …); state (b, k, d) moves on in place. Weight (d, k).</summary>
+    public static void Step(Tensor x, Tensor state, Tensor weight, Tensor? bias, bool silu, Tensor y) =>
+        x.Launch(new StepLaunch(x, state, weight, bias, silu, y));
 
     /// <summary>state (b, k, d): the last k inputs of (previous ++ x), zeros for those before the last reset.</summary>
     public static void StateAfter(Tensor x, Tensor? previous, Tensor? reset, Tensor state) => x.Launch(new StateLaunch(x, previous, reset, state, Backward: false));
@@ -97,7 +94,7 @@ public static class CausalConv1dKernels
 
         void ITapsLaunch.With<W, V, M, T, I, G>(ILauncher<V, M, T, I, G> on)
         {
-            var grid = ConvGrid.For(X.Shape, TimeBlock, V.Width);
+            var grid = ConvGrid.For(X.Shape, SegmentLength, V.Width);
             on.Run(new CausalConv1dForward<W, V, M, T, I>
             {
                 X = on.Memory(X),
@@ -115,13 +112,14 @@ public static class CausalConv1dKernels
         }
     }
 
-    readonly record struct BackwardLaunch(Tensor X, Tensor Weight, Tensor? Bias, Tensor? State, Tensor? Reset, bool Silu, Tensor DY, Tensor DX, Tensor? DState, Tensor Partial, long Block) : ILaunch, ITapsLaunch
+    readonly record struct BackwardLaunch(
+        Tensor X, Tensor Weight, Tensor? Bias, Tensor? State, Tensor? Reset, bool Silu, Tensor DY, Tensor DX, Tensor? DState, Tensor Partial, long SegmentLength) : ILaunch, ITapsLaunch
     {
         void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => Taps.Choose(Weight.Shape[0], this, on);
 
         void ITapsLaunch.With<W, V, M, T, I, G>(ILauncher<V, M, T, I, G> on)
         {
-            var grid = ConvGrid.For(X.Shape, Block, V.Width);
+            var grid = ConvGrid.For(X.Shape, SegmentLength, V.Width);
             on.Run(new CausalConv1dBackward<W, V, M, T, I>
             {
                 X = on.Memory(X),
@@ -144,11 +142,11 @@ public static class CausalConv1dKernels
 
     readonly record struct StepLaunch(Tensor X, Tensor State, Tensor Weight, Tensor? Bias, bool Silu, Tensor Y) : ILaunch, ITapsLaunch
     {
-        void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => Taps.Choose(Weight.Shape[0], this, on);
+        void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => Taps.Choose(State.Shape[1], this, on);
 
         void ITapsLaunch.With<W, V, M, T, I, G>(ILauncher<V, M, T, I, G> on)
         {
-            long groups = (X.Shape[1] + V.Width - 1) / V.Width;
+            long b = Y.Shape[0], d = Y.Shape[1], groups = (d + V.Width - 1) / V.Width;
             on.Run(new CausalConv1dOneStep<W, V, M, T>
             {
                 X = on.Memory(X),
@@ -158,9 +156,10 @@ public static class CausalConv1dKernels
                 Y = on.Memory(Y),
                 HasBias = Bias is null ? 0 : 1,
                 Silu = Silu ? 1 : 0,
-                Batch = X.Shape[0],
-                D = X.Shape[1],
-            }, X.Shape[0] * groups, 4 * V.Width);
+                Batch = b,
+                D = d,
+                XRow = X.Shape[1],
+            }, b * groups, 8 * V.Width);
         }
     }
 }

@@ -131,7 +131,7 @@ public static class Lanes
 
     /// <summary>How many elements of a row one item of a row-wise kernel takes: one on a device, where neighbouring threads take neighbours.</summary>
     [MethodImpl(Inline)]
-    public static long Segment(int width) => width == 1 ? 1 : 1024;
+    public static long Run(int width) => width == 1 ? 1 : 1024;
 }
 
 /// <summary>Launchers of elementwise kernels.</summary>

@@ -155,7 +155,7 @@ public struct LinearRecurrenceSequential<R, V, M, T, I> : IKernel
     const int RowsAhead = 8;        // the host is asked for: parts of rows are no pattern that its prefetcher follows
 
     /// <summary>Channels that are never parted.</summary>
-    public static long Block(int width) => width == 1 ? 1 : 64;
+    public static long Strip(int width) => width == 1 ? 1 : 64;
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Run(Worker worker)
@@ -163,14 +163,14 @@ public struct LinearRecurrenceSequential<R, V, M, T, I> : IKernel
         LinearSteps<R, V, M, T, I> steps = Steps;
         M h = H;
         long l = steps.Length, m = steps.Channels, stride = steps.Stride, walk = V.Width == 1 || m <= V.Width ? l : 1;
-        long block = Block(V.Width), blocks = (m + block - 1) / block, taken;
-        Share share = worker.Share(steps.Batch * blocks);
+        long strip = Strip(V.Width), strips = (m + strip - 1) / strip, taken;
+        Share share = worker.Share(steps.Batch * strips);
         for (long item = share.Start; item < share.End; item += taken)
         {
-            long b = item / blocks, first = (item - b * blocks) * block;
-            bool run = share.Step == 1;         // the next blocks are this worker's too: it walks them together
-            taken = run ? Math.Min(share.End, (b + 1) * blocks) - item : share.Step;
-            long end = Math.Min(first + (run ? taken : 1) * block, m);
+            long b = item / strips, first = (item - b * strips) * strip;
+            bool run = share.Step == 1;         // the next strips are this worker's too: it walks them together
+            taken = run ? Math.Min(share.End, (b + 1) * strips) - item : share.Step;
+            long end = Math.Min(first + (run ? taken : 1) * strip, m);
             for (long s0 = 0; s0 < l; s0 += walk)
             {
                 long s1 = Math.Min(s0 + walk, l);
@@ -221,12 +221,12 @@ public struct LinearRecurrenceKoggeStone<R, F, V, M, T, I> : IKernel
         LinearSteps<R, V, M, T, I> steps = Steps;
         M aOut = AOut, xOut = XOut;
         long l = steps.Length, m = steps.Channels, distance = Distance, back = distance * steps.Stride;
-        long segment = Lanes.Segment(V.Width), segments = (m + segment - 1) / segment;
-        Share share = worker.Share(steps.Batch * l * segments);
+        long run = Lanes.Run(V.Width), runs = (m + run - 1) / run;
+        Share share = worker.Share(steps.Batch * l * runs);
         for (long item = share.Start; item < share.End; item += share.Step)
         {
-            long row = item / segments, b = row / l, s = row - b * l, row0 = steps.At(b, s);
-            long first = (item - row * segments) * segment, end = Math.Min(first + segment, m);
+            long row = item / runs, b = row / l, s = row - b * l, row0 = steps.At(b, s);
+            long first = (item - row * runs) * run, end = Math.Min(first + run, m);
             bool joins = s >= distance && steps.Sees(b, s, distance);
             for (long c = first; c < end; c += V.Width)
             {
@@ -278,13 +278,13 @@ public struct LinearRecurrenceUpSweep<R, F, V, M, T, I> : IKernel
         LinearSteps<R, V, M, T, I> steps = Steps;
         M aSum = ASum, xSum = XSum;
         long m = steps.Channels, distance = Distance, nodes = Nodes(steps.Length, distance);
-        long segment = Lanes.Segment(V.Width), segments = (m + segment - 1) / segment;
-        Share share = worker.Share(steps.Batch * nodes * segments);
+        long run = Lanes.Run(V.Width), runs = (m + run - 1) / run;
+        Share share = worker.Share(steps.Batch * nodes * runs);
         for (long item = share.Start; item < share.End; item += share.Step)
         {
-            long row = item / segments, b = row / nodes, left = (row - b * nodes) * 2 * distance + distance - 1, right = left + distance;
+            long row = item / runs, b = row / nodes, left = (row - b * nodes) * 2 * distance + distance - 1, right = left + distance;
             long leftAt = steps.At(b, left), rightAt = steps.At(b, right);
-            long first = (item - row * segments) * segment, end = Math.Min(first + segment, m);
+            long first = (item - row * runs) * run, end = Math.Min(first + run, m);
             bool joins = steps.Sees(b, right, distance);
             for (long c = first; c < end; c += V.Width)
             {
@@ -325,13 +325,13 @@ public struct LinearRecurrenceDownSweep<R, V, M, T, I> : IKernel
         LinearSteps<R, V, M, T, I> sums = Sums;
         M states = sums.X;
         long m = sums.Channels, distance = Distance, nodes = Nodes(sums.Length, distance);
-        long segment = Lanes.Segment(V.Width), segments = (m + segment - 1) / segment;
-        Share share = worker.Share(sums.Batch * nodes * segments);
+        long run = Lanes.Run(V.Width), runs = (m + run - 1) / run;
+        Share share = worker.Share(sums.Batch * nodes * runs);
         for (long item = share.Start; item < share.End; item += share.Step)
         {
-            long row = item / segments, b = row / nodes, left = (row - b * nodes) * 2 * distance + distance - 1;
+            long row = item / runs, b = row / nodes, left = (row - b * nodes) * 2 * distance + distance - 1;
             long leftAt = sums.At(b, left), rightAt = sums.At(b, Math.Min(left + distance, sums.Length - 1));
-            long first = (item - row * segments) * segment, end = Math.Min(first + segment, m);
+            long first = (item - row * runs) * run, end = Math.Min(first + run, m);
             bool joins = sums.Sees(b, left, distance);
             for (long c = first; c < end; c += V.Width)
             {
@@ -364,13 +364,13 @@ public struct LinearRecurrenceLeaves<R, V, M, T, I> : IKernel
         LinearSteps<R, V, M, T, I> steps = Steps;
         M h = H;
         long l = steps.Length, m = steps.Channels, pairs = (l + 1) / 2;
-        long segment = Lanes.Segment(V.Width), segments = (m + segment - 1) / segment;
-        Share share = worker.Share(steps.Batch * pairs * segments);
+        long run = Lanes.Run(V.Width), runs = (m + run - 1) / run;
+        Share share = worker.Share(steps.Batch * pairs * runs);
         for (long item = share.Start; item < share.End; item += share.Step)
         {
-            long row = item / segments, b = row / pairs, left = (row - b * pairs) * 2, right = Math.Min(left + 1, l - 1);
+            long row = item / runs, b = row / pairs, left = (row - b * pairs) * 2, right = Math.Min(left + 1, l - 1);
             long leftAt = steps.At(b, left), rightAt = steps.At(b, right);
-            long first = (item - row * segments) * segment, end = Math.Min(first + segment, m);
+            long first = (item - row * runs) * run, end = Math.Min(first + run, m);
             for (long c = first; c < end; c += V.Width)
             {
                 int lanes = Lanes.In(end - c);
@@ -403,12 +403,12 @@ public struct LinearRecurrenceGradients<V, M, T, I> : IKernel
     {
         M g = G, h = H, da = DA;
         long l = Length, m = Channels;
-        long segment = Lanes.Segment(V.Width), segments = (m + segment - 1) / segment;
-        Share share = worker.Share(Batch * l * segments);
+        long run = Lanes.Run(V.Width), runs = (m + run - 1) / run;
+        Share share = worker.Share(Batch * l * runs);
         for (long item = share.Start; item < share.End; item += share.Step)
         {
-            long row = item / segments, b = row / l, t = row - b * l;
-            long first = (item - row * segments) * segment, end = Math.Min(first + segment, m);
+            long row = item / runs, b = row / l, t = row - b * l;
+            long first = (item - row * runs) * run, end = Math.Min(first + run, m);
             bool seen = (t > 0 || HasInitial != 0) && (HasReset == 0 || Reset[row] == 0);
             for (long c = first; c < end; c += V.Width)
             {

@@ -154,8 +154,8 @@ public static class LinearRecurrenceKernels
         where T : unmanaged
         where G : struct, ITeam<V>
     {
-        long segment = Lanes.Segment(V.Width), segments = (channels + segment - 1) / segment;
-        on.Run(kernel, rows * segments, 2 * Math.Min(segment, channels));
+        long run = Lanes.Run(V.Width), runs = (channels + run - 1) / run;
+        on.Run(kernel, rows * runs, 2 * Math.Min(run, channels));
     }
 
     readonly record struct StartsLaunch(Tensor From, Tensor To, bool Marks, long Distance) : ILaunch
@@ -177,8 +177,8 @@ public static class LinearRecurrenceKernels
 
         void IStepsLaunch.With<R, V, M, T, I, G>(ILauncher<V, M, T, I, G> on)
         {
-            long block = LinearRecurrenceSequential<R, V, M, T, I>.Block(V.Width), blocks = (H.Shape[2] + block - 1) / block;
-            on.Run(new LinearRecurrenceSequential<R, V, M, T, I> { Steps = Steps.On<R, V, M, T, I, G>(on), H = on.Memory(H) }, H.Shape[0] * blocks, H.Shape[1] * Math.Min(block, H.Shape[2]));
+            long strip = LinearRecurrenceSequential<R, V, M, T, I>.Strip(V.Width), strips = (H.Shape[2] + strip - 1) / strip;
+            on.Run(new LinearRecurrenceSequential<R, V, M, T, I> { Steps = Steps.On<R, V, M, T, I, G>(on), H = on.Memory(H) }, H.Shape[0] * strips, H.Shape[1] * Math.Min(strip, H.Shape[2]));
         }
     }
 

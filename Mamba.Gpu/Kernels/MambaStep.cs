@@ -12,56 +12,8 @@ namespace Mamba.Gpu;
 //   h        = exp(delta A) h + delta B u,  A = −exp(A_log)          eq. 2a
 //   y        = (C h + D u) · silu(z)                                eq. 2b and the gate
 //
-// States are read and written once. Weights come as checkpoints have them, channels first, and lanes are channels: they are turned
-// in registers, four columns at a time.
-
-/// <summary>The first launch: the convolution. xz (b, 2 d), x first; weight (d, k); bias (d); state (b, k, d); u (b, d).</summary>
-public struct MambaStepConv1d<W, V, M, T> : IKernel
-    where W : struct, ITaps<W, V, M>
-    where V : unmanaged, ILane<V, M, T>
-    where M : struct, IMemory<T>
-    where T : unmanaged
-{
-    public M XZ, Weight, Bias, State, U;
-    public int HasBias;
-    public long Batch, D;
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public void Run(Worker worker)
-    {
-        long d = D, groups = (d + V.Width - 1) / V.Width;
-        Share share = worker.Share(Batch * groups);
-        for (long item = share.Start; item < share.End; item += share.Step)
-        {
-            long b = item / groups, c = item % groups * V.Width, s = b * W.Count * d + c;
-            int lanes = Lanes.In(d - c);
-            W window = W.Load(State, s, d);
-            W.Append(ref window, V.Load(XZ, b * 2 * d + c));
-            W.Store(State, s, d, window, lanes);
-            V pre = W.Dot(Weights(c, lanes), window, HasBias != 0 ? V.Load(Bias, c) : V.Of(0));
-            V.Store(U, b * d + c, pre * Lanes.Sigmoid<V, M, T>(pre), lanes);
-        }
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    readonly W Weights(long c, int lanes)
-    {
-        W weights = default;
-        long k = W.Count, j = 0;
-        if (lanes >= V.Width)
-            for (; j + 4 <= k; j += 4)
-            {
-                V.LoadColumns(Weight, c * k + j, k, out V w0, out V w1, out V w2, out V w3);
-                W.Append(ref weights, w0);
-                W.Append(ref weights, w1);
-                W.Append(ref weights, w2);
-                W.Append(ref weights, w3);
-            }
-        for (; j < k; j++)
-            W.Append(ref weights, V.Gather(Weight, c * k + j, k, lanes));
-        return weights;
-    }
-}
+// The first launch is that of a step of the convolution, CausalConv1dOneStep. States are read and written once. Weights come as checkpoints
+// have them, channels first, and lanes are channels: they are turned in registers, four columns at a time.
 
 /// <summary>
 /// The second launch: the scan's step. u, delta, y (b, d); xz (b, 2 d), z last; dtBC (b, r + 2 n); A_log (d, n); deltaBias, skip (d);
@@ -87,7 +39,7 @@ public struct MambaStepScan<V, M, T> : IKernel
             int lanes = Lanes.In(d - c);
             for (long ahead = c * n; ahead < (c + V.Width) * n; ahead += 16)        // a cache line of floats each, two turns from now: weights come from memory
                 V.Prefetch(aLog, ahead + 2 * V.Width * n);
-            V u = V.Load(U, o), delta = Scan.Step<V, M, T>(V.Load(Delta, o) + V.Load(DeltaBias, c), 1), deltaU = delta * u, sum = V.Load(Skip, c) * u;
+            V u = V.Load(U, o), delta = Scan.StepSize<V, M, T>(V.Load(Delta, o) + V.Load(DeltaBias, c), 1), deltaU = delta * u, sum = V.Load(Skip, c) * u;
             delta *= V.Constant(-1.44269504088896340736);       // exp(delta A) = 2^(−log2(e) delta exp(A_log))
             if (lanes >= V.Width)
                 for (; i + 4 <= n; i += 4)
@@ -118,34 +70,9 @@ public struct MambaStepScan<V, M, T> : IKernel
 /// <summary>Launchers of a step.</summary>
 public static class MambaStepKernels
 {
-    /// <summary>u (b, d) from xz (b, 2 d); convState (b, k, d) moves on in place. Weight (d, k).</summary>
-    public static void Conv1d(Tensor xz, Tensor convState, Tensor weight, Tensor? bias, Tensor u) =>
-        xz.Launch(new ConvLaunch(xz, convState, weight, bias, u));
-
     /// <summary>y (b, d); ssmState (b, n, d) moves on in place. u, delta (b, d), dtBC (b, r + 2 n), aLog (d, n), deltaBias and skip (d).</summary>
     public static void Scan(Tensor xz, Tensor ssmState, Tensor u, Tensor delta, Tensor dtBC, Tensor aLog, Tensor deltaBias, Tensor skip, Tensor y) =>
         xz.Launch(new ScanLaunch(xz, ssmState, u, delta, dtBC, aLog, deltaBias, skip, y));
-
-    readonly record struct ConvLaunch(Tensor XZ, Tensor State, Tensor Weight, Tensor? Bias, Tensor U) : ILaunch, ITapsLaunch
-    {
-        void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => Taps.Choose(State.Shape[1], this, on);
-
-        void ITapsLaunch.With<W, V, M, T, I, G>(ILauncher<V, M, T, I, G> on)
-        {
-            long d = U.Shape[1], groups = (d + V.Width - 1) / V.Width;
-            on.Run(new MambaStepConv1d<W, V, M, T>
-            {
-                XZ = on.Memory(XZ),
-                Weight = on.Memory(Weight),
-                Bias = on.Memory(Bias),
-                State = on.Memory(State),
-                U = on.Memory(U),
-                HasBias = Bias is null ? 0 : 1,
-                Batch = U.Shape[0],
-                D = d,
-            }, U.Shape[0] * groups, 8 * V.Width);
-        }
-    }
 
     readonly record struct ScanLaunch(Tensor XZ, Tensor State, Tensor U, Tensor Delta, Tensor DtBC, Tensor ALog, Tensor DeltaBias, Tensor Skip, Tensor Y) : ILaunch
     {

@@ -122,7 +122,7 @@ public struct ReduceRows<F, V, M, T, G> : ITeamKernel<V, G>
 
 /// <summary>
 /// y[row] = the first k with x[row, k] largest, a NaN being larger than any number; x (rows, n), y (rows) int32. Each lane remembers its
-/// largest element and in which chunk of lanes that was; the first chunk that holds the largest of all is then looked through element by element.
+/// largest element and in which group of lanes that was; the first group that holds the largest of all is then looked through element by element.
 /// </summary>
 public struct ArgMaxRows<V, M, T, I, G> : ITeamKernel<V, G>
     where V : unmanaged, ILane<V, M, T>
@@ -140,20 +140,20 @@ public struct ArgMaxRows<V, M, T, I, G> : ITeamKernel<V, G>
     {
         M x = X;
         I y = Y;
-        long n = N, chunks = (n + V.Width - 1) / V.Width;
+        long n = N, groups = (n + V.Width - 1) / V.Width;
         for (long row = team.Index; row < Rows; row += team.Count)
         {
-            V none = V.Of(float.NegativeInfinity), best = none, bestChunk = V.Of(0);
-            for (long chunk = team.Rank; chunk < chunks; chunk += team.Size)
+            V none = V.Of(float.NegativeInfinity), best = none, bestGroup = V.Of(0);
+            for (long group = team.Rank; group < groups; group += team.Size)
             {
-                long k = chunk * V.Width;
+                long k = group * V.Width;
                 V v = Lanes.Inside<V, M, T>(V.Load(x, row * n + k), Lanes.In(n - k), none);
-                V here = V.Of((float)chunk);
-                bestChunk = V.IfLess(best, v, here, V.IfNaN(best, bestChunk, V.IfNaN(v, here, bestChunk)));
+                V here = V.Of((float)group);
+                bestGroup = V.IfLess(best, v, here, V.IfNaN(best, bestGroup, V.IfNaN(v, here, bestGroup)));
                 best = V.Max(v, best);
             }
             V largest = team.Largest(best);
-            V earliest = -team.Largest(-IfLargest(best, largest, bestChunk, V.Of(float.PositiveInfinity)));
+            V earliest = -team.Largest(-IfLargest(best, largest, bestGroup, V.Of(float.PositiveInfinity)));
             long first = (long)V.ToInt(earliest) * V.Width;
             V offset = V.Of(0);
             for (int k = Math.Min(V.Width, Lanes.In(n - first)) - 1; k >= 0; k--)

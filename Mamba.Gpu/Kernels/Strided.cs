@@ -108,11 +108,11 @@ public struct CopyRows<V, M, T> : IKernel
         M x = X, y = Y;
         RowOffsets xRows = XRows;
         long xStart = XStart, step = XStep, yStart = YStart, yStride = YStride, inner = Inner;
-        long segment = Lanes.Segment(V.Width), perRow = (inner + segment - 1) / segment;
+        long run = Lanes.Run(V.Width), perRow = (inner + run - 1) / run;
         Share share = worker.Share(Rows * perRow);
         for (long item = share.Start; item < share.End; item += share.Step)
         {
-            long row = perRow == 1 ? item : item / perRow, j = (item - row * perRow) * segment, end = Math.Min(inner, j + segment);
+            long row = perRow == 1 ? item : item / perRow, j = (item - row * perRow) * run, end = Math.Min(inner, j + run);
             long from = xStart + xRows.Of(row), to = yStart + row * yStride;
             if (step == 1)
                 for (; j + V.Width <= end; j += V.Width)

@@ -202,14 +202,14 @@ public class SelectiveScanFormsTests
     }
 
     [Test]
-    public void Backward_in_pieces_of_time_equals_backward_at_once()
+    public void Backward_in_windows_of_time_equals_backward_at_once()
     {
-        // few channels, so that blocks are small and the parts of dB and dC are kept a piece at a time
+        // few channels, so that strips are small and the partials of dB and dC are kept a window at a time
         var c = new PlainScan(1, 1000, 96, 3);
         using var scope = new TensorScope();
         Tensor[] x = c.Inputs(DType.Float64, TestDevices.Open("cpu-256"));
         ScanPlan plan = ScanPlan.For(new ScanInputs { U = x[0], Delta = x[1], A = x[2], B = x[3], C = x[4] }, host: true);
-        Assert.That(plan.Piece, Is.LessThan(1000));
+        Assert.That(plan.Window, Is.LessThan(1000));
         AreClose(Evaluate(c, "cpu-256", DType.Float64), Evaluate(c, "cpu-256", DType.Float64, ScanAlgorithm.Sequential), 1e-11);
     }
 

@@ -15,19 +15,19 @@ public struct ScanArguments<M, I>
     public M B, C;              // (b, l, g, n), or (n, d) when constant over time
     public M D, DeltaBias;      // (d)
     public M Initial;           // (b, segments, n, d)
-    public M Before;            // (b, n, d): B u of the token before the first
+    public M PreviousInput;            // (b, n, d): B u of the token before the first
     public M Boundaries;        // (b, ⌈l / ChunkLength⌉, n, d): the state at the start of each chunk
     public I Reset;             // (b, l): not 0 where a sequence starts
     public int Batch, Channels, States, Groups, Segments;
-    public int BlockChannels;   // channels of one item of work
+    public int StripChannels;   // channels of one item of work
     public long Length, SegmentLength;
-    public int HasZ, HasD, HasDeltaBias, HasInitial, HasBefore, HasBoundaries, HasReset, Softplus;
+    public int HasZ, HasD, HasDeltaBias, HasInitial, HasPreviousInput, HasBoundaries, HasReset, Softplus;
 
     readonly int PerGroup => Channels / Groups;
-    readonly int Blocks => (PerGroup + BlockChannels - 1) / BlockChannels;
+    readonly int Strips => (PerGroup + StripChannels - 1) / StripChannels;
 
-    /// <summary>Items of work: a block of channels of a segment of a batch row.</summary>
-    public readonly long Items => (long)Batch * Segments * Groups * Blocks;
+    /// <summary>Items of work: a strip of channels of a segment of a batch row.</summary>
+    public readonly long Items => (long)Batch * Segments * Groups * Strips;
 
     /// <summary>Chunks of a whole row.</summary>
     public readonly long Chunks => (Length + Scan.ChunkLength - 1) / Scan.ChunkLength;
@@ -36,17 +36,17 @@ public struct ScanArguments<M, I>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly ScanItem Item(long item)
     {
-        int perGroup = PerGroup, blocks = Blocks, block = (int)(item % blocks), g = (int)(item / blocks % Groups);
-        long row = item / ((long)blocks * Groups), start = row % Segments * SegmentLength;
-        int first = g * perGroup + block * BlockChannels;
+        int perGroup = PerGroup, strips = Strips, strip = (int)(item % strips), g = (int)(item / strips % Groups);
+        long row = item / ((long)strips * Groups), start = row % Segments * SegmentLength;
+        int first = g * perGroup + strip * StripChannels;
         return new ScanItem
         {
             B = (int)(row / Segments),
             Row = row,
             G = g,
-            Block = block,
+            Strip = strip,
             FirstChannel = first,
-            EndChannel = Math.Min(first + BlockChannels, (g + 1) * perGroup),
+            EndChannel = Math.Min(first + StripChannels, (g + 1) * perGroup),
             Start = start,
             End = Math.Min(start + SegmentLength, Length),
         };
@@ -57,10 +57,10 @@ public struct ScanArguments<M, I>
     public readonly bool StartsAt(int b, long t) => HasReset != 0 && Reset[b * Length + t] != 0;
 }
 
-/// <summary>One item of work: a block of channels of one segment of one row.</summary>
+/// <summary>One item of work: a strip of channels of one segment of one row.</summary>
 public struct ScanItem
 {
-    public int B, G, Block, FirstChannel, EndChannel;
+    public int B, G, Strip, FirstChannel, EndChannel;
     public long Row;            // b · segments + segment
     public long Start, End;     // tokens
 }
@@ -73,7 +73,7 @@ public static class Scan
 
     /// <summary>delta = softplus(raw + bias), Algorithm 2 line 4; the identity above 20, as PyTorch.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static V Step<V, M, T>(V raw, int softplus)
+    public static V StepSize<V, M, T>(V raw, int softplus)
         where V : unmanaged, ILane<V, M, T>
         where M : struct, IMemory<T>
         where T : unmanaged
@@ -97,7 +97,7 @@ public static class Scan
 
     /// <summary>B u of the token before <paramref name="t"/>, for a discretization that looks back; zero at the start of everything.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static S Before<S, PB, V, M, T, I>(in ScanArguments<M, I> x, in ScanItem item, long t, int d, int lanes, int n)
+    public static S PreviousInput<S, PB, V, M, T, I>(in ScanArguments<M, I> x, in ScanItem item, long t, int d, int lanes, int n)
         where S : struct, IStates<S, V, M, T>
         where PB : struct, IProjection<V, M>
         where V : unmanaged, ILane<V, M, T>
@@ -111,7 +111,7 @@ public static class Scan
         long row = item.B * x.Length + t - 1;
         if (t > 0)
             return S.Input<PB>(V.Keep(V.Load(x.U, row * x.Channels + d), lanes), 0, x.B, PB.Varies ? new Column((row * x.Groups + item.G) * x.States + n, 1) : column);
-        return x.HasBefore != 0 ? S.Load(x.Before, new Column((long)item.B * x.States * x.Channels + column.Start, x.Channels), 0, lanes) : S.Zero();
+        return x.HasPreviousInput != 0 ? S.Load(x.PreviousInput, new Column((long)item.B * x.States * x.Channels + column.Start, x.Channels), 0, lanes) : S.Zero();
     }
 }
 

@@ -6,14 +6,14 @@ namespace Mamba.Gpu;
 /// </summary>
 /// <param name="Segments">Segments of time each row is cut into; 1 where batch and channels are work enough.</param>
 /// <param name="SegmentLength">Steps of a segment, a whole number of chunks.</param>
-/// <param name="ForwardBlock">Channels of an item of work, forward.</param>
-/// <param name="BackwardBlock">Channels of an item of work, backward: larger blocks make fewer parts of dB and dC, smaller ones more items.</param>
-/// <param name="Piece">Steps whose parts of dB and dC are kept at a time.</param>
-public sealed record ScanPlan(int Segments, long SegmentLength, int ForwardBlock, int BackwardBlock, long Piece)
+/// <param name="ForwardStrip">Channels of an item of work, forward.</param>
+/// <param name="BackwardStrip">Channels of an item of work, backward: larger strips make fewer partials of dB and dC, smaller ones more items.</param>
+/// <param name="Window">Steps whose partials of dB and dC are kept at a time.</param>
+public sealed record ScanPlan(int Segments, long SegmentLength, int ForwardStrip, int BackwardStrip, long Window)
 {
-    const int LargestBlock = 256, SmallestBlock = 32, DeviceBlock = 128;
+    const int LargestStrip = 256, SmallestStrip = 32, DeviceStrip = 128;
     const int HostItems = 8;                // enough for the shares of a few cores
-    const int HostRows = 2;                 // smallest blocks below which a host cuts time: it costs half as much work again
+    const int HostRows = 2;                 // smallest strips below which a host cuts time: it costs half as much work again
     const long HostSegment = 1024;          // steps a segment must have to be worth it
     const long DeviceThreads = 1 << 16, DeviceSegment = 256;
 
@@ -22,25 +22,25 @@ public sealed record ScanPlan(int Segments, long SegmentLength, int ForwardBlock
     {
         long perGroup = x.Channels / x.Groups, rows = x.Batch * x.Groups;
         long wanted = host
-            ? rows * Blocks(SmallestBlock) >= HostRows ? 1 : Math.Min(HostItems / (rows * Blocks(SmallestBlock)), x.Length / HostSegment)
+            ? rows * Strips(SmallestStrip) >= HostRows ? 1 : Math.Min(HostItems / (rows * Strips(SmallestStrip)), x.Length / HostSegment)
             : Math.Min(DeviceThreads / (x.Batch * x.Channels), x.Length / DeviceSegment);
         long count = Math.Max(1, x.Discretization.LooksBack ? 1 : Math.Min(segments ?? wanted, x.Chunks));
         long length = (x.Chunks + count - 1) / count * Scan.ChunkLength;
         count = (x.Length + length - 1) / length;
         if (!host)
-            return new ScanPlan((int)count, length, 1, DeviceBlock, x.Length);
-        int forward = Block(LargestBlock / 8), backward = Block(LargestBlock);      // forward, what a chunk touches stays in L1
-        long piece = count > 1 || Blocks(backward) == 1 || backward == LargestBlock ? x.Length
-            : Math.Min(x.Length, Math.Max(8, x.Chunks * backward / LargestBlock) * Scan.ChunkLength);
-        return new ScanPlan((int)count, length, forward, backward, piece);
+            return new ScanPlan((int)count, length, 1, DeviceStrip, x.Length);
+        int forward = Strip(LargestStrip / 8), backward = Strip(LargestStrip);      // forward, what a chunk touches stays in L1
+        long window = count > 1 || Strips(backward) == 1 || backward == LargestStrip ? x.Length
+            : Math.Min(x.Length, Math.Max(8, x.Chunks * backward / LargestStrip) * Scan.ChunkLength);
+        return new ScanPlan((int)count, length, forward, backward, window);
 
-        long Blocks(int block) => (perGroup + block - 1) / block;
+        long Strips(int strip) => (perGroup + strip - 1) / strip;
 
-        int Block(int block)
+        int Strip(int strip)
         {
-            while (block > SmallestBlock && rows * count * Blocks(block) < HostItems)
-                block /= 2;
-            return block;
+            while (strip > SmallestStrip && rows * count * Strips(strip) < HostItems)
+                strip /= 2;
+            return strip;
         }
     }
 }

@@ -3,7 +3,7 @@ using System.Runtime.CompilerServices;
 namespace Mamba.Gpu;
 
 /// <summary>
-/// Gradients of the selective scan. A team owns a block of channels of one batch row and walks the chunks in reverse: it
+/// Gradients of the selective scan. A team owns a strip of channels of one batch row and walks the chunks in reverse: it
 /// recomputes the states of a chunk from its boundary, keeping Ā and h₋ in scratch, then walks the chunk backwards.
 /// <code>
 /// g_t     = C_t dy_t + Ā_{t+1} g_{t+1}          (+ ∂L/∂h_last at the end)
@@ -14,8 +14,8 @@ namespace Mamba.Gpu;
 /// softplus: × σ(raw)   gate: dz = dout y σ(z)(1 + z(1 − σ(z))), dy = dout silu(z)
 /// </code>
 /// (for exponential-Euler; <see cref="IStates{S, V, M, T}.Reverse"/> has the general step). The states are taken a few at a time, and for
-/// each few all channels of the block: dB and dC then gather lane by lane over the channels in little memory, and are summed
-/// across lanes and threads once a chunk. What sums over blocks or batch is written as parts, which are added in a fixed order. What sums
+/// each few all channels of the strip: dB and dC then gather lane by lane over the channels in little memory, and are summed
+/// across lanes and threads once a chunk. What sums over strips or batch is written as partials, which are added in a fixed order. What sums
 /// over time, dA, dD, dΔbias and dB and dC of a constant B and C, is kept in four levels: a chunk's 32 tokens, 16 chunks, 16 times that, and the rest. So of
 /// l tokens a chain of additions has at most 64 + l/8192 links, and the error is below that many half ulps of the sum of magnitudes: at 2^20 tokens
 /// 1.2e-5 in float32 at the worst.
@@ -34,17 +34,17 @@ public struct SelectiveScanBackward<L, PB, PC, V, M, T, I, G> : ITeamKernel<V, G
     public ScanArguments<M, I> In;
     public M DOut;                      // (b, l, d)
     public M DLastState;                // (b, segments, n, d)
-    public M DLastBefore;               // (b, n, d)
+    public M DLastInput;               // (b, n, d)
     public M DU, DDelta, DZ;            // (b, l, d)
     public M DInitial;                  // (b, segments, n, d)
-    public M DBefore;                   // (b, n, d)
-    public M DAParts;                   // (b, segments, n, d)
-    public M DDParts, DBiasParts;       // (b, segments, d)
-    public M DBParts, DCParts;          // (blocks of a group, b, piece, g, n), or (b, segments, n, d) when constant over time
+    public M DPreviousInput;                   // (b, n, d)
+    public M DAPartials;                   // (b, segments, n, d)
+    public M DDPartials, DBiasPartials;       // (b, segments, d)
+    public M DBPartials, DCPartials;          // (strips of a group, b, window, g, n), or (b, segments, n, d) when constant over time
     public M Scratch;                   // (teams, slots, threads, lanes)
     public T DecayScale;                // from the units A arrives in to A's own: ln 2 or 1
-    public int HasDLastState, HasDLastBefore;
-    public long FirstChunk, EndChunk;   // the piece of each row that this launch walks
+    public int HasDLastState, HasDLastInput;
+    public long FirstChunk, EndChunk;   // the window of each row that this launch walks
     public int Resume;                  // whether a launch before this one walked what follows
 
     /// <summary>Rows of states taken at a time, at most.</summary>
@@ -57,14 +57,14 @@ public struct SelectiveScanBackward<L, PB, PC, V, M, T, I, G> : ITeamKernel<V, G
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     static long TokenStates(int states) => SumsEachTile ? TileStates : states;
 
-    /// <summary>Channel groups each thread takes of a block.</summary>
+    /// <summary>Channel groups each thread takes of a strip.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static int Vectors(int blockChannels, int threads, int width) => (blockChannels + threads * width - 1) / (threads * width);
+    public static int Vectors(int stripChannels, int threads, int width) => (stripChannels + threads * width - 1) / (threads * width);
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Run(G team)
     {
-        int vectors = Vectors(In.BlockChannels, team.Size, V.Width);
+        int vectors = Vectors(In.StripChannels, team.Size, V.Width);
         long home = team.Slot * Slots(In.States, vectors) * Stride(team) + team.Rank * V.Width;
         for (long i = team.Index; i < In.Items; i += team.Count)
         {
@@ -207,35 +207,35 @@ public struct SelectiveScanBackward<L, PB, PC, V, M, T, I, G> : ITeamKernel<V, G
         for (int n = 0; n < states; n++)
         {
             long slot = k * states + n, row = (item.Row * states + n) * channels + d, ofBatch = (item.B * states + n) * channels + d;
-            V g = V.Of(0), dA = V.Of(0), dB = V.Of(0), dC = V.Of(0), dBefore = V.Of(0);
+            V g = V.Of(0), dA = V.Of(0), dB = V.Of(0), dC = V.Of(0), dPreviousInput = V.Of(0);
             if (Resume != 0)
             {
                 g = V.Load(DInitial, row);
-                dA = V.Load(DAParts, row);
+                dA = V.Load(DAPartials, row);
                 if (!PB.Varies)
-                    dB = V.Load(DBParts, row);
+                    dB = V.Load(DBPartials, row);
                 if (!PC.Varies)
-                    dC = V.Load(DCParts, row);
+                    dC = V.Load(DCPartials, row);
                 if (L.LooksBack)
-                    dBefore = V.Load(DBefore, ofBatch);
+                    dPreviousInput = V.Load(DPreviousInput, ofBatch);
             }
             else
             {
                 if (HasDLastState != 0)
                     g = V.Load(DLastState, row);
-                if (L.LooksBack && HasDLastBefore != 0)
-                    dBefore = V.Load(DLastBefore, ofBatch);
+                if (L.LooksBack && HasDLastInput != 0)
+                    dPreviousInput = V.Load(DLastInput, ofBatch);
             }
             V.Store(Scratch, home + (carry + slot) * stride, V.Keep(g, lanes));
-            V.Store(Scratch, home + (carry + group + slot) * stride, V.Keep(dBefore, lanes));
+            V.Store(Scratch, home + (carry + group + slot) * stride, V.Keep(dPreviousInput, lanes));
             Begin(sums, slot * stride, level, V.Keep(dA, lanes));
             if (!PB.Varies)
                 Begin(sums, (ConstantB(vectors) + slot) * stride, level, V.Keep(dB, lanes));
             if (!PC.Varies)
                 Begin(sums, (ConstantC(vectors) + slot) * stride, level, V.Keep(dC, lanes));
         }
-        Begin(sums, (DD(vectors) + k) * stride, level, Resume != 0 ? V.Load(DDParts, item.Row * channels + d) : V.Of(0));
-        Begin(sums, (DBias(vectors) + k) * stride, level, Resume != 0 ? V.Load(DBiasParts, item.Row * channels + d) : V.Of(0));
+        Begin(sums, (DD(vectors) + k) * stride, level, Resume != 0 ? V.Load(DDPartials, item.Row * channels + d) : V.Of(0));
+        Begin(sums, (DBias(vectors) + k) * stride, level, Resume != 0 ? V.Load(DBiasPartials, item.Row * channels + d) : V.Of(0));
     }
 
     // What does not depend on n: delta, its slope, dy.
@@ -279,7 +279,7 @@ public struct SelectiveScanBackward<L, PB, PC, V, M, T, I, G> : ITeamKernel<V, G
     // device, once a chunk, so that its threads need not wait for each other more often.
     static bool SumsEachTile { [MethodImpl(MethodImplOptions.AggressiveInlining)] get => V.Width > 1; }
 
-    // States n … n + S.Count − 1 of every channel of the block.
+    // States n … n + S.Count − 1 of every channel of the strip.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     void States<S>(G team, in ScanItem item, long chunk, int steps, long home, int vectors, int n) where S : struct, IStates<S, V, M, T>
     {
@@ -296,7 +296,7 @@ public struct SelectiveScanBackward<L, PB, PC, V, M, T, I, G> : ITeamKernel<V, G
                 Reverse<S, No>(team, item, chunk, steps, d, lanes, home, k, vectors, n, Recompute<S, No>(team, item, chunk, steps, d, lanes, home, k, vectors, n));
             else
                 Reverse<S, Yes>(team, item, chunk, steps, d, lanes, home, k, vectors, n, Recompute<S, Yes>(team, item, chunk, steps, d, lanes, home, k, vectors, n));
-            // Lanes past the block have what lies there of a constant B or C, times 0. The only channels that are not whole vectors come first, so
+            // Lanes past the strip have what lies there of a constant B or C, times 0. The only channels that are not whole vectors come first, so
             // nothing but that is dropped.
             if (V.Width > 1 && PB.Varies != PC.Varies && lanes < V.Width)
                 Drop(team, steps * S.Count, home, vectors, lanes);
@@ -332,12 +332,12 @@ public struct SelectiveScanBackward<L, PB, PC, V, M, T, I, G> : ITeamKernel<V, G
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     void Sum(G team, in ScanItem item, long chunk, int steps, long home, int vectors, int n, int count)
     {
-        long stride = Stride(team), piece = Math.Min(EndChunk * Scan.ChunkLength, In.Length) - FirstChunk * Scan.ChunkLength;
-        long row = (((long)item.Block * In.Batch + item.B) * piece + (chunk - FirstChunk) * Scan.ChunkLength) * In.Groups + item.G;
+        long stride = Stride(team), window = Math.Min(EndChunk * Scan.ChunkLength, In.Length) - FirstChunk * Scan.ChunkLength;
+        long row = (((long)item.Strip * In.Batch + item.B) * window + (chunk - FirstChunk) * Scan.ChunkLength) * In.Groups + item.G;
         if (PB.Varies)
-            SumLanes(team, DBParts, row * In.States + n, steps, home + TokenB(vectors) * stride, count);
+            SumLanes(team, DBPartials, row * In.States + n, steps, home + TokenB(vectors) * stride, count);
         if (PC.Varies)
-            SumLanes(team, DCParts, row * In.States + n, steps, home + TokenC(vectors) * stride, count);
+            SumLanes(team, DCPartials, row * In.States + n, steps, home + TokenC(vectors) * stride, count);
     }
 
     // The states of a chunk again, keeping what the walk back needs; returns the last of them.
@@ -350,7 +350,7 @@ public struct SelectiveScanBackward<L, PB, PC, V, M, T, I, G> : ITeamKernel<V, G
         M s = Scratch, u = In.U, B = In.B;
         long channels = In.Channels, states = In.States, t = chunk * Scan.ChunkLength;
         var channel = new Column(n * channels + d, channels);
-        S a = S.Load(In.A, channel, 0, lanes), before = Scan.Before<S, PB, V, M, T, I>(In, item, t, d, lanes, n);
+        S a = S.Load(In.A, channel, 0, lanes), previousInput = Scan.PreviousInput<S, PB, V, M, T, I>(In, item, t, d, lanes, n);
         S h = S.Load(In.Boundaries, new Column((item.B * In.Chunks + chunk) * states * channels + channel.Start, channels), 0, lanes);
         long token = item.B * In.Length + t, uAt = token * channels + d;
         long bAt = PB.Varies ? (token * In.Groups + item.G) * states + n : channel.Start, bStride = PB.Varies ? 1 : channels, bRow = PB.Varies ? In.Groups * states : 0;
@@ -358,7 +358,7 @@ public struct SelectiveScanBackward<L, PB, PC, V, M, T, I, G> : ITeamKernel<V, G
         for (int i = 0; i < steps; i++)
         {
             long at = here + i * stride;
-            S.Recompute<PB>(ref h, ref before, ref a, R.On && In.StartsAt(item.B, t + i), V.Load(s, at + Delta * stride), S.LooksBack ? V.Keep(V.Load(u, uAt + i * channels), lanes) : default, V.Load(s, at + DeltaU * stride),
+            S.Recompute<PB>(ref h, ref previousInput, ref a, R.On && In.StartsAt(item.B, t + i), V.Load(s, at + Delta * stride), S.LooksBack ? V.Keep(V.Load(u, uAt + i * channels), lanes) : default, V.Load(s, at + DeltaU * stride),
                 0, B, new Column(bAt + i * bRow, bStride), s, new Column(kept + i * keptStep, stride));
         }
         return h;
@@ -384,7 +384,7 @@ public struct SelectiveScanBackward<L, PB, PC, V, M, T, I, G> : ITeamKernel<V, G
         long dBAt = PB.Varies ? home + (TokenB(vectors) + tokenStart) * stride : overTime + ConstantB(vectors) * stride, dBStep = PB.Varies ? tokenRow * stride : 0;
         long dCAt = PC.Varies ? home + (TokenC(vectors) + tokenStart) * stride : overTime + ConstantC(vectors) * stride, dCStep = PC.Varies ? tokenRow * stride : 0;
         S gradient = S.LoadWhole(s, new Column(carry, stride), 0), dA = S.Zero();
-        S dBefore = S.LooksBack ? S.LoadWhole(s, new Column(pCarry, stride), 0) : default;
+        S dPreviousInput = S.LooksBack ? S.LoadWhole(s, new Column(pCarry, stride), 0) : default;
         for (int i = steps - 1; i >= 0; i--)
         {
             long at = here + i * stride;
@@ -396,7 +396,7 @@ public struct SelectiveScanBackward<L, PB, PC, V, M, T, I, G> : ITeamKernel<V, G
                 Direct = S.LooksBack ? V.Load(s, at + Direct * stride) : default,
                 Y = V.Load(s, at + Y * stride),
             };
-            S.Reverse<PB, PC>(ref gradient, ref dBefore, ref dA, ref h, ref a, ref sums,
+            S.Reverse<PB, PC>(ref gradient, ref dPreviousInput, ref dA, ref h, ref a, ref sums,
                 starts, V.Load(s, at + Delta * stride), S.LooksBack ? V.Keep(V.Load(u, uAt + i * channels), lanes) : default, V.Load(s, at + DeltaU * stride), V.Load(s, at + DY * stride),
                 0, B, new Column(bAt + i * bRow, bStride), C, new Column(cAt + i * cRow, cStride),
                 s, new Column(kept + i * keptStep, stride), new Column(dBAt + i * dBStep, stride), new Column(dCAt + i * dCStep, stride));
@@ -408,16 +408,16 @@ public struct SelectiveScanBackward<L, PB, PC, V, M, T, I, G> : ITeamKernel<V, G
             if (starts)
             {
                 gradient = S.Zero();
-                dBefore = S.Zero();
+                dPreviousInput = S.Zero();
             }
         }
         S.StoreWhole(ref gradient, s, new Column(carry, stride), 0);
         S.StoreWhole(ref dA, s, new Column(overTime, stride), 0);
         if (S.LooksBack)
-            S.StoreWhole(ref dBefore, s, new Column(pCarry, stride), 0);
+            S.StoreWhole(ref dPreviousInput, s, new Column(pCarry, stride), 0);
     }
 
-    // The chunk before, which begins at t, while this one is worked on; see SelectiveScanForwardBlocked.
+    // The chunk before, which begins at t, while this one is worked on; see SelectiveScanForwardStrip.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     void Prefetch(in ScanItem item, long t, int d, int n, int count)
     {
@@ -442,7 +442,7 @@ public struct SelectiveScanBackward<L, PB, PC, V, M, T, I, G> : ITeamKernel<V, G
 
     // Adds the lanes of every thread of the team, to (t, g, n) from `to` on. A thread of many takes every Size-th sum.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    void SumLanes(G team, M parts, long to, int steps, long from, int count)
+    void SumLanes(G team, M partials, long to, int steps, long from, int count)
     {
         long stride = Stride(team), rowStride = (long)In.Groups * In.States;
         M s = Scratch;
@@ -452,9 +452,9 @@ public struct SelectiveScanBackward<L, PB, PC, V, M, T, I, G> : ITeamKernel<V, G
             {
                 int n = 0;
                 for (; n + 4 <= count; n += 4, from += 4 * V.Width)
-                    V.StoreSums(V.Load(s, from), V.Load(s, from + V.Width), V.Load(s, from + 2 * V.Width), V.Load(s, from + 3 * V.Width), parts, to + n);
+                    V.StoreSums(V.Load(s, from), V.Load(s, from + V.Width), V.Load(s, from + 2 * V.Width), V.Load(s, from + 3 * V.Width), partials, to + n);
                 for (; n < count; n++, from += V.Width)
-                    parts[to + n] = V.First(V.Sum(V.Load(s, from)));
+                    partials[to + n] = V.First(V.Sum(V.Load(s, from)));
             }
             return;
         }
@@ -465,7 +465,7 @@ public struct SelectiveScanBackward<L, PB, PC, V, M, T, I, G> : ITeamKernel<V, G
             V sum = V.Load(s, from + v * stride);
             for (int thread = 1; thread < size; thread++)
                 sum += V.Load(s, from + v * stride + thread);
-            parts[to + v / count * rowStride + v % count] = V.First(sum);
+            partials[to + v / count * rowStride + v % count] = V.First(sum);
         }
     }
 
@@ -509,15 +509,15 @@ public struct SelectiveScanBackward<L, PB, PC, V, M, T, I, G> : ITeamKernel<V, G
         {
             long slot = k * states + n, row = (item.Row * states + n) * channels + d;
             V.Store(DInitial, row, V.Load(Scratch, home + (carry + slot) * stride), lanes);
-            V.Store(DAParts, row, Total(sums, slot * stride, level), lanes);
+            V.Store(DAPartials, row, Total(sums, slot * stride, level), lanes);
             if (!PB.Varies)
-                V.Store(DBParts, row, Total(sums, (ConstantB(vectors) + slot) * stride, level), lanes);
+                V.Store(DBPartials, row, Total(sums, (ConstantB(vectors) + slot) * stride, level), lanes);
             if (!PC.Varies)
-                V.Store(DCParts, row, Total(sums, (ConstantC(vectors) + slot) * stride, level), lanes);
+                V.Store(DCPartials, row, Total(sums, (ConstantC(vectors) + slot) * stride, level), lanes);
             if (L.LooksBack)
-                V.Store(DBefore, (item.B * states + n) * channels + d, V.Load(Scratch, home + (carry + group + slot) * stride), lanes);
+                V.Store(DPreviousInput, (item.B * states + n) * channels + d, V.Load(Scratch, home + (carry + group + slot) * stride), lanes);
         }
-        V.Store(DDParts, item.Row * channels + d, Total(sums, (DD(vectors) + k) * stride, level), lanes);
-        V.Store(DBiasParts, item.Row * channels + d, Total(sums, (DBias(vectors) + k) * stride, level), lanes);
+        V.Store(DDPartials, item.Row * channels + d, Total(sums, (DD(vectors) + k) * stride, level), lanes);
+        V.Store(DBiasPartials, item.Row * channels + d, Total(sums, (DBias(vectors) + k) * stride, level), lanes);
     }
 }

@@ -24,7 +24,7 @@ public struct SelectiveScanForward<S, PB, PC, V, M, T, I> : IKernel
     public ScanArguments<M, I> In;
     public M Y;                 // (b, l, d)
     public M LastState;         // (b, segments, n, d)
-    public M LastBefore;        // (b, n, d)
+    public M LastInput;        // (b, n, d)
     public int FirstState, First, Last;
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -48,7 +48,7 @@ public struct SelectiveScanForward<S, PB, PC, V, M, T, I> : IKernel
         S a = S.Load(In.A, column, 0, lanes);
         var state = new Column(item.Row * states * channels + column.Start, channels);
         S h = In.HasInitial != 0 ? S.Load(In.Initial, state, 0, lanes) : S.Zero();
-        S before = Scan.Before<S, PB, V, M, T, I>(In, item, item.Start, d, lanes, FirstState);
+        S previousInput = Scan.PreviousInput<S, PB, V, M, T, I>(In, item, item.Start, d, lanes, FirstState);
         V bias = In.HasDeltaBias != 0 ? V.Load(In.DeltaBias, d) : V.Of(0);
         V skip = In.HasD != 0 ? V.Load(In.D, d) : V.Of(0);
         for (long t = item.Start; t < item.End; t++)
@@ -58,13 +58,13 @@ public struct SelectiveScanForward<S, PB, PC, V, M, T, I> : IKernel
             if (In.StartsAt(item.B, t))
             {
                 h = S.Zero();
-                before = S.Zero();
+                previousInput = S.Zero();
             }
             long row = item.B * length + t, at = row * channels + d;
             var values = new Column((row * In.Groups + item.G) * states + FirstState, 1);
-            V delta = Scan.Step<V, M, T>(V.Load(raw, at) + bias, In.Softplus), ut = V.Load(u, at);
+            V delta = Scan.StepSize<V, M, T>(V.Load(raw, at) + bias, In.Softplus), ut = V.Load(u, at);
             V sum = First != 0 ? skip * ut : V.Load(y, at);
-            sum = S.Step<PB, PC>(ref h, ref before, ref a, sum, delta, ut, delta * ut, 0, B, PB.Varies ? values : column, C, PC.Varies ? values : column);
+            sum = S.Step<PB, PC>(ref h, ref previousInput, ref a, sum, delta, ut, delta * ut, 0, B, PB.Varies ? values : column, C, PC.Varies ? values : column);
             if (Last != 0 && In.HasZ != 0)
             {
                 V zt = V.Load(z, at);
@@ -74,6 +74,6 @@ public struct SelectiveScanForward<S, PB, PC, V, M, T, I> : IKernel
         }
         S.Store(ref h, LastState, state, 0, lanes);
         if (S.LooksBack && item.End == length)
-            S.Store(ref before, LastBefore, new Column(item.B * states * channels + column.Start, channels), 0, lanes);
+            S.Store(ref previousInput, LastInput, new Column(item.B * states * channels + column.Start, channels), 0, lanes);
     }
 }

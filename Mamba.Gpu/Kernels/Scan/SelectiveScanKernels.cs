@@ -7,18 +7,18 @@ internal static class SelectiveScanKernels
 {
     /// <summary>
     /// y (b, l, d) and last state (b, n, d); with <paramref name="boundaries"/> (b, chunks, n, d) also what backward starts from, with
-    /// <paramref name="lastBefore"/> (b, n, d) what a discretization that looks back must be given for the next piece.
+    /// <paramref name="lastInput"/> (b, n, d) what a discretization that looks back must be given for the next piece.
     /// </summary>
-    public static void Forward(ScanInputs x, Tensor y, Tensor lastState, Tensor? boundaries, Tensor? lastBefore = null)
+    public static void Forward(ScanInputs x, Tensor y, Tensor lastState, Tensor? boundaries, Tensor? lastInput = null)
     {
         if (x.U.Count == 0)
         {
             CopyOrClear(x.InitialState, lastState);
-            CopyOrClear(x.PreviousInput, lastBefore);
+            CopyOrClear(x.PreviousInput, lastInput);
             return;
         }
         using var prepared = new Prepared(x);
-        x.Discretization.Choose(new ForwardUser(x, prepared, y, lastState, boundaries, lastBefore));
+        x.Discretization.Choose(new ForwardUser(x, prepared, y, lastState, boundaries, lastInput));
 
         static void CopyOrClear(Tensor? from, Tensor? to)
         {
@@ -30,30 +30,30 @@ internal static class SelectiveScanKernels
     }
 
     /// <summary>Every gradient, from <paramref name="dOut"/> (b, l, d) and optionally those of the last state and the last input (b, n, d).</summary>
-    public static void Backward(ScanInputs x, Tensor boundaries, Tensor dOut, Tensor? dLastState, ScanGradients gradients, Tensor? dLastBefore = null)
+    public static void Backward(ScanInputs x, Tensor boundaries, Tensor dOut, Tensor? dLastState, ScanGradients gradients, Tensor? dLastInput = null)
     {
         using var prepared = new Prepared(x);
-        x.Discretization.Choose(new BackwardUser(x, prepared, boundaries, dOut, dLastState, dLastBefore, gradients));
+        x.Discretization.Choose(new BackwardUser(x, prepared, boundaries, dOut, dLastState, dLastInput, gradients));
     }
 
     /// <summary>
     /// Bytes a forward and a backward pass hold at most beside inputs, outputs and gradients, e the size of an element:
     /// <code>
     /// e (b ⌈l/32⌉ n d                       states at chunk boundaries: u times n/32
-    ///  + 2 blocks b piece n g               parts of dB and dC, if a group has more than one block: u times 2 n / block
+    ///  + 2 strips b window n g               partials of dB and dC, if a group has more than one strip: u times 2 n / strip
     ///  + threads · scratch + n d (b + 2))   small
     /// </code>
     /// </summary>
     public static long WorkingBytes(ScanInputs x, bool host, int slots, int width)
     {
         ScanPlan plan = ScanPlan.For(x, host, x.Segments);
-        long b = x.Batch, d = x.Channels, n = x.Rows, g = x.Groups, rows = b * plan.Segments, blocks = (d / g + plan.BackwardBlock - 1) / plan.BackwardBlock;
+        long b = x.Batch, d = x.Channels, n = x.Rows, g = x.Groups, rows = b * plan.Segments, strips = (d / g + plan.BackwardStrip - 1) / plan.BackwardStrip;
         long boundaries = b * x.Chunks * n * d, starts = plan.Segments > 1 ? 2 * rows * n * d : 0;
-        long parts = (x.ConstantB ? rows * n * d : blocks > 1 ? blocks * b * plan.Piece * g * n : 0) + (x.ConstantC ? rows * n * d : blocks > 1 ? blocks * b * plan.Piece * g * n : 0);
-        int vectors = (plan.BackwardBlock + width - 1) / width;
+        long partials = (x.ConstantB ? rows * n * d : strips > 1 ? strips * b * plan.Window * g * n : 0) + (x.ConstantC ? rows * n * d : strips > 1 ? strips * b * plan.Window * g * n : 0);
+        int vectors = (plan.BackwardStrip + width - 1) / width;
         long scratch = slots * SelectiveScanBackward<One<Schemes.ExponentialEuler, Float256, Float256, HostMemory<float>, float>, PerToken<Float256, HostMemory<float>, float>,
             PerToken<Float256, HostMemory<float>, float>, Float256, HostMemory<float>, float, HostMemory<int>, HostTeam<Float256, float>>.Slots((int)n, vectors) * width;
-        return x.U.DType.Size() * (boundaries + starts + parts + scratch + (rows + 1) * n * d + 2 * rows * d);
+        return x.U.DType.Size() * (boundaries + starts + partials + scratch + (rows + 1) * n * d + 2 * rows * d);
     }
 
     /// <summary>A, and B and C where they are constant, as the kernels want them: (n, d), with zeros behind.</summary>
@@ -96,7 +96,7 @@ internal static class SelectiveScanKernels
         }
     }
 
-    static ScanArguments<M, I> Arguments<V, M, T, I, G>(ILauncher<V, M, T, I, G> on, ScanInputs x, Prepared prepared, ScanPlan plan, int block, Tensor? initial, Tensor? boundaries)
+    static ScanArguments<M, I> Arguments<V, M, T, I, G>(ILauncher<V, M, T, I, G> on, ScanInputs x, Prepared prepared, ScanPlan plan, int strip, Tensor? initial, Tensor? boundaries)
         where M : struct
         where I : struct, IMemory<int>
         where G : struct, ITeam<V> => new()
@@ -110,7 +110,7 @@ internal static class SelectiveScanKernels
             D = on.Memory(x.D),
             DeltaBias = on.Memory(x.DeltaBias),
             Initial = on.Memory(initial),
-            Before = on.Memory(x.PreviousInput),
+            PreviousInput = on.Memory(x.PreviousInput),
             Boundaries = on.Memory(boundaries),
             Reset = on.Ints(x.Reset),
             Batch = (int)x.Batch,
@@ -118,14 +118,14 @@ internal static class SelectiveScanKernels
             States = (int)x.Rows,
             Groups = (int)x.Groups,
             Segments = plan.Segments,
-            BlockChannels = block,
+            StripChannels = strip,
             Length = x.Length,
             SegmentLength = plan.SegmentLength,
             HasZ = x.Z is null ? 0 : 1,
             HasD = x.D is null ? 0 : 1,
             HasDeltaBias = x.DeltaBias is null ? 0 : 1,
             HasInitial = initial is null ? 0 : 1,
-            HasBefore = x.PreviousInput is null ? 0 : 1,
+            HasPreviousInput = x.PreviousInput is null ? 0 : 1,
             HasBoundaries = boundaries is null ? 0 : 1,
             HasReset = x.Reset is null ? 0 : 1,
             Softplus = x.Softplus ? 1 : 0,
@@ -179,7 +179,7 @@ internal static class SelectiveScanKernels
         }
     }
 
-    readonly record struct ForwardUser(ScanInputs X, Prepared Prepared, Tensor Y, Tensor LastState, Tensor? Boundaries, Tensor? LastBefore) : IDiscretizationUser, IScanLaunch
+    readonly record struct ForwardUser(ScanInputs X, Prepared Prepared, Tensor Y, Tensor LastState, Tensor? Boundaries, Tensor? LastInput) : IDiscretizationUser, IScanLaunch
     {
         public void With<D>() where D : struct, IDiscretization => X.U.Launch(new Typed<D, ForwardUser>(this));
 
@@ -189,16 +189,16 @@ internal static class SelectiveScanKernels
             using Tensor? starts = plan.Segments > 1 ? SegmentStarts<L, PB, PC, V, M, T, I, G>(on, X, Prepared, plan, dOut: null, X.InitialState, LastState) : null;
             using Tensor? ends = plan.Segments > 1 ? starts!.Like() : null;     // the last of them is LastState already
             Tensor lastState = ends ?? LastState;
-            ScanArguments<M, I> arguments = Arguments(on, X, Prepared, plan, plan.ForwardBlock, starts ?? X.InitialState, Boundaries);
+            ScanArguments<M, I> arguments = Arguments(on, X, Prepared, plan, plan.ForwardStrip, starts ?? X.InitialState, Boundaries);
             if (V.Width > 1)
             {
-                using Tensor scratch = Tensor.Empty(on.Slots(arguments.Items) * SelectiveScanForwardBlocked<L, PB, PC, V, M, T, I>.ScratchPerWorker(plan.ForwardBlock, V.Width), X.U.DType, X.U.Device);
-                on.Run(new SelectiveScanForwardBlocked<L, PB, PC, V, M, T, I>
+                using Tensor scratch = Tensor.Empty(on.Slots(arguments.Items) * SelectiveScanForwardStrip<L, PB, PC, V, M, T, I>.ScratchPerWorker(plan.ForwardStrip, V.Width), X.U.DType, X.U.Device);
+                on.Run(new SelectiveScanForwardStrip<L, PB, PC, V, M, T, I>
                 {
                     In = arguments,
                     Y = on.Memory(Y),
                     LastState = on.Memory(lastState),
-                    LastBefore = on.Memory(LastBefore),
+                    LastInput = on.Memory(LastInput),
                     Scratch = on.Memory(scratch),
                 }, X.U.Count, X.Rows);
                 return;
@@ -207,15 +207,15 @@ internal static class SelectiveScanKernels
             while (n < states)
             {
                 int left = (states - n) / L.Count;
-                n += left >= 16 ? Part<Pair<Pair<Pair<Pair<L, V, M, T>, V, M, T>, V, M, T>, V, M, T>, PB, PC, V, M, T, I, G>(on, arguments, n, lastState)
-                    : left >= 8 ? Part<Pair<Pair<Pair<L, V, M, T>, V, M, T>, V, M, T>, PB, PC, V, M, T, I, G>(on, arguments, n, lastState)
-                    : left >= 4 ? Part<Pair<Pair<L, V, M, T>, V, M, T>, PB, PC, V, M, T, I, G>(on, arguments, n, lastState)
-                    : Part<L, PB, PC, V, M, T, I, G>(on, arguments, n, lastState);
+                n += left >= 16 ? Tile<Pair<Pair<Pair<Pair<L, V, M, T>, V, M, T>, V, M, T>, V, M, T>, PB, PC, V, M, T, I, G>(on, arguments, n, lastState)
+                    : left >= 8 ? Tile<Pair<Pair<Pair<L, V, M, T>, V, M, T>, V, M, T>, PB, PC, V, M, T, I, G>(on, arguments, n, lastState)
+                    : left >= 4 ? Tile<Pair<Pair<L, V, M, T>, V, M, T>, PB, PC, V, M, T, I, G>(on, arguments, n, lastState)
+                    : Tile<L, PB, PC, V, M, T, I, G>(on, arguments, n, lastState);
             }
         }
 
         // One launch for S.Count states from n on; says how many that were.
-        int Part<S, PB, PC, V, M, T, I, G>(ILauncher<V, M, T, I, G> on, ScanArguments<M, I> arguments, int n, Tensor lastState)
+        int Tile<S, PB, PC, V, M, T, I, G>(ILauncher<V, M, T, I, G> on, ScanArguments<M, I> arguments, int n, Tensor lastState)
             where S : struct, IStates<S, V, M, T>
             where PB : struct, IProjection<V, M>
             where PC : struct, IProjection<V, M>
@@ -230,7 +230,7 @@ internal static class SelectiveScanKernels
                 In = arguments,
                 Y = on.Memory(Y),
                 LastState = on.Memory(lastState),
-                LastBefore = on.Memory(LastBefore),
+                LastInput = on.Memory(LastInput),
                 FirstState = n,
                 First = n == 0 ? 1 : 0,
                 Last = n + S.Count == X.Rows ? 1 : 0,
@@ -253,9 +253,9 @@ internal static class SelectiveScanKernels
         Tensor starts = x.U.Like((x.Batch, plan.Segments, x.Rows, x.Channels)).Unowned();
         using Tensor own = starts.Like(), decay = starts.Like();
         using Tensor? cut = x.Reset is null ? null : Tensor.Empty((x.Batch, plan.Segments), DType.Int32, x.U.Device);
-        ScanArguments<M, I> arguments = Arguments(on, x, prepared, plan, plan.ForwardBlock, initial: null, boundaries: null);
+        ScanArguments<M, I> arguments = Arguments(on, x, prepared, plan, plan.ForwardStrip, initial: null, boundaries: null);
         for (int n = 0; n < x.Rows;)
-            n += (x.Rows - n) / L.Count >= 4 ? Part<Pair<Pair<L, V, M, T>, V, M, T>>(n) : Part<L>(n);
+            n += (x.Rows - n) / L.Count >= 4 ? Tile<Pair<Pair<L, V, M, T>, V, M, T>>(n) : Tile<L>(n);
         on.Run(new SelectiveScanCarry<L, V, M, T, I>
         {
             First = on.Memory(first),
@@ -274,7 +274,7 @@ internal static class SelectiveScanKernels
         }, rest.Count, plan.Segments);
         return starts;
 
-        int Part<S>(int n) where S : struct, IStates<S, V, M, T>
+        int Tile<S>(int n) where S : struct, IStates<S, V, M, T>
         {
             on.Run(new SelectiveScanSegments<S, PB, PC, V, M, T, I>
             {
@@ -290,7 +290,7 @@ internal static class SelectiveScanKernels
         }
     }
 
-    readonly record struct BackwardUser(ScanInputs X, Prepared Prepared, Tensor Boundaries, Tensor DOut, Tensor? DLastState, Tensor? DLastBefore, ScanGradients Gradients) : IDiscretizationUser, IScanLaunch
+    readonly record struct BackwardUser(ScanInputs X, Prepared Prepared, Tensor Boundaries, Tensor DOut, Tensor? DLastState, Tensor? DLastInput, ScanGradients Gradients) : IDiscretizationUser, IScanLaunch
     {
         public void With<D>() where D : struct, IDiscretization => X.U.Launch(new Typed<D, BackwardUser>(this));
 
@@ -298,47 +298,47 @@ internal static class SelectiveScanKernels
         {
             ScanPlan plan = ScanPlan.For(X, host: V.Width > 1, X.Segments);
             long b = X.Batch, l = X.Length, d = X.Channels, n = X.Rows, g = X.Groups, segments = plan.Segments;
-            long blocks = (d / g + plan.BackwardBlock - 1) / plan.BackwardBlock, rows = b * segments, items = rows * g * blocks;
+            long strips = (d / g + plan.BackwardStrip - 1) / plan.BackwardStrip, rows = b * segments, items = rows * g * strips;
             using Tensor? starts = segments > 1 ? SegmentStarts<L, PB, PC, V, M, T, I, G>(on, X, Prepared, plan, DOut, DLastState, Gradients.DInitialState) : null;
             using Tensor? dStarts = segments > 1 ? starts!.Like() : null;       // the first of them is DInitial already
-            int threads = on.TeamSize(plan.BackwardBlock), teams = on.Slots(items);
-            int vectors = SelectiveScanBackward<L, PB, PC, V, M, T, I, G>.Vectors(plan.BackwardBlock, threads, V.Width);
+            int threads = on.TeamSize(plan.BackwardStrip), teams = on.Slots(items);
+            int vectors = SelectiveScanBackward<L, PB, PC, V, M, T, I, G>.Vectors(plan.BackwardStrip, threads, V.Width);
             using Tensor scratch = X.U.Like((teams, SelectiveScanBackward<L, PB, PC, V, M, T, I, G>.Slots((int)n, vectors), threads * V.Width));
             using Tensor dA = X.U.Like((rows, n, d)), dD = X.U.Like((rows, d)), dBias = X.U.Like((rows, d));
-            using Tensor? dB = X.ConstantB ? X.U.Like((rows, n, d)) : blocks > 1 ? X.U.Like(new Shape(blocks, b, plan.Piece, g, n)) : null;
-            using Tensor? dC = X.ConstantC ? X.U.Like((rows, n, d)) : blocks > 1 ? X.U.Like(new Shape(blocks, b, plan.Piece, g, n)) : null;
+            using Tensor? dB = X.ConstantB ? X.U.Like((rows, n, d)) : strips > 1 ? X.U.Like(new Shape(strips, b, plan.Window, g, n)) : null;
+            using Tensor? dC = X.ConstantC ? X.U.Like((rows, n, d)) : strips > 1 ? X.U.Like(new Shape(strips, b, plan.Window, g, n)) : null;
             for (long end = l; end > 0;)
             {
-                // Pieces are counted from the start, so the first one walked, the last, may be shorter.
-                long start = (end - 1) / plan.Piece * plan.Piece;
+                // Windows are counted from the start, so the first one walked, the last, may be shorter.
+                long start = (end - 1) / plan.Window * plan.Window;
                 on.RunTeams(new SelectiveScanBackward<L, PB, PC, V, M, T, I, G>
                 {
-                    In = Arguments(on, X, Prepared, plan, plan.BackwardBlock, initial: null, Boundaries),
+                    In = Arguments(on, X, Prepared, plan, plan.BackwardStrip, initial: null, Boundaries),
                     DOut = on.Memory(DOut),
                     DLastState = on.Memory(starts ?? DLastState),
-                    DLastBefore = on.Memory(DLastBefore),
+                    DLastInput = on.Memory(DLastInput),
                     DU = on.Memory(Gradients.DU),
                     DDelta = on.Memory(Gradients.DDelta),
                     DZ = on.Memory(Gradients.DZ),
                     DInitial = on.Memory(dStarts ?? Gradients.DInitialState),
-                    DBefore = on.Memory(Gradients.DPreviousInput),
-                    DAParts = on.Memory(dA),
-                    DDParts = on.Memory(dD),
-                    DBiasParts = on.Memory(dBias),
-                    DBParts = on.Memory(dB ?? Gradients.DB),
-                    DCParts = on.Memory(dC ?? Gradients.DC),
+                    DPreviousInput = on.Memory(Gradients.DPreviousInput),
+                    DAPartials = on.Memory(dA),
+                    DDPartials = on.Memory(dD),
+                    DBiasPartials = on.Memory(dBias),
+                    DBPartials = on.Memory(dB ?? Gradients.DB),
+                    DCPartials = on.Memory(dC ?? Gradients.DC),
                     Scratch = on.Memory(scratch),
                     DecayScale = T.CreateTruncating(Prepared.Unit),
                     HasDLastState = (starts ?? DLastState) is null ? 0 : 1,
-                    HasDLastBefore = DLastBefore is null ? 0 : 1,
+                    HasDLastInput = DLastInput is null ? 0 : 1,
                     FirstChunk = start / Scan.ChunkLength,
                     EndChunk = (end + Scan.ChunkLength - 1) / Scan.ChunkLength,
                     Resume = end < l ? 1 : 0,
-                }, items, plan.BackwardBlock, cost: (end - start) * n, slots: teams);
+                }, items, plan.BackwardStrip, cost: (end - start) * n, slots: teams);
                 if (!X.ConstantB && dB is not null)
-                    SumParts<V, M, T, I, G>(on, dB, Gradients.DB, start, end);
+                    SumPartials<V, M, T, I, G>(on, dB, Gradients.DB, start, end);
                 if (!X.ConstantC && dC is not null)
-                    SumParts<V, M, T, I, G>(on, dC, Gradients.DC, start, end);
+                    SumPartials<V, M, T, I, G>(on, dC, Gradients.DC, start, end);
                 end = start;
             }
 
@@ -351,33 +351,33 @@ internal static class SelectiveScanKernels
                 SumOverRows(dC!, Gradients.DC);
         }
 
-        // parts (blocks, b, end − start, g, n) → steps start … end − 1 of sum (b, l, g, n)
-        void SumParts<V, M, T, I, G>(ILauncher<V, M, T, I, G> on, Tensor parts, Tensor sum, long start, long end)
+        // partials (strips, b, end − start, g, n) → steps start … end − 1 of sum (b, l, g, n)
+        void SumPartials<V, M, T, I, G>(ILauncher<V, M, T, I, G> on, Tensor partials, Tensor sum, long start, long end)
             where V : unmanaged, ILane<V, M, T>
             where M : struct, IMemory<T>
             where T : unmanaged
             where I : struct, IMemory<int>
             where G : struct, ITeam<V>
         {
-            long width = X.Groups * X.Rows, piece = (end - start) * width;
-            on.Run(new SumScanParts<V, M, T>
+            long width = X.Groups * X.Rows, window = (end - start) * width;
+            on.Run(new SumScanPartials<V, M, T>
             {
-                Parts = on.Memory(parts),
+                Partials = on.Memory(partials),
                 Sum = on.Memory(sum),
-                Blocks = parts.Shape[0],
+                Strips = partials.Shape[0],
                 Batch = X.Batch,
-                PieceElements = piece,
+                WindowElements = window,
                 RowElements = X.Length * width,
                 Offset = start * width,
-            }, X.Batch * piece, parts.Shape[0]);
+            }, X.Batch * window, partials.Shape[0]);
         }
 
-        // parts (rows, n, d) → sum (d, n)
-        static void SumOverRows(Tensor parts, Tensor sum)
+        // partials (rows, n, d) → sum (d, n)
+        static void SumOverRows(Tensor partials, Tensor sum)
         {
-            long n = parts.Shape[1], d = parts.Shape[2];
-            using Tensor summed = parts.Like((n, d));
-            PartialKernels.Sum(parts, summed);
+            long n = partials.Shape[1], d = partials.Shape[2];
+            using Tensor summed = partials.Like((n, d));
+            PartialKernels.Sum(partials, summed);
             TransposeKernels.Transpose(summed, sum, 1, n, d);
         }
     }

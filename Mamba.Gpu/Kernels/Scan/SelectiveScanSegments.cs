@@ -47,7 +47,7 @@ public struct SelectiveScanSegments<S, PB, PC, V, M, T, I> : IKernel
     {
         long channels = In.Channels;
         var column = new Column((long)FirstState * channels + d, channels);
-        S a = S.Load(In.A, column, 0, lanes), h = S.Zero(), decay = S.Identity(), before = Scan.Before<S, PB, V, M, T, I>(In, item, item.Start, d, lanes, FirstState);
+        S a = S.Load(In.A, column, 0, lanes), h = S.Zero(), decay = S.Identity(), previousInput = Scan.PreviousInput<S, PB, V, M, T, I>(In, item, item.Start, d, lanes, FirstState);
         V bias = In.HasDeltaBias != 0 ? V.Load(In.DeltaBias, d) : V.Of(0);
         int cut = 0;
         for (long t = item.Start; t < item.End; t++)
@@ -55,12 +55,12 @@ public struct SelectiveScanSegments<S, PB, PC, V, M, T, I> : IKernel
             if (In.StartsAt(item.B, t))
             {
                 h = S.Zero();
-                before = S.Zero();
+                previousInput = S.Zero();
                 cut = 1;
             }
             long row = item.B * In.Length + t;
-            V delta = Scan.Step<V, M, T>(V.Load(In.Delta, row * channels + d) + bias, In.Softplus), u = V.Load(In.U, row * channels + d);
-            S.Advance<PB>(ref h, ref before, ref decay, ref a, delta, u, delta * u, 0, In.B, PB.Varies ? new Column((row * In.Groups + item.G) * In.States + FirstState, 1) : column);
+            V delta = Scan.StepSize<V, M, T>(V.Load(In.Delta, row * channels + d) + bias, In.Softplus), u = V.Load(In.U, row * channels + d);
+            S.Advance<PB>(ref h, ref previousInput, ref decay, ref a, delta, u, delta * u, 0, In.B, PB.Varies ? new Column((row * In.Groups + item.G) * In.States + FirstState, 1) : column);
         }
         Store(item, h, decay, cut, column, lanes);
     }
@@ -76,7 +76,7 @@ public struct SelectiveScanSegments<S, PB, PC, V, M, T, I> : IKernel
         for (long t = item.End - 1; t >= item.Start; t--)
         {
             long row = item.B * In.Length + t, at = row * channels + d;
-            V delta = Scan.Step<V, M, T>(V.Load(In.Delta, at) + bias, In.Softplus), dy = V.Load(DOut, at);
+            V delta = Scan.StepSize<V, M, T>(V.Load(In.Delta, at) + bias, In.Softplus), dy = V.Load(DOut, at);
             if (In.HasZ != 0)
             {
                 V z = V.Load(In.Z, at);
@@ -144,25 +144,25 @@ public struct SelectiveScanCarry<S, V, M, T, I> : IKernel
     }
 }
 
-/// <summary>The sum over channel blocks of parts (blocks, b, piece, width), in a fixed order, into a piece of sum (b, l, width).</summary>
-public struct SumScanParts<V, M, T> : IKernel
+/// <summary>The sum over strips of partials (strips, b, window, width), in a fixed order, into a window of sum (b, l, width).</summary>
+public struct SumScanPartials<V, M, T> : IKernel
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
 {
-    public M Parts, Sum;
-    public long Blocks, Batch, PieceElements, RowElements, Offset;     // of one row: of the piece, of everything, before the piece
+    public M Partials, Sum;
+    public long Strips, Batch, WindowElements, RowElements, Offset;     // of one row: of the window, of everything, before the window
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Run(Worker worker)
     {
-        M parts = Parts, sum = Sum;
-        long groups = (PieceElements + V.Width - 1) / V.Width;
+        M partials = Partials, sum = Sum;
+        long groups = (WindowElements + V.Width - 1) / V.Width;
         Share share = worker.Share(Batch * groups);
         for (long i = share.Start; i < share.End; i += share.Step)
         {
             long b = i / groups, at = i % groups * V.Width;
-            V.Store(sum, b * RowElements + Offset + at, Cascade<V, M, T>.Of(parts, b * PieceElements + at, Batch * PieceElements, Blocks), Lanes.In(PieceElements - at));
+            V.Store(sum, b * RowElements + Offset + at, Cascade<V, M, T>.Of(partials, b * WindowElements + at, Batch * WindowElements, Strips), Lanes.In(WindowElements - at));
         }
     }
 }

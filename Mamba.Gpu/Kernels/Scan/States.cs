@@ -84,28 +84,28 @@ public interface IStates<S, V, M, T>
     /// <summary>B u: what a step that looks back needs of the token before.</summary>
     static abstract S Input<PB>(V u, int n, M B, Column b) where PB : struct, IProjection<V, M>;
 
-    /// <summary>h ← α h + Δ (γ p + β p₋); returns y + C·h. <paramref name="before"/> is p₋ on entry and p on exit, if steps look back.</summary>
-    static abstract V Step<PB, PC>(ref S h, ref S before, ref S a, V y, V delta, V u, V deltaU, int n, M B, Column b, M C, Column c)
+    /// <summary>h ← α h + Δ (γ p + β p₋); returns y + C·h. <paramref name="previousInput"/> is p₋ on entry and p on exit, if steps look back.</summary>
+    static abstract V Step<PB, PC>(ref S h, ref S previousInput, ref S a, V y, V delta, V u, V deltaU, int n, M B, Column b, M C, Column c)
         where PB : struct, IProjection<V, M>
         where PC : struct, IProjection<V, M>;
 
     /// <summary>The same without y, and <paramref name="decay"/> ← α decay.</summary>
-    static abstract void Advance<PB>(ref S h, ref S before, ref S decay, ref S a, V delta, V u, V deltaU, int n, M B, Column b)
+    static abstract void Advance<PB>(ref S h, ref S previousInput, ref S decay, ref S a, V delta, V u, V deltaU, int n, M B, Column b)
         where PB : struct, IProjection<V, M>;
 
     /// <summary>
     /// The same without y, keeping α, h₋ and p₋ in scratch for the reverse walk. Where a sequence <paramref name="starts"/>, h₋ and p₋ count as
     /// zero; h₋ is kept all the same, for the step before.
     /// </summary>
-    static abstract void Recompute<PB>(ref S h, ref S before, ref S a, bool starts, V delta, V u, V deltaU, int n, M B, Column b, M scratch, Column kept)
+    static abstract void Recompute<PB>(ref S h, ref S previousInput, ref S a, bool starts, V delta, V u, V deltaU, int n, M B, Column b, M scratch, Column kept)
         where PB : struct, IProjection<V, M>;
 
     /// <summary>
-    /// One step back. <paramref name="g"/> is ᾱ g of the step after on entry and of this one on exit, <paramref name="dBefore"/> ∂L/∂p through
+    /// One step back. <paramref name="g"/> is ᾱ g of the step after on entry and of this one on exit, <paramref name="dPreviousInput"/> ∂L/∂p through
     /// the step after, then ∂L/∂p₋ through this one; <paramref name="h"/> goes from h to h₋. dA and the sums gain this step's part, and
     /// so do the gradients of B and C at <paramref name="dB"/> and <paramref name="dC"/>.
     /// </summary>
-    static abstract void Reverse<PB, PC>(ref S g, ref S dBefore, ref S dA, ref S h, ref S a, ref StepSums<V> sums, bool starts, V delta, V u, V deltaU, V dy, int n,
+    static abstract void Reverse<PB, PC>(ref S g, ref S dPreviousInput, ref S dA, ref S h, ref S a, ref StepSums<V> sums, bool starts, V delta, V u, V deltaU, V dy, int n,
         M B, Column b, M C, Column c, M scratch, Column kept, Column dB, Column dC)
         where PB : struct, IProjection<V, M>
         where PC : struct, IProjection<V, M>;
@@ -145,40 +145,40 @@ public struct One<D, N, V, M, T> : IStates<One<D, N, V, M, T>, V, M, T>
 
     // Δ (γ p + β p₋)
     [MethodImpl(Inline)]
-    static N InputOf(N z, N alpha, N bn, ref N before, V delta, V u, V deltaU)
+    static N InputOf(N z, N alpha, N bn, ref N previousInput, V delta, V u, V deltaU)
     {
         N input = N.Times(bn, deltaU);
         if (D.ScalesInput)
             input *= D.Gamma<N, V, M, T>(z, alpha);
         if (D.LooksBack)
         {
-            input = N.Fma(N.Times(D.Beta<N, V, M, T>(z, alpha), delta), before, input);
-            before = N.Times(bn, u);
+            input = N.Fma(N.Times(D.Beta<N, V, M, T>(z, alpha), delta), previousInput, input);
+            previousInput = N.Times(bn, u);
         }
         return input;
     }
 
     [MethodImpl(Inline)]
-    public static V Step<PB, PC>(ref One<D, N, V, M, T> h, ref One<D, N, V, M, T> before, ref One<D, N, V, M, T> a, V y, V delta, V u, V deltaU, int n, M B, Column b, M C, Column c)
+    public static V Step<PB, PC>(ref One<D, N, V, M, T> h, ref One<D, N, V, M, T> previousInput, ref One<D, N, V, M, T> a, V y, V delta, V u, V deltaU, int n, M B, Column b, M C, Column c)
         where PB : struct, IProjection<V, M>
         where PC : struct, IProjection<V, M>
     {
         N z = N.Times(a.x, delta), alpha = D.Alpha<N, V, M, T>(z);
-        h.x = N.Fma(alpha, h.x, InputOf(z, alpha, N.Get<PB>(B, b.Start + n * b.Stride, b.Stride), ref before.x, delta, u, deltaU));
+        h.x = N.Fma(alpha, h.x, InputOf(z, alpha, N.Get<PB>(B, b.Start + n * b.Stride, b.Stride), ref previousInput.x, delta, u, deltaU));
         return N.Output(N.Get<PC>(C, c.Start + n * c.Stride, c.Stride), h.x, y);
     }
 
     [MethodImpl(Inline)]
-    public static void Advance<PB>(ref One<D, N, V, M, T> h, ref One<D, N, V, M, T> before, ref One<D, N, V, M, T> decay, ref One<D, N, V, M, T> a, V delta, V u, V deltaU, int n, M B, Column b)
+    public static void Advance<PB>(ref One<D, N, V, M, T> h, ref One<D, N, V, M, T> previousInput, ref One<D, N, V, M, T> decay, ref One<D, N, V, M, T> a, V delta, V u, V deltaU, int n, M B, Column b)
         where PB : struct, IProjection<V, M>
     {
         N z = N.Times(a.x, delta), alpha = D.Alpha<N, V, M, T>(z);
-        h.x = N.Fma(alpha, h.x, InputOf(z, alpha, N.Get<PB>(B, b.Start + n * b.Stride, b.Stride), ref before.x, delta, u, deltaU));
+        h.x = N.Fma(alpha, h.x, InputOf(z, alpha, N.Get<PB>(B, b.Start + n * b.Stride, b.Stride), ref previousInput.x, delta, u, deltaU));
         decay.x = alpha * decay.x;
     }
 
     [MethodImpl(Inline)]
-    public static void Recompute<PB>(ref One<D, N, V, M, T> h, ref One<D, N, V, M, T> before, ref One<D, N, V, M, T> a, bool starts, V delta, V u, V deltaU, int n, M B, Column b, M scratch, Column kept)
+    public static void Recompute<PB>(ref One<D, N, V, M, T> h, ref One<D, N, V, M, T> previousInput, ref One<D, N, V, M, T> a, bool starts, V delta, V u, V deltaU, int n, M B, Column b, M scratch, Column kept)
         where PB : struct, IProjection<V, M>
     {
         N z = N.Times(a.x, delta), alpha = D.Alpha<N, V, M, T>(z);
@@ -188,15 +188,15 @@ public struct One<D, N, V, M, T> : IStates<One<D, N, V, M, T>, V, M, T>
         if (starts)
         {
             h.x = N.Of(0);
-            before.x = N.Of(0);
+            previousInput.x = N.Of(0);
         }
         if (D.LooksBack)
-            N.Store(before.x, scratch, at + 2 * part, kept.Stride);
-        h.x = N.Fma(alpha, h.x, InputOf(z, alpha, N.Get<PB>(B, b.Start + n * b.Stride, b.Stride), ref before.x, delta, u, deltaU));
+            N.Store(previousInput.x, scratch, at + 2 * part, kept.Stride);
+        h.x = N.Fma(alpha, h.x, InputOf(z, alpha, N.Get<PB>(B, b.Start + n * b.Stride, b.Stride), ref previousInput.x, delta, u, deltaU));
     }
 
     [MethodImpl(Inline)]
-    public static void Reverse<PB, PC>(ref One<D, N, V, M, T> g, ref One<D, N, V, M, T> dBefore, ref One<D, N, V, M, T> dA, ref One<D, N, V, M, T> h, ref One<D, N, V, M, T> a,
+    public static void Reverse<PB, PC>(ref One<D, N, V, M, T> g, ref One<D, N, V, M, T> dPreviousInput, ref One<D, N, V, M, T> dA, ref One<D, N, V, M, T> h, ref One<D, N, V, M, T> a,
         ref StepSums<V> sums, bool starts, V delta, V u, V deltaU, V dy, int n, M B, Column b, M C, Column c, M scratch, Column kept, Column dB, Column dC)
         where PB : struct, IProjection<V, M>
         where PC : struct, IProjection<V, M>
@@ -225,13 +225,13 @@ public struct One<D, N, V, M, T> : IStates<One<D, N, V, M, T>, V, M, T>
             }
             if (D.LooksBack)
             {
-                N before = N.Load(scratch, at + 2 * part, kept.Stride), beta = D.Beta<N, V, M, T>(z, alpha);
-                slope = N.Fma(N.Times(D.BetaSlope<N, V, M, T>(z, alpha), delta), before, slope);
-                N gBack = N.Conjugate(beta) * gt, dp = N.FmaTimes(gIn, delta, dBefore.x);
-                sums.Direct = N.Inner(gIn, N.Times(bn, u), N.Inner(gBack, before, sums.Direct));
+                N previousInput = N.Load(scratch, at + 2 * part, kept.Stride), beta = D.Beta<N, V, M, T>(z, alpha);
+                slope = N.Fma(N.Times(D.BetaSlope<N, V, M, T>(z, alpha), delta), previousInput, slope);
+                N gBack = N.Conjugate(beta) * gt, dp = N.FmaTimes(gIn, delta, dPreviousInput.x);
+                sums.Direct = N.Inner(gIn, N.Times(bn, u), N.Inner(gBack, previousInput, sums.Direct));
                 sums.Input = N.Inner(dp, bn, sums.Input);
                 N.Store(N.FmaTimes(dp, u, N.Load(scratch, dBAt, dB.Stride)), scratch, dBAt, dB.Stride);
-                dBefore.x = N.Times(gBack, delta);
+                dPreviousInput.x = N.Times(gBack, delta);
             }
         }
         if (!D.LooksBack)
@@ -298,38 +298,38 @@ public struct Pair<S, V, M, T> : IStates<Pair<S, V, M, T>, V, M, T>
     public static Pair<S, V, M, T> Input<PB>(V u, int n, M B, Column b) where PB : struct, IProjection<V, M> => new() { lo = S.Input<PB>(u, n, B, b), hi = S.Input<PB>(u, n + S.Count, B, b) };
 
     [MethodImpl(Inline)]
-    public static V Step<PB, PC>(ref Pair<S, V, M, T> h, ref Pair<S, V, M, T> before, ref Pair<S, V, M, T> a, V y, V delta, V u, V deltaU, int n, M B, Column b, M C, Column c)
+    public static V Step<PB, PC>(ref Pair<S, V, M, T> h, ref Pair<S, V, M, T> previousInput, ref Pair<S, V, M, T> a, V y, V delta, V u, V deltaU, int n, M B, Column b, M C, Column c)
         where PB : struct, IProjection<V, M>
         where PC : struct, IProjection<V, M>
     {
-        y = S.Step<PB, PC>(ref h.lo, ref before.lo, ref a.lo, y, delta, u, deltaU, n, B, b, C, c);
-        return S.Step<PB, PC>(ref h.hi, ref before.hi, ref a.hi, y, delta, u, deltaU, n + S.Count, B, b, C, c);
+        y = S.Step<PB, PC>(ref h.lo, ref previousInput.lo, ref a.lo, y, delta, u, deltaU, n, B, b, C, c);
+        return S.Step<PB, PC>(ref h.hi, ref previousInput.hi, ref a.hi, y, delta, u, deltaU, n + S.Count, B, b, C, c);
     }
 
     [MethodImpl(Inline)]
-    public static void Advance<PB>(ref Pair<S, V, M, T> h, ref Pair<S, V, M, T> before, ref Pair<S, V, M, T> decay, ref Pair<S, V, M, T> a, V delta, V u, V deltaU, int n, M B, Column b)
+    public static void Advance<PB>(ref Pair<S, V, M, T> h, ref Pair<S, V, M, T> previousInput, ref Pair<S, V, M, T> decay, ref Pair<S, V, M, T> a, V delta, V u, V deltaU, int n, M B, Column b)
         where PB : struct, IProjection<V, M>
     {
-        S.Advance<PB>(ref h.lo, ref before.lo, ref decay.lo, ref a.lo, delta, u, deltaU, n, B, b);
-        S.Advance<PB>(ref h.hi, ref before.hi, ref decay.hi, ref a.hi, delta, u, deltaU, n + S.Count, B, b);
+        S.Advance<PB>(ref h.lo, ref previousInput.lo, ref decay.lo, ref a.lo, delta, u, deltaU, n, B, b);
+        S.Advance<PB>(ref h.hi, ref previousInput.hi, ref decay.hi, ref a.hi, delta, u, deltaU, n + S.Count, B, b);
     }
 
     [MethodImpl(Inline)]
-    public static void Recompute<PB>(ref Pair<S, V, M, T> h, ref Pair<S, V, M, T> before, ref Pair<S, V, M, T> a, bool starts, V delta, V u, V deltaU, int n, M B, Column b, M scratch, Column kept)
+    public static void Recompute<PB>(ref Pair<S, V, M, T> h, ref Pair<S, V, M, T> previousInput, ref Pair<S, V, M, T> a, bool starts, V delta, V u, V deltaU, int n, M B, Column b, M scratch, Column kept)
         where PB : struct, IProjection<V, M>
     {
-        S.Recompute<PB>(ref h.lo, ref before.lo, ref a.lo, starts, delta, u, deltaU, n, B, b, scratch, kept);
-        S.Recompute<PB>(ref h.hi, ref before.hi, ref a.hi, starts, delta, u, deltaU, n + S.Count, B, b, scratch, kept);
+        S.Recompute<PB>(ref h.lo, ref previousInput.lo, ref a.lo, starts, delta, u, deltaU, n, B, b, scratch, kept);
+        S.Recompute<PB>(ref h.hi, ref previousInput.hi, ref a.hi, starts, delta, u, deltaU, n + S.Count, B, b, scratch, kept);
     }
 
     [MethodImpl(Inline)]
-    public static void Reverse<PB, PC>(ref Pair<S, V, M, T> g, ref Pair<S, V, M, T> dBefore, ref Pair<S, V, M, T> dA, ref Pair<S, V, M, T> h, ref Pair<S, V, M, T> a,
+    public static void Reverse<PB, PC>(ref Pair<S, V, M, T> g, ref Pair<S, V, M, T> dPreviousInput, ref Pair<S, V, M, T> dA, ref Pair<S, V, M, T> h, ref Pair<S, V, M, T> a,
         ref StepSums<V> sums, bool starts, V delta, V u, V deltaU, V dy, int n, M B, Column b, M C, Column c, M scratch, Column kept, Column dB, Column dC)
         where PB : struct, IProjection<V, M>
         where PC : struct, IProjection<V, M>
     {
-        S.Reverse<PB, PC>(ref g.lo, ref dBefore.lo, ref dA.lo, ref h.lo, ref a.lo, ref sums, starts, delta, u, deltaU, dy, n, B, b, C, c, scratch, kept, dB, dC);
-        S.Reverse<PB, PC>(ref g.hi, ref dBefore.hi, ref dA.hi, ref h.hi, ref a.hi, ref sums, starts, delta, u, deltaU, dy, n + S.Count, B, b, C, c,
+        S.Reverse<PB, PC>(ref g.lo, ref dPreviousInput.lo, ref dA.lo, ref h.lo, ref a.lo, ref sums, starts, delta, u, deltaU, dy, n, B, b, C, c, scratch, kept, dB, dC);
+        S.Reverse<PB, PC>(ref g.hi, ref dPreviousInput.hi, ref dA.hi, ref h.hi, ref a.hi, ref sums, starts, delta, u, deltaU, dy, n + S.Count, B, b, C, c,
             scratch, kept, dB, dC);
     }
 

@@ -3,12 +3,12 @@ using System.Runtime.CompilerServices;
 namespace Mamba.Gpu;
 
 /// <summary>
-/// The same scan shaped for a core with few registers and a fast L1: a worker takes a block of channels through a chunk of
+/// The same scan shaped for a core with few registers and a fast L1: a worker takes a strip of channels through a chunk of
 /// time, softplus first, then the states a few at a time with the sums of y in scratch, then the gate. Rows are read in whole
 /// cache lines, softplus and gate are paid once for all n, and what is touched between stays in L1.
 /// </summary>
 /// <typeparam name="L">One state.</typeparam>
-public struct SelectiveScanForwardBlocked<L, PB, PC, V, M, T, I> : IKernel
+public struct SelectiveScanForwardStrip<L, PB, PC, V, M, T, I> : IKernel
     where L : struct, IStates<L, V, M, T>
     where PB : struct, IProjection<V, M>
     where PC : struct, IProjection<V, M>
@@ -20,16 +20,16 @@ public struct SelectiveScanForwardBlocked<L, PB, PC, V, M, T, I> : IKernel
     public ScanArguments<M, I> In;
     public M Y;                 // (b, l, d)
     public M LastState;         // (b, segments, n, d); holds the states between chunks as well
-    public M LastBefore;        // (b, n, d)
-    public M Scratch;           // (workers, channel groups of a block, 3, ChunkLength, lanes): delta, delta·u, y
+    public M LastInput;        // (b, n, d)
+    public M Scratch;           // (workers, channel groups of a strip, 3, ChunkLength, lanes): delta, delta·u, y
 
     /// <summary>Elements of scratch a worker needs, for lanes of <paramref name="width"/>.</summary>
-    public static long ScratchPerWorker(int blockChannels, int width) => 3L * Scan.ChunkLength * (blockChannels + width - 1) / width * width;
+    public static long ScratchPerWorker(int stripChannels, int width) => 3L * Scan.ChunkLength * (stripChannels + width - 1) / width * width;
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Run(Worker worker)
     {
-        long scratch = worker.Slot * ScratchPerWorker(In.BlockChannels, V.Width);
+        long scratch = worker.Slot * ScratchPerWorker(In.StripChannels, V.Width);
         Share share = worker.Share(In.Items);
         for (long i = share.Start; i < share.End; i += share.Step)
         {
@@ -78,7 +78,7 @@ public struct SelectiveScanForwardBlocked<L, PB, PC, V, M, T, I> : IKernel
             for (int d = item.FirstChannel; d < item.EndChannel; d += V.Width, slot += Group)
             {
                 V x = V.Load(raw, row + d), ut = V.Load(u, row + d);
-                V delta = Scan.Step<V, M, T>(hasBias != 0 ? x + V.Load(biases, d) : x, softplus);
+                V delta = Scan.StepSize<V, M, T>(hasBias != 0 ? x + V.Load(biases, d) : x, softplus);
                 V.Store(s, slot, delta);
                 V.Store(s, slot + DeltaU, delta * ut);
                 V.Store(s, slot + Sum, hasSkip != 0 ? V.Load(skips, d) * ut : V.Of(0));
@@ -147,20 +147,20 @@ public struct SelectiveScanForwardBlocked<L, PB, PC, V, M, T, I> : IKernel
         Prefetch(item, t + Scan.ChunkLength, d, n, S.Count);
         long channels = In.Channels, states = In.States, start = n * channels + d;
         var state = new Column(item.Row * states * channels + start, channels);
-        S a = S.Load(In.A, new Column(start, channels), 0, lanes), h = S.Load(LastState, state, 0, lanes), before = Scan.Before<S, PB, V, M, T, I>(In, item, t, d, lanes, n);
+        S a = S.Load(In.A, new Column(start, channels), 0, lanes), h = S.Load(LastState, state, 0, lanes), previousInput = Scan.PreviousInput<S, PB, V, M, T, I>(In, item, t, d, lanes, n);
         if (In.HasBoundaries != 0)
             S.Store(ref h, In.Boundaries, new Column((item.B * In.Chunks + t / Scan.ChunkLength) * states * channels + start, channels), 0, lanes);
         if (In.HasReset != 0)
-            Walk<S, Yes>(item, t, steps, d, scratch, n, ref h, ref before, ref a);
+            Walk<S, Yes>(item, t, steps, d, scratch, n, ref h, ref previousInput, ref a);
         else
-            Walk<S, No>(item, t, steps, d, scratch, n, ref h, ref before, ref a);
+            Walk<S, No>(item, t, steps, d, scratch, n, ref h, ref previousInput, ref a);
         S.Store(ref h, LastState, state, 0, lanes);
         if (S.LooksBack && t + steps == In.Length)
-            S.Store(ref before, LastBefore, new Column(item.B * states * channels + start, channels), 0, lanes);
+            S.Store(ref previousInput, LastInput, new Column(item.B * states * channels + start, channels), 0, lanes);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    void Walk<S, R>(in ScanItem item, long t, int steps, int d, long scratch, int n, ref S hRef, ref S beforeRef, ref S aRef)
+    void Walk<S, R>(in ScanItem item, long t, int steps, int d, long scratch, int n, ref S hRef, ref S previousInputRef, ref S aRef)
         where S : struct, IStates<S, V, M, T>
         where R : struct, IFlag
     {
@@ -169,20 +169,20 @@ public struct SelectiveScanForwardBlocked<L, PB, PC, V, M, T, I> : IKernel
         long token = item.B * In.Length + t, row = (token * In.Groups + item.G) * states + n, uAt = token * channels + d;
         long bAt = PB.Varies ? row : start, bStride = PB.Varies ? 1 : channels, bRow = PB.Varies ? rowStride : 0;
         long cAt = PC.Varies ? row : start, cStride = PC.Varies ? 1 : channels, cRow = PC.Varies ? rowStride : 0;
-        S h = hRef, before = beforeRef, a = aRef;
+        S h = hRef, previousInput = previousInputRef, a = aRef;
         for (int i = 0; i < steps; i++)
         {
             if (R.On && In.StartsAt(item.B, t + i))
             {
                 h = S.Zero();
-                before = S.Zero();
+                previousInput = S.Zero();
             }
             long at = scratch + i * V.Width;
-            V sum = S.Step<PB, PC>(ref h, ref before, ref a, V.Load(s, at + Sum), V.Load(s, at), S.LooksBack ? V.Load(u, uAt + i * channels) : default, V.Load(s, at + DeltaU),
+            V sum = S.Step<PB, PC>(ref h, ref previousInput, ref a, V.Load(s, at + Sum), V.Load(s, at), S.LooksBack ? V.Load(u, uAt + i * channels) : default, V.Load(s, at + DeltaU),
                 0, B, new Column(bAt + i * bRow, bStride), C, new Column(cAt + i * cRow, cStride));
             V.Store(s, at + Sum, sum);
         }
         hRef = h;
-        beforeRef = before;
+        previousInputRef = previousInput;
     }
 }
