@@ -33,22 +33,24 @@ public static partial class Ops
                 Bias = bias?.Rows(start, sizes[k]),
             });
         }
+        // what is frozen, or not watched, costs nothing on the way back
+        bool toX = x.RequiresGrad, toWeight = weight.RequiresGrad, toBias = bias is { RequiresGrad: true };
         Tape.Record("Linear", ys, [x, weight, bias], dys =>
         {
-            Tensor dx = x.Like(), dWeight = weight.Like();
-            Tensor? dBias = bias?.Like();
+            Tensor? dx = toX ? x.Like() : null, dWeight = toWeight ? weight.Like() : null, dBias = toBias ? bias!.Like() : null;
             bool first = true;
             for (long k = 0, start = 0; k < sizes.Length; start += sizes[k++])
             {
                 if (dys[k] is not { } dy)
                 {
-                    dWeight.Rows(start, sizes[k]).Clear();
+                    dWeight?.Rows(start, sizes[k]).Clear();
                     dBias?.Rows(start, sizes[k]).Clear();
                     continue;
                 }
-                // dx = Σ dy · W, dW = dyᵀ · x
-                MatMulKernels.Multiply(new MatMulProblem(dy, weight.Rows(start, sizes[k]), dx, rows, i, sizes[k]) { Accumulate = !first });
-                MatMulKernels.Multiply(new MatMulProblem(dy, x, dWeight.Rows(start, sizes[k]), sizes[k], i, rows) { TransposeA = true });
+                if (dx is not null)                                                                             // dx = Σ dy · W
+                    MatMulKernels.Multiply(new MatMulProblem(dy, weight.Rows(start, sizes[k]), dx, rows, i, sizes[k]) { Accumulate = !first });
+                if (dWeight is not null)                                                                        // dW = dyᵀ · x
+                    MatMulKernels.Multiply(new MatMulProblem(dy, x, dWeight.Rows(start, sizes[k]), sizes[k], i, rows) { TransposeA = true });
                 dBias?.Rows(start, sizes[k]).CopyFrom(SumTo(dy, new Shape(sizes[k])));
                 first = false;
             }

@@ -47,10 +47,10 @@ internal sealed class TrainArguments
     readonly Option<int?> expand = Option.Int("--expand", "Channels of a block over d-model, E (2).");
     readonly Option<int?> dtRank = Option.Int("--dt-rank", "Rank of the projection to delta (d-model / 16).");
     readonly Option<int?> dIntermediate = Option.Int("--d-intermediate", "Hidden width of a gated MLP after each block; 0: none (0).");
-    readonly Option<string?> discretization =
-        Option.Text("--discretization", string.Join('|', Discretization.All.Select(d => d.Name)), "How steps are made of the continuous system (exponential-euler, as the released code).");
-    readonly Option<string?> scanAlgorithm =
-        Option.Text("--scan-algorithm", string.Join('|', ScanAlgorithm.All.Select(a => a.Name)), "How the scan is computed; all give the same to rounding (chunked, the fused kernel).");
+    readonly Option<string?> discretization = Option.Text("--discretization", "NAME",
+        $"How steps are made of the continuous system: {string.Join(", ", Discretization.All.Select(d => d.Name))} (exponential-euler, as the released code).");
+    readonly Option<string?> scanAlgorithm = Option.Text("--scan-algorithm", "NAME",
+        $"How the scan is computed, all the same to rounding: {string.Join(", ", ScanAlgorithm.All.Select(a => a.Name))} (chunked, the fused kernel).");
 
     public void AddTo(Command command)
     {

@@ -70,6 +70,25 @@ public class LayerTests
         Assert.That(linear.Forward(x).ToDoubles(), Is.EqualTo(Ops.Linear(x, linear.Weight, linear.Bias).ToDoubles()));
     }
 
+    [Test]
+    public void What_is_frozen_leaves_the_other_gradients_of_a_linear_map_as_they_are([Range(1, 7)] int thawed)
+    {
+        using Device device = Device.Open("cpu");
+        double[][] Gradients(int which)
+        {
+            using var tape = new Tape();
+            Tensor[] all = [R((2, 3, 5), device, 1), R((7, 5), device, 2), R(7, device, 3)];
+            for (int i = 0; i < 3; i++)
+                all[i].RequiresGrad = (which >> i & 1) != 0;
+            Tensor[] ys = Ops.LinearSplit(all[0], all[1], all[2], 2, 4, 1);
+            Gradients gradients = tape.Backward((ys[0].Square().Sum() + ys[2].Square().Sum()));
+            return [.. all.Select(x => gradients.Contains(x) ? gradients[x].ToDoubles() : [])];
+        }
+        double[][] some = Gradients(thawed), every = Gradients(7);
+        for (int i = 0; i < 3; i++)
+            Assert.That(some[i], Is.EqualTo((thawed >> i & 1) != 0 ? every[i] : []), $"input {i}");
+    }
+
     sealed class Pair(Module first, Module second) : Module
     {
         public Pair AddBoth()
