@@ -11,6 +11,7 @@ public sealed class Tape : TensorScope
     readonly List<Node> nodes = [];
     readonly Tape? outerTape;
 
+    /// <summary>Opens a tape on this thread: from now on it records, and owns what is made.</summary>
     public Tape()
     {
         outerTape = recording;
@@ -183,6 +184,8 @@ public sealed class Tape : TensorScope
         }
     }
 
+    /// <summary>Stops recording; the tape around, if there is one, goes on.</summary>
+    /// <param name="disposing">True: from <see cref="TensorScope.Dispose()"/>.</param>
     protected override void Dispose(bool disposing)
     {
         if (recording == this)

@@ -7,24 +7,61 @@ public static class TensorExtensions
 {
     extension(Tensor)
     {
+        /// <inheritdoc cref="Ops.Add(Tensor, Tensor)"/>
         public static Tensor operator +(Tensor a, Tensor b) => Ops.Add(a, b);
+
+        /// <inheritdoc cref="Ops.Add(Tensor, double)"/>
         public static Tensor operator +(Tensor x, double s) => Ops.Add(x, s);
+
+        /// <summary>s + x, any shape.</summary>
         public static Tensor operator +(double s, Tensor x) => Ops.Add(x, s);
+
+        /// <inheritdoc cref="Ops.Sub(Tensor, Tensor)"/>
         public static Tensor operator -(Tensor a, Tensor b) => Ops.Sub(a, b);
+
+        /// <inheritdoc cref="Ops.Sub(Tensor, double)"/>
         public static Tensor operator -(Tensor x, double s) => Ops.Sub(x, s);
+
+        /// <inheritdoc cref="Ops.Sub(double, Tensor)"/>
         public static Tensor operator -(double s, Tensor x) => Ops.Sub(s, x);
+
+        /// <inheritdoc cref="Ops.Mul(Tensor, Tensor)"/>
         public static Tensor operator *(Tensor a, Tensor b) => Ops.Mul(a, b);
+
+        /// <inheritdoc cref="Ops.Mul(Tensor, double)"/>
         public static Tensor operator *(Tensor x, double s) => Ops.Mul(x, s);
+
+        /// <summary>s · x, any shape.</summary>
         public static Tensor operator *(double s, Tensor x) => Ops.Mul(x, s);
+
+        /// <inheritdoc cref="Ops.Div(Tensor, Tensor)"/>
         public static Tensor operator /(Tensor a, Tensor b) => Ops.Div(a, b);
+
+        /// <inheritdoc cref="Ops.Div(Tensor, double)"/>
         public static Tensor operator /(Tensor x, double s) => Ops.Div(x, s);
+
+        /// <inheritdoc cref="Ops.Div(double, Tensor)"/>
         public static Tensor operator /(double s, Tensor x) => Ops.Div(s, x);
+
+        /// <inheritdoc cref="Ops.Neg"/>
         public static Tensor operator -(Tensor x) => Ops.Neg(x);
+
+        /// <inheritdoc cref="Ops.Greater(Tensor, Tensor)"/>
         public static Tensor operator >(Tensor a, Tensor b) => Ops.Greater(a, b);
+
+        /// <inheritdoc cref="Ops.Less(Tensor, Tensor)"/>
         public static Tensor operator <(Tensor a, Tensor b) => Ops.Less(a, b);
+
+        /// <inheritdoc cref="Ops.Greater(Tensor, double)"/>
         public static Tensor operator >(Tensor x, double s) => Ops.Greater(x, s);
+
+        /// <inheritdoc cref="Ops.Less(Tensor, double)"/>
         public static Tensor operator <(Tensor x, double s) => Ops.Less(x, s);
+
+        /// <summary>s &gt; x, element by element: int32, 1 where it holds, else 0, as where x is NaN.</summary>
         public static Tensor operator >(double s, Tensor x) => Ops.Less(x, s);
+
+        /// <summary>s &lt; x, element by element: int32, 1 where it holds, else 0, as where x is NaN.</summary>
         public static Tensor operator <(double s, Tensor x) => Ops.Greater(x, s);
     }
 

@@ -48,9 +48,13 @@ public readonly struct Shape : IEquatable<Shape>
     /// <summary>The extents, outermost first.</summary>
     public long[] ToArray() => Extents.ToArray();
 
+    /// <summary>Whether rank and extents are the same.</summary>
     public bool Equals(Shape other) => Extents.SequenceEqual(other.Extents);
+
+    /// <summary>Whether it is a shape, with the same rank and extents.</summary>
     public override bool Equals(object? obj) => obj is Shape other && Equals(other);
 
+    /// <summary>Of the extents.</summary>
     public override int GetHashCode()
     {
         HashCode hash = default;
@@ -59,12 +63,22 @@ public readonly struct Shape : IEquatable<Shape>
         return hash.ToHashCode();
     }
 
+    /// <summary>Whether rank and extents are the same.</summary>
     public static bool operator ==(Shape a, Shape b) => a.Equals(b);
+
+    /// <summary>Whether rank or extents differ.</summary>
     public static bool operator !=(Shape a, Shape b) => !a.Equals(b);
 
+    /// <summary>A shape of one axis: <c>Tensor.Zeros(5, …)</c>.</summary>
     public static implicit operator Shape(long a) => new(a);
+
+    /// <summary>A shape of two axes: <c>(b, d)</c>.</summary>
     public static implicit operator Shape((long A, long B) x) => new(x.A, x.B);
+
+    /// <summary>A shape of three axes: <c>(b, l, d)</c>.</summary>
     public static implicit operator Shape((long A, long B, long C) x) => new(x.A, x.B, x.C);
+
+    /// <summary>A shape of four axes; more come from the constructor.</summary>
     public static implicit operator Shape((long A, long B, long C, long D) x) => new(x.A, x.B, x.C, x.D);
 
     /// <summary>(2, 64, 8)</summary>

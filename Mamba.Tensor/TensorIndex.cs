@@ -28,7 +28,7 @@ public readonly struct TensorIndex
     /// <summary>A run of places along an axis; <c>..</c> is all of it.</summary>
     public static implicit operator TensorIndex(Range range) => new(0, range, isRange: true);
 
-    /// <summary>Where it starts on an axis of extent <paramref name="n"/>, and how many places it takes: 1 for an index.</summary>
+    /// <summary>Where it starts on its axis, and how many places it takes: 1 for an index.</summary>
     /// <param name="shape">The shape indexed, for the message.</param>
     /// <param name="axis">The axis it stands for.</param>
     /// <exception cref="MambaException">It is outside of the axis.</exception>

@@ -12,6 +12,7 @@ public class TensorScope : IDisposable
     readonly TensorScope? outer;
     bool closed;
 
+    /// <summary>Opens a scope on this thread, inside the one that is open.</summary>
     public TensorScope()
     {
         outer = current;
@@ -47,12 +48,16 @@ public class TensorScope : IDisposable
 
     internal void Remove(Tensor tensor) => owned.Remove(tensor);
 
+    /// <summary>Closes the scope: its tensors are released. Scopes opened inside it are closed before.</summary>
+    /// <exception cref="InvalidOperationException">One is still open.</exception>
     public void Dispose()
     {
         Dispose(disposing: true);
         GC.SuppressFinalize(this);
     }
 
+    /// <summary>Closes the scope.</summary>
+    /// <param name="disposing">True: from <see cref="Dispose()"/>.</param>
     protected virtual void Dispose(bool disposing)
     {
         if (closed)

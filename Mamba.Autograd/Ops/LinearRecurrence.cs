@@ -7,7 +7,7 @@ public static partial class Ops
     /// <summary>
     /// a, x (b, l, m), initial (b, m) → h (b, l, m): the first-order linear recurrence, each channel on its own,
     /// <code>h_t = a_t h_{t−1} + x_t,   h_{−1} = initial, or 0;   h_t = x_t where a sequence starts</code>
-    /// over coefficients that are given: what <see cref="SelectiveScan"/> computes without storing them, with
+    /// over coefficients that are given: what <c>SelectiveScan</c> computes without storing them, with
     /// a = exp(delta A) and x = delta B u. Steps compose by (a2, x2) ∘ (a1, x1) = (a2 a1, a2 x1 + x2), which is associative, so
     /// the l steps can be taken in parallel. Mamba (arXiv 2312.00752) §3.3.2; Blelloch 1990, "Prefix Sums and Their Applications", §1.4.
     /// </summary>

@@ -6,7 +6,7 @@ public static partial class Ops
 {
     /// <summary>
     /// xz (b, 2 d) → y (b, d): one token of each sequence through a Mamba block, from in_proj to out_proj, for generation. The states
-    /// are changed in place. It is <see cref="CausalConv1d"/> and <see cref="SelectiveScan"/> over one step, with the projections
+    /// are changed in place. It is <see cref="CausalConv1d"/> and <c>SelectiveScan</c> over one step, with the projections
     /// between them, in two launches and two matrix products. Not differentiable.
     /// <code>
     /// x, z     = split(xz);  u = silu(conv1d(convState ++ x))

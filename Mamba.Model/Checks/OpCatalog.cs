@@ -371,7 +371,8 @@ public static partial class OpCatalog
                     Tensor tokens = Ints(model.Parameters[0].Value, shape, i => i * 7 % config.VocabSize);
                     Tensor targets = Ints(tokens, shape, i => (i * 3 + 1) % config.VocabSize);
                     using MambaState? state = withState ? model.NewState(shape[0]) : null;
-                    Tensor logits = model.Forward(tokens, state, lastOnly, reset: packed ? Packing.Resets(model.Parameters.Device, shape[1], [2], [1, 3]) : null);
+                    Tensor logits = model.Forward(tokens, state, lastOnly, reset: packed ? Packing.Resets(model.Parameters.Device, shape[1], [2], [1, 3])
+                        : null);
                     return lastOnly ? [logits] : [logits, Ops.CrossEntropy(logits, targets, classes: config.VocabSize)];
                 }, model);
             },
