@@ -13,9 +13,15 @@ public static class CommandLine
     /// <summary>Exit code after Ctrl-C, as shells expect it.</summary>
     internal const int Interrupted = 130;
 
+    /// <summary>The command, with its complaints to standard error.</summary>
+    /// <param name="args">What stands after <c>mamba</c>.</param>
+    /// <returns>The exit code: 0, 1 after a complaint, 130 after Ctrl-C.</returns>
     public static int Run(string[] args) => Run(args, Console.Error);
 
     /// <summary>The command, with its complaints to <paramref name="error"/>.</summary>
+    /// <param name="args">What stands after <c>mamba</c>.</param>
+    /// <param name="error">Complaints go there.</param>
+    /// <returns>The exit code: 0, 1 after a complaint, 130 after Ctrl-C.</returns>
     public static int Run(string[] args, TextWriter error)
     {
         var root = new RootCommand("Mamba, the selective state space model, from scratch in C#: train it, and see what it can do.")
@@ -59,7 +65,8 @@ public static class CommandLine
 
     static string PlaceOf(Exception e)
     {
-        MethodBase? method = new StackTrace(e).GetFrames().Select(frame => frame.GetMethod()).FirstOrDefault(m => m?.DeclaringType?.Namespace?.StartsWith("Mamba", StringComparison.Ordinal) == true);
+        IEnumerable<MethodBase?> methods = new StackTrace(e).GetFrames().Select(frame => frame.GetMethod());
+        MethodBase? method = methods.FirstOrDefault(m => m?.DeclaringType?.Namespace?.StartsWith("Mamba", StringComparison.Ordinal) == true);
         return method is null ? $"{e.Source}" : $"{method.DeclaringType!.Name}.{method.Name}";
     }
 
@@ -68,11 +75,12 @@ public static class CommandLine
         string command = "mamba";
         for (CommandResult? at = parsed.CommandResult; at is { Command: not RootCommand }; at = at.Parent as CommandResult)
             command = command.Insert("mamba".Length, " " + at.Command.Name);
-        string? mistyped = parsed.CommandResult.Children.OfType<ArgumentResult>().SelectMany(argument => argument.Tokens).Select(t => t.Value).FirstOrDefault(IsOption);
-        if ((mistyped ?? parsed.UnmatchedTokens.FirstOrDefault(IsOption) ?? parsed.UnmatchedTokens.FirstOrDefault()) is { } token)
+        IEnumerable<Token> arguments = parsed.CommandResult.Children.OfType<ArgumentResult>().SelectMany(argument => argument.Tokens);
+        string? mistyped = arguments.Select(token => token.Value).FirstOrDefault(IsOption);
+        if ((mistyped ?? parsed.UnmatchedTokens.FirstOrDefault(IsOption) ?? parsed.UnmatchedTokens.FirstOrDefault()) is { } unknown)
         {
-            string what = IsOption(token) ? "option" : parsed.CommandResult.Command.Subcommands.Count > 0 ? "command" : "argument";
-            return $"{command}: unknown {what} '{token}'; '{command} --help' lists what there is.";
+            string what = IsOption(unknown) ? "option" : parsed.CommandResult.Command.Subcommands.Count > 0 ? "command" : "argument";
+            return $"{command}: unknown {what} '{unknown}'; '{command} --help' lists what there is.";
         }
         return $"{command}: {parsed.Errors[0].Message}";
     }
@@ -95,47 +103,4 @@ public static class CommandLine
         error.WriteLine(message.ReplaceLineEndings(" "));
         return 1;
     }
-}
-
-/// <summary>Options whose complaints name the option and the value, and whose absence is null.</summary>
-internal static class Option
-{
-    public static Option<int?> Int(string name, string description) =>
-        Of<int?>(name, description, "N", "a whole number", text => Numbers.Int(text));
-
-    public static Option<long?> Long(string name, string description) =>
-        Of<long?>(name, description, "N", "a whole number", text => Numbers.Long(text));
-
-    public static Option<ulong?> Seed(string name, string description) =>
-        Of<ulong?>(name, description, "N", "a whole number from 0", text => Numbers.Natural(text));
-
-    public static Option<double?> Real(string name, string description) =>
-        Of<double?>(name, description, "X", "a number", text => Numbers.Real(text));
-
-    public static Option<string?> Text(string name, string placeholder, string description, bool valueOptional = false)
-    {
-        var option = new Option<string?>(name) { Description = description, HelpName = placeholder, Arity = valueOptional ? ArgumentArity.ZeroOrOne : ArgumentArity.ExactlyOne };
-        option.Validators.Add(result =>
-        {
-            if (result.Tokens.Any(token => token.Value.StartsWith('-') || string.IsNullOrWhiteSpace(token.Value)))
-                result.AddError($"{name} is '{result.Tokens[0].Value}'; expected {placeholder}.");
-        });
-        return option;
-    }
-
-    public static Option<bool> Flag(string name, string description) => new(name) { Description = description };
-
-    static Option<T> Of<T>(string name, string description, string placeholder, string kind, Func<string, T?> parse) => new(name)
-    {
-        Description = description,
-        HelpName = placeholder,
-        CustomParser = result =>
-        {
-            string text = result.Tokens.Count > 0 ? result.Tokens[^1].Value : "";
-            T? value = parse(text);
-            if (value is null)
-                result.AddError($"{name} is '{text}'; expected {kind}.");
-            return value;
-        },
-    };
 }

@@ -3,7 +3,8 @@ namespace Mamba.Cli;
 /// <summary>The table of accuracy against length that ends a training, and its files.</summary>
 internal static class Evaluation
 {
-    public static int Run(Display display, RunFolder folder, MambaLM model, SequenceTask task, TrainOptions options, CancellationToken stop, int? sequences = null)
+    public static int Run(Display display, RunFolder folder, MambaLM model, SequenceTask task, TrainOptions options, CancellationToken stop,
+        int? sequences = null)
     {
         Evaluator evaluator = sequences is { } n
             ? new Evaluator(model, task) { FewestSequences = n, MostSequences = n }

@@ -99,7 +99,8 @@ internal sealed class LiveDisplay : Display
             grid.AddRow(new Markup("[grey]loss[/]"), new Markup($"[yellow]{curve.Render()}[/] {curve.Latest:0.0000}"));
             grid.AddRow(new Markup("[grey]accuracy[/]"), new Markup($"{Bar(at.Accuracy, BarWidth, "green")} {Percent(at.Accuracy)}"));
             grid.AddRow(new Markup("[grey]done[/]"), new Markup($"{Bar(share, BarWidth, "blue")} {Percent(share)}"));
-            grid.AddRow(new Markup("[grey]speed[/]"), new Markup($"{at.Rate:N0} tokens/s   {Duration(total.Elapsed)} gone, at most {TimeLeft(at.Left, at.Rate)} left"));
+            string time = $"{Duration(total.Elapsed)} gone, at most {TimeLeft(at.Left, at.Rate)} left";
+            grid.AddRow(new Markup("[grey]speed[/]"), new Markup($"{at.Rate:N0} tokens/s   {time}"));
             return new Panel(grid).Header($" {options.Task} ").Border(BoxBorder.Rounded).BorderStyle(new Style(Color.Grey));
         }
     }
@@ -141,7 +142,8 @@ internal sealed class LiveDisplay : Display
             foreach (EvalRow row in rows)
             {
                 string color = row.Accuracy >= 0.995 ? "green" : row.Accuracy >= 0.9 ? "yellow" : "red";
-                table.AddRow(new Markup($"{row.Length:N0}"), new Markup($"[{color}]{Percent(row.Accuracy)}[/]"), new Markup(Bar(row.Accuracy, 30, color)), new Markup($"[grey]{row.Sequences}[/]"));
+                table.AddRow(new Markup($"{row.Length:N0}"), new Markup($"[{color}]{Percent(row.Accuracy)}[/]"),
+                    new Markup(Bar(row.Accuracy, 30, color)), new Markup($"[grey]{row.Sequences}[/]"));
             }
             if (current > 0)
                 table.AddRow(new Markup($"{current:N0}"), new Markup("[grey]…[/]"), new Markup(Bar(share, 30, "grey")), new Markup(""));

@@ -63,7 +63,8 @@ internal static class Plots
             {
                 if (i > 0)
                     plot.Add.VerticalLine(i + 1, 1.5f, Faint, LinePattern.Dashed);
-                Note(plot, $"length {log[i].Length}", i + 1, top * (1 - 0.04 * log[i].Stage), i < 0.85 * log.Count ? Alignment.UpperLeft : Alignment.UpperRight);        // stages may be short: each name a line lower
+                double height = top * (1 - 0.04 * log[i].Stage);        // stages may be short: each name a line lower
+                Note(plot, $"length {log[i].Length}", i + 1, height, i < 0.85 * log.Count ? Alignment.UpperLeft : Alignment.UpperRight);
             }
         Save(plot, path);
     }
@@ -117,7 +118,8 @@ internal static class Plots
         note.LabelFontColor = Grey;
         note.LabelFontSize = 16;
         note.LabelAlignment = alignment;
-        (note.OffsetX, note.OffsetY) = (alignment is Alignment.LowerRight or Alignment.UpperRight ? -8 : 8, alignment is Alignment.UpperLeft or Alignment.UpperRight ? 6 : alignment == Alignment.LowerRight ? -4 : 0);
+        note.OffsetX = alignment is Alignment.LowerRight or Alignment.UpperRight ? -8 : 8;
+        note.OffsetY = alignment is Alignment.UpperLeft or Alignment.UpperRight ? 6 : alignment == Alignment.LowerRight ? -4 : 0;
     }
 
     static void Save(Plot plot, string path) => AtomicFile.Write(path, stream => stream.Write(plot.GetImageBytes(Width, Height, ImageFormat.Png)));

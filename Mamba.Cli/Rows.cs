@@ -40,8 +40,12 @@ internal sealed class Rows : IDisposable
             table.AddRow([.. cells.Select((cell, i) => i == cells.Length - 1 ? $"[{(good ? "green" : "red")}]{cell.EscapeMarkup()}[/]" : cell.EscapeMarkup())]);
     }
 
-    void Line(string[] cells) =>
-        Console.WriteLine(string.Join("  ", cells.Select((cell, i) => columns[i].Width < 0 ? cell.PadRight(-columns[i].Width) : cell.PadLeft(columns[i].Width))).TrimEnd());
+    void Line(string[] cells)
+    {
+        Console.WriteLine(string.Join("  ", cells.Select((cell, i) => Padded(cell, columns[i].Width))).TrimEnd());
+
+        static string Padded(string cell, int width) => width < 0 ? cell.PadRight(-width) : cell.PadLeft(width);
+    }
 
     public void Dispose()
     {

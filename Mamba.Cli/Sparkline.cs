@@ -32,6 +32,8 @@ internal sealed class Sparkline(int width)
         if (means.Count == 0)
             return new string(' ', width);
         double top = Math.Max(1e-12, means.Max());
-        return string.Concat(Enumerable.Range(0, width).Select(i => Blocks[(int)Math.Clamp(means[i * means.Count / width] / top * (Blocks.Length - 1), 0, Blocks.Length - 1)]));
+        return string.Concat(Enumerable.Range(0, width).Select(i => Block(means[i * means.Count / width] / top)));
+
+        static char Block(double height) => Blocks[(int)Math.Clamp(height * (Blocks.Length - 1), 0, Blocks.Length - 1)];
     }
 }

@@ -1,6 +1,9 @@
 namespace Mamba;
 
-/// <summary>One layer of a <see cref="MambaBackbone"/>: a norm and a mixer on the residual stream, and an MLP with a norm of its own if the model has one.</summary>
+/// <summary>
+/// One layer of a <see cref="MambaBackbone"/>, over the residual stream (b, l, d_model): a norm and a mixer, and an MLP with a norm of its own if the
+/// model has one. Made by the backbone; its parameters are <c>norm</c>, <c>mixer</c>, <c>norm2</c> and <c>mlp</c>, as in the official checkpoints.
+/// </summary>
 public sealed class BackboneLayer : Module
 {
     internal BackboneLayer(MambaConfig config, int layer)
@@ -10,7 +13,8 @@ public sealed class BackboneLayer : Module
         if (config.DIntermediate == 0)
             return;
         MlpNorm = Add("norm2", MakeNorm(config));
-        Mlp = Add("mlp", new GatedMlp(config.DModel, (config.DIntermediate + GatedMlp.Multiple - 1) / GatedMlp.Multiple * GatedMlp.Multiple, config.NLayer));
+        int hidden = (config.DIntermediate + GatedMlp.Multiple - 1) / GatedMlp.Multiple * GatedMlp.Multiple;
+        Mlp = Add("mlp", new GatedMlp(config.DModel, hidden, config.NLayer));
     }
 
     /// <summary>The norm before the mixer.</summary>

@@ -40,7 +40,9 @@ public sealed class MambaBackbone : Module
     /// <param name="state">Starts from it and leaves the state after the last token in it; null starts from nothing.</param>
     /// <param name="lastOnly">Only the last position's: (b, d_model).</param>
     /// <param name="observe">Called with the residual stream (b, l, d_model) after each layer.</param>
-    /// <param name="reset">(b, l) int32: not 0 where a position starts a new sequence, which sees nothing before it, the state included. <see cref="Packing.Resets"/> makes one.</param>
+    /// <param name="reset">
+    /// (b, l) int32: not 0 where a position starts a new sequence, which sees nothing before it, the state included. <see cref="Packing.Resets"/> makes one.
+    /// </param>
     /// <exception cref="MambaException">A shape does not fit.</exception>
     public Tensor Forward(Tensor hidden, MambaState? state = null, bool lastOnly = false, Action<int, Tensor>? observe = null, Tensor? reset = null)
     {
@@ -66,7 +68,9 @@ public sealed class MambaBackbone : Module
         Tensor Last(Tensor x) => Ops.Reshape(Ops.Slice(x, axis: 1, start: length - 1, count: 1), (x.Shape[0], x.Shape[2]));
     }
 
-    /// <summary>One position of each sequence, hidden (b, d_model) → (b, d_model), without gradients: the last position of <see cref="Forward"/>, to rounding.</summary>
+    /// <summary>
+    /// One position of each sequence, hidden (b, d_model) → (b, d_model), without gradients: the last position of <see cref="Forward"/>, to rounding.
+    /// </summary>
     /// <param name="hidden">(b, d_model)</param>
     /// <param name="state">Moved on by one.</param>
     /// <exception cref="MambaException">A shape does not fit.</exception>
@@ -82,6 +86,7 @@ public sealed class MambaBackbone : Module
 
     /// <summary>The state before the first position, for <paramref name="batch"/> sequences.</summary>
     /// <param name="batch">b.</param>
+    /// <returns>Zeros, in the dtype and on the device of the parameters; disposed by the caller.</returns>
     public MambaState NewState(long batch) => new(this, batch);
 
     /// <summary>Throws one clear line unless state and reset fit what <paramref name="who"/> was given: (b, l) or (b, l, d_model).</summary>

@@ -1,7 +1,8 @@
 namespace Mamba;
 
 /// <summary>
-/// A Mamba language model: embedding, <see cref="MambaBackbone"/>, head. Parameters carry the names of the official checkpoints.
+/// A Mamba language model: embedding, <see cref="MambaBackbone"/>, head; tokens (b, l) → logits (b, l, v). Parameters carry the names of the official
+/// checkpoints. Gu and Dao 2023 (arXiv 2312.00752); <see href="https://github.com/state-spaces/mamba"/>, <c>MambaLMHeadModel</c>.
 /// </summary>
 public sealed class MambaLM : Module, IDisposable
 {
@@ -14,7 +15,9 @@ public sealed class MambaLM : Module, IDisposable
     public MambaLM(MambaConfig config, Device device, ulong seed = 0, DType dtype = DType.Float32) : this(config) =>
         Parameters = Initialize(device, dtype, seed);
 
-    /// <summary>A model whose weights are all zero, to be filled; <paramref name="check"/> looks at its parameters before anything is allocated for them.</summary>
+    /// <summary>
+    /// A model whose weights are all zero, to be filled; <paramref name="check"/> looks at its parameters before anything is allocated for them.
+    /// </summary>
     internal MambaLM(MambaConfig config, DType dtype, Device device, Action<IReadOnlyList<Parameter>>? check = null) : this(config)
     {
         Parameter[] parameters = [.. base.Parameters];
@@ -48,7 +51,7 @@ public sealed class MambaLM : Module, IDisposable
     /// <summary>The weight of the head (v, d_model); the embedding's if they are tied.</summary>
     public Parameter Head { get; }
 
-    /// <summary>The mixers of the layers, first to last.</summary>
+    /// <summary>The mixers of the layers, first to last: <see cref="MambaBlock"/>s, unless the config says otherwise.</summary>
     public IEnumerable<Mixer> Blocks => Backbone.Layers.Select(layer => layer.Mixer);
 
     /// <summary>tokens (b, l) int32 → logits (b, l, v), v the padded vocabulary.</summary>
@@ -56,7 +59,9 @@ public sealed class MambaLM : Module, IDisposable
     /// <param name="state">Starts from it and leaves the state after the last token in it; null starts from nothing.</param>
     /// <param name="lastOnly">Computes only the last position's logits: (b, v).</param>
     /// <param name="observe">Called with the residual stream (b, l, d_model) after each layer.</param>
-    /// <param name="reset">(b, l) int32: not 0 where a token starts a new sequence, which sees nothing before it, the state included. <see cref="Packing.Resets"/> makes one.</param>
+    /// <param name="reset">
+    /// (b, l) int32: not 0 where a token starts a new sequence, which sees nothing before it, the state included. <see cref="Packing.Resets"/> makes one.
+    /// </param>
     /// <param name="embeddings">(b, l, d_model) in place of tokens: vectors of your own.</param>
     /// <exception cref="MambaException">A shape or dtype does not fit.</exception>
     public Tensor Forward(Tensor? tokens = null, MambaState? state = null, bool lastOnly = false, Action<int, Tensor>? observe = null, Tensor? reset = null,
@@ -74,7 +79,9 @@ public sealed class MambaLM : Module, IDisposable
         return Ops.Linear(Backbone.Forward(hidden, state, lastOnly, observe, reset), Head);
     }
 
-    /// <summary>One token for each sequence, (b) int32 → logits (b, v). Equal to the last position of <see cref="Forward"/> over all tokens so far, to rounding.</summary>
+    /// <summary>
+    /// One token for each sequence, (b) int32 → logits (b, v). Equal to the last position of <see cref="Forward"/> over all tokens so far, to rounding.
+    /// </summary>
     /// <param name="tokens">(b) int32.</param>
     /// <param name="state">Moved on by one token.</param>
     /// <exception cref="MambaException">A shape or dtype does not fit.</exception>
@@ -95,7 +102,8 @@ public sealed class MambaLM : Module, IDisposable
     public int[] Generate(IReadOnlyList<int> prompt, int count, double temperature = 0, ulong seed = 0)
     {
         if (prompt.Count == 0 || count < 0 || !(temperature >= 0 && double.IsFinite(temperature)))
-            throw new MambaException($"Generate: {prompt.Count} tokens of prompt, {count} to add, temperature {temperature}; expected at least one, at least 0, and a number from 0.");
+            throw new MambaException($"Generate: {prompt.Count} tokens of prompt, {count} to add, temperature {temperature}; "
+                + "expected at least one, at least 0, and a number from 0.");
         var random = new PhiloxRandom(seed, stream: SamplingStream);
         int[] tokens = new int[count];
         using MambaState state = NewState(1);
@@ -131,6 +139,7 @@ public sealed class MambaLM : Module, IDisposable
 
     /// <summary>The state before the first token, for <paramref name="batch"/> sequences.</summary>
     /// <param name="batch">b.</param>
+    /// <returns>Zeros, in the dtype and on the device of the weights; disposed by the caller.</returns>
     public MambaState NewState(long batch) => Backbone.NewState(batch);
 
     /// <summary>Gives the memory of the weights back.</summary>

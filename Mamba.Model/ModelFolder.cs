@@ -8,6 +8,7 @@ namespace Mamba;
 public static class ModelFolder
 {
     /// <summary>The model's dimensions.</summary>
+    /// <param name="folder">Where it is.</param>
     /// <exception cref="MambaException">There is no config.json, or no model can be built from it.</exception>
     public static MambaConfig ReadConfig(string folder)
     {
@@ -46,7 +47,8 @@ public static class ModelFolder
     /// <summary>The file of weights in a folder, or the index of several.</summary>
     internal static string WeightsOf(string folder)
     {
-        string path = Path.Combine(folder, "model.safetensors"), index = Path.Combine(folder, WeightFiles.IndexName), torch = Path.Combine(folder, "pytorch_model.bin");
+        string path = Path.Combine(folder, "model.safetensors"), index = Path.Combine(folder, WeightFiles.IndexName);
+        string torch = Path.Combine(folder, "pytorch_model.bin");
         if (File.Exists(path))
             return path;
         if (!File.Exists(index) && File.Exists(torch))

@@ -45,6 +45,7 @@ public sealed class Safetensors : IDisposable
     public IReadOnlyDictionary<string, string> Metadata => metadata;
 
     /// <summary>Opens a file and checks its header.</summary>
+    /// <param name="path">Where it is.</param>
     /// <exception cref="MambaException">The file is missing, truncated or not what it claims to be.</exception>
     public static Safetensors Open(string path)
     {
@@ -63,14 +64,20 @@ public sealed class Safetensors : IDisposable
     }
 
     /// <summary>Whether there is a tensor of that name.</summary>
+    /// <param name="name">As the file has it.</param>
     public bool Contains(string name) => byName.ContainsKey(name);
 
-    /// <summary>The tensor of that name.</summary>
+    /// <summary>The dtype and shape of a tensor.</summary>
+    /// <param name="name">As the file has it.</param>
+    /// <exception cref="MambaException">There is no such tensor.</exception>
     public SafetensorsEntry this[string name] => byName.TryGetValue(name, out SafetensorsEntry? entry)
         ? entry
         : throw Bad($"there is no tensor {Quote(name)} in it");
 
     /// <summary>The values of a tensor of any dtype as float32, rounded to nearest where the file has more digits.</summary>
+    /// <param name="name">As the file has it.</param>
+    /// <returns>Row-major, as many as <see cref="SafetensorsEntry.Shape"/> counts.</returns>
+    /// <exception cref="MambaException">There is no such tensor, or it cannot be read.</exception>
     public float[] ReadFloats(string name) => this[name].Type switch
     {
         "F32" => Read<float, float>(name, x => x),
@@ -82,6 +89,9 @@ public sealed class Safetensors : IDisposable
     };
 
     /// <summary>The values of a tensor of any dtype as float64; exact, but for integers beyond 2^53.</summary>
+    /// <param name="name">As the file has it.</param>
+    /// <returns>Row-major, as many as <see cref="SafetensorsEntry.Shape"/> counts.</returns>
+    /// <exception cref="MambaException">There is no such tensor, or it cannot be read.</exception>
     public double[] ReadDoubles(string name) => ReadDoubles(name, 0, this[name].Shape.Count);
 
     double[] ReadDoubles(string name, long first, long count) => this[name].Type switch
@@ -95,9 +105,16 @@ public sealed class Safetensors : IDisposable
     };
 
     /// <summary>The values of an integer tensor.</summary>
+    /// <param name="name">As the file has it.</param>
+    /// <returns>Row-major, as many as <see cref="SafetensorsEntry.Shape"/> counts.</returns>
+    /// <exception cref="MambaException">There is no such tensor, it holds other than integers, or it cannot be read.</exception>
     public long[] ReadLongs(string name) => ReadLongs(name, 0, this[name].Shape.Count);
 
-    /// <summary>A run of <paramref name="count"/> values of an integer tensor, from <paramref name="first"/> on.</summary>
+    /// <summary>Some of the values of an integer tensor: a file larger than the memory is read so.</summary>
+    /// <param name="name">As the file has it.</param>
+    /// <param name="first">The first of them, counted row-major from 0.</param>
+    /// <param name="count">How many.</param>
+    /// <exception cref="MambaException">There is no such tensor, it holds other than integers or fewer of them, or it cannot be read.</exception>
     public long[] ReadLongs(string name, long first, long count) => this[name].Type switch
     {
         "I32" => Read<int, long>(name, x => x, first, count),
@@ -105,6 +122,7 @@ public sealed class Safetensors : IDisposable
         string other => throw Bad($"{Quote(name)} is {other}; integers, I64 or I32, were expected"),
     };
 
+    /// <summary>Closes the file.</summary>
     public void Dispose() => file.Dispose();
 
     // ---- header ----------------------------------------------------------------------------------
@@ -115,9 +133,10 @@ public sealed class Safetensors : IDisposable
         if (start.Length < 8)
             throw new MambaException($"{path}: it is {start.Length} bytes long; a safetensors file starts with 8 bytes of header length.");
         ulong header = BinaryPrimitives.ReadUInt64LittleEndian(start);
-        return header is > 0 and <= LongestHeader && (long)header <= length - 8
-            ? (int)header
-            : throw new MambaException($"{path}: its header would be {header} bytes long{(length == long.MaxValue ? "" : $", but the file has {length}")}: it is truncated or not a safetensors file.");
+        if (header is > 0 and <= LongestHeader && (long)header <= length - 8)
+            return (int)header;
+        string has = length == long.MaxValue ? "" : $", but the file has {length}";
+        throw new MambaException($"{path}: its header would be {header} bytes long{has}: it is truncated or not a safetensors file.");
     }
 
     void Parse(byte[] header, long dataLength)
@@ -138,7 +157,10 @@ public sealed class Safetensors : IDisposable
         foreach ((SafetensorsEntry entry, long end) in entries)
         {
             if (entry.Start != position)
-                throw Bad($"{Quote(entry.Name)} starts at byte {entry.Start}, but {(entry.Start < position ? "it overlaps the tensor before it, which ends" : "the tensor before it ends")} at {position}");
+            {
+                string before = entry.Start < position ? "it overlaps the tensor before it, which ends" : "the tensor before it ends";
+                throw Bad($"{Quote(entry.Name)} starts at byte {entry.Start}, but {before} at {position}");
+            }
             position = end;
             byName.Add(entry.Name, entry);
         }
@@ -181,7 +203,10 @@ public sealed class Safetensors : IDisposable
         }
         long start = Number(offsets[0], name, "data_offsets"), end = Number(offsets[1], name, "data_offsets");
         if (start > end || end > dataLength)
-            throw Bad($"{Quote(name)} lies at bytes {start} to {end} of the data, but there are {dataLength}{(start <= end ? ": the file is truncated" : "")}");
+        {
+            string why = start <= end ? ": the file is truncated" : "";
+            throw Bad($"{Quote(name)} lies at bytes {start} to {end} of the data, but there are {dataLength}{why}");
+        }
         if ((UInt128)(end - start) != bytes)
             throw Bad($"{Quote(name)} has {end - start} bytes; its dtype {type} and shape need {bytes}");
         return (new SafetensorsEntry(name, type, new Shape(extents), start), end);
@@ -208,8 +233,11 @@ public sealed class Safetensors : IDisposable
         if (mine.Type != theirs.Type)
         {
             for (long done = 0; done < count; done += Piece)
-                if (!ReadDoubles(name, done, Math.Min(Piece, count - done)).AsSpan().SequenceEqual(other.ReadDoubles(otherName, done, Math.Min(Piece, count - done))))
+            {
+                long run = Math.Min(Piece, count - done);
+                if (!ReadDoubles(name, done, run).AsSpan().SequenceEqual(other.ReadDoubles(otherName, done, run)))
                     return false;
+            }
             return true;
         }
         byte[] left = new byte[Piece], right = new byte[Piece];

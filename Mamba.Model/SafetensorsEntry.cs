@@ -11,7 +11,7 @@ public sealed record SafetensorsEntry(string Name, string Type, Shape Shape, lon
     public bool IsFloat => Type is "F64" or "F32" or "F16" or "BF16";
 
     /// <summary>Its name, fit for a message: in quotes, on one line, not too long.</summary>
-    public string QuotedName => Safetensors.Quote(Name);
+    internal string QuotedName => Safetensors.Quote(Name);
 
     /// <summary>Bytes of one element, or 0 for a dtype this library does not know.</summary>
     internal static int SizeOf(string type) => type switch

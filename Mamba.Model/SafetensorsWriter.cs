@@ -18,7 +18,12 @@ public sealed class SafetensorsWriter
     /// <summary>Free-form strings that go into the header.</summary>
     public IDictionary<string, string> Metadata { get; } = new Dictionary<string, string>(StringComparer.Ordinal);
 
-    /// <summary>Adds a tensor; T is float, double, int or long. The array is read when the file is written.</summary>
+    /// <summary>Adds a tensor. The array is read when the file is written.</summary>
+    /// <typeparam name="T">float, double, int or long.</typeparam>
+    /// <param name="name">Its name in the file.</param>
+    /// <param name="shape">Its extents, outermost first.</param>
+    /// <param name="values">Row-major.</param>
+    /// <exception cref="MambaException">The name is taken, the values are not as many as the shape counts, or T is another type.</exception>
     public void Add<T>(string name, Shape shape, T[] values) where T : unmanaged
     {
         string type = typeof(T) == typeof(float) ? "F32"
@@ -34,6 +39,9 @@ public sealed class SafetensorsWriter
     }
 
     /// <summary>Adds a copy of a tensor's values.</summary>
+    /// <param name="name">Its name in the file.</param>
+    /// <param name="tensor">float32, float64 or int32.</param>
+    /// <exception cref="MambaException">The name is taken.</exception>
     public void Add(string name, Tensor tensor)
     {
         switch (tensor.DType)
@@ -44,7 +52,9 @@ public sealed class SafetensorsWriter
         }
     }
 
-    /// <summary>Writes the file, in place of one that may be there.</summary>
+    /// <summary>Writes the file.</summary>
+    /// <param name="path">Where; a file that is there is replaced.</param>
+    /// <exception cref="MambaException">It cannot be written; a file that was there is as before.</exception>
     public void Save(string path)
     {
         Part[] ordered = [.. parts.OrderByDescending(part => SafetensorsEntry.SizeOf(part.Type))];       // OrderBy is stable

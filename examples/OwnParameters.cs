@@ -27,7 +27,8 @@ public sealed class OwnParameters : IDisposable
 
         // freezing, and a learning rate and decay by group
         mine.bias.RequiresGrad = false;
-        using var optimizer = new AdamW([new ParameterGroup([mine.weight]) { Rate = 0.1, WeightDecay = 0 }, new ParameterGroup([mine.bias])], learningRate: 0.01);
+        var slow = new ParameterGroup([mine.weight]) { Rate = 0.1, WeightDecay = 0 };
+        using var optimizer = new AdamW([slow, new ParameterGroup([mine.bias])], learningRate: 0.01);
         using (var tape = new Tape())
         {
             Gradients gradients = tape.Backward(mine.Forward(Tensor.From(new double[,] { { 1, -1 } }, device)).Square().Sum());
@@ -38,7 +39,8 @@ public sealed class OwnParameters : IDisposable
         Console.WriteLine($"frozen:                {mine.bias.Value}");
 
         // saving and loading under the names they have
-        string folder = Directory.CreateTempSubdirectory("mamba-").FullName, weights = Path.Combine(folder, "mine.safetensors"), moments = Path.Combine(folder, "adam.safetensors");
+        string folder = Directory.CreateTempSubdirectory("mamba-").FullName;
+        string weights = Path.Combine(folder, "mine.safetensors"), moments = Path.Combine(folder, "adam.safetensors");
         Weights.Save(weights, mine.Parameters);
         optimizer.Save(moments);
         mine.weight.Value.Fill(0);

@@ -1,6 +1,8 @@
 namespace Mamba.Examples;
 
-/// <summary>A task of your own under a name: the parity of the bits so far, at every position. What the library's tasks have, it has: stages, a run folder, resuming.</summary>
+/// <summary>
+/// A task of your own under a name: the parity of the bits so far, at every position. What the library's tasks have, it has: stages, a run folder, resuming.
+/// </summary>
 public static class OwnTask
 {
     sealed class Parity : TrainingData
@@ -48,7 +50,8 @@ public static class OwnTask
                 if (step.Step % 20 == 0)
                     Console.WriteLine($"step {step.Step}  loss {step.Loss:0.000}  accuracy {step.Accuracy:0.00}");
             }, CancellationToken.None);
-        Console.WriteLine($"the run folder holds {string.Join(", ", Directory.EnumerateFiles(path).Select(Path.GetFileName).Where(name => name![0] != '.').Order(StringComparer.Ordinal))}");
+        IEnumerable<string?> files = Directory.EnumerateFiles(path).Select(Path.GetFileName).Where(name => name![0] != '.').Order(StringComparer.Ordinal);
+        Console.WriteLine($"the run folder holds {string.Join(", ", files)}");
         Directory.Delete(path, recursive: true);
     }
 }

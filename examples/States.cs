@@ -18,7 +18,9 @@ public static class States
         state.Save(path);
         other.Load(path);
         File.Delete(path);
+        long position = other.Position;
         Tensor token = Tensor.From([6], device);
-        Console.WriteLine($"loaded at position {other.Position}; the next logits differ by {(model.Step(token, state) - model.Step(token, other)).Abs().Max(-1).Item()}");
+        Tensor difference = (model.Step(token, state) - model.Step(token, other)).Abs();
+        Console.WriteLine($"loaded at position {position}; the next logits differ by {difference.Max(-1).Item()}");
     }
 }

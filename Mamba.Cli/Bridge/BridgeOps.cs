@@ -10,8 +10,9 @@ internal static class BridgeOps
     static BridgeOp SelectiveScan()
     {
         Option<bool> noSoftplus = Option.Flag("--no-softplus", "delta is used as it is, after delta_bias.");
-        Option<string?> discretization = Option.Text("--discretization", "NAME", $"{Names(Discretization.All.Select(d => d.Name))} (default {Discretization.ExponentialEuler.Name}).");
-        Option<string?> algorithm = Option.Text("--algorithm", "NAME", $"{Names(ScanAlgorithm.All.Select(a => a.Name))} (default {ScanAlgorithm.Chunked.Name}).");
+        string schemes = Names(Discretization.All.Select(d => d.Name)), algorithms = Names(ScanAlgorithm.All.Select(a => a.Name));
+        Option<string?> discretization = Option.Text("--discretization", "NAME", $"{schemes} (default {Discretization.ExponentialEuler.Name}).");
+        Option<string?> algorithm = Option.Text("--algorithm", "NAME", $"{algorithms} (default {ScanAlgorithm.Chunked.Name}).");
         return new("selective-scan",
             "The selective scan: delta = softplus(delta + delta_bias); h_t = exp(delta_t A) h_{t-1} + delta_t B_t u_t; out_t = (C_t h_t + D u_t) silu(z_t).",
             [
@@ -32,7 +33,8 @@ internal static class BridgeOps
             {
                 ScanResult result = Ops.SelectiveScan(x["u"], x["delta"], x["A"], x["B"], x["C"], x.Optional("D"), x.Optional("z"), x.Optional("delta_bias"),
                     !x.Parsed.GetValue(noSoftplus), x.Optional("initial_state"), x.Optional("reset"),
-                    x.Parsed.GetValue(discretization) is { } d ? Discretization.Named(d) : null, x.Parsed.GetValue(algorithm) is { } a ? ScanAlgorithm.Named(a) : null);
+                    x.Parsed.GetValue(discretization) is { } d ? Discretization.Named(d) : null,
+                    x.Parsed.GetValue(algorithm) is { } a ? ScanAlgorithm.Named(a) : null);
                 return [result.Y, result.LastState];
             });
     }

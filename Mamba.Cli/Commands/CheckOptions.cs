@@ -8,8 +8,13 @@ namespace Mamba.Cli;
 /// <summary>What <c>mamba gradcheck</c> and <c>mamba parity</c> have in common.</summary>
 internal sealed class CheckOptions
 {
-    public Argument<string[]> Ops { get; } = new Argument<string[]>("op") { Description = "Only these ops: selective-scan, rms-norm, block, model, …; all by default.", Arity = ArgumentArity.ZeroOrMore }.NoOption();
-    public Option<string?> Assembly { get; } = Option.Text("--assembly", "PATH", "Check your own cases too: a .dll with public classes that have a static property Cases of Mamba.Checks.OpCase.");
+    public Argument<string[]> Ops { get; } = new Argument<string[]>("op")
+    {
+        Description = "Only these ops: selective-scan, rms-norm, block, model, …; all by default.",
+        Arity = ArgumentArity.ZeroOrMore,
+    }.NoOption();
+    public Option<string?> Assembly { get; } = Option.Text("--assembly", "PATH",
+        "Check your own cases too: a .dll with public classes that have a static property Cases of Mamba.Checks.OpCase.");
     public Option<bool> AsJson { get; } = Option.Flag("--json", "Print JSON, one case to a line.");
     public Option<bool> Each { get; } = Option.Flag("--all", "A row for every case, not only for every op.");
 

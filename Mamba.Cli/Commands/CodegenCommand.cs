@@ -7,17 +7,29 @@ namespace Mamba.Cli;
 /// <summary><c>mamba codegen</c>: compiles the kernels for GPUs, without one, and says what they take.</summary>
 internal static class CodegenCommand
 {
-    static readonly Argument<string[]> Names = new Argument<string[]>("name") { Description = "Only kernels with one of these in their name; all by default.", Arity = ArgumentArity.ZeroOrMore }.NoOption();
+    static readonly Argument<string[]> Names = new Argument<string[]>("name")
+    {
+        Description = "Only kernels with one of these in their name; all by default.",
+        Arity = ArgumentArity.ZeroOrMore,
+    }.NoOption();
     static readonly Option<string?> Arch = Option.Text("--arch", "sm_NN", "The GPU: sm_80 (A100, default), sm_86, sm_89, sm_90 (H100), …");
-    static readonly Option<string?> PtxasPath = Option.Text("--ptxas", "PATH", "ptxas, which tells registers and spills; by default $PTXAS, or what is on PATH or in a folder of the CUDA toolkit.");
+    static readonly Option<string?> PtxasPath = Option.Text("--ptxas", "PATH",
+        "ptxas, which tells registers and spills; by default $PTXAS, or what is on PATH or in a folder of the CUDA toolkit.");
     static readonly Option<string?> Output = Option.Text("--output", "FOLDER", "Write the code there: NAME.DTYPE.ptx and NAME.DTYPE.cl.");
     static readonly Option<bool> AsJson = Option.Flag("--json", "Print JSON, one kernel to a line.");
 
-    static readonly JsonSerializerOptions Json = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    static readonly JsonSerializerOptions Json = new()
+    {
+        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
+        Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+    };
 
     public static Command Create()
     {
-        var command = new Command("codegen", "Compile the kernels to PTX and OpenCL C, without a GPU; with ptxas also count registers and spills.") { Names, Arch, PtxasPath, Output, AsJson };
+        var command = new Command("codegen", "Compile the kernels to PTX and OpenCL C, without a GPU; with ptxas also count registers and spills.")
+        {
+            Names, Arch, PtxasPath, Output, AsJson,
+        };
         command.SetAction(Run);
         return command;
     }
@@ -41,7 +53,8 @@ internal static class CodegenCommand
         string? first = null;
         using (IRows rows = parsed.GetValue(AsJson) ? new JsonRows() : new TableRows(kernels, arch, ptxas))
         {
-            foreach (KernelReport report in kernels.AsParallel().AsOrdered().WithMergeOptions(ParallelMergeOptions.NotBuffered).Select(kernel => KernelReport.Of(kernel, arch, ptxas)))
+            ParallelQuery<DeviceKernel> all = kernels.AsParallel().AsOrdered().WithMergeOptions(ParallelMergeOptions.NotBuffered);
+            foreach (KernelReport report in all.Select(kernel => KernelReport.Of(kernel, arch, ptxas)))
             {
                 rows.Add(report);
                 if (folder is not null)
@@ -59,7 +72,10 @@ internal static class CodegenCommand
     {
         bool Has(DeviceKernel kernel, string name) => kernel.Name.Contains(name, StringComparison.OrdinalIgnoreCase);
         if (names.FirstOrDefault(name => !KernelCatalog.Kernels.Any(kernel => Has(kernel, name))) is { } unknown)
-            throw new MambaException($"codegen: no kernel has '{unknown}' in its name; there are {string.Join(", ", KernelCatalog.Kernels.Select(kernel => kernel.Family).Distinct(StringComparer.Ordinal))}.");
+        {
+            IEnumerable<string> families = KernelCatalog.Kernels.Select(kernel => kernel.Family).Distinct(StringComparer.Ordinal);
+            throw new MambaException($"codegen: no kernel has '{unknown}' in its name; there are {string.Join(", ", families)}.");
+        }
         return [.. KernelCatalog.Kernels.Where(kernel => names.Length == 0 || names.Any(name => Has(kernel, name)))];
     }
 
@@ -90,7 +106,8 @@ internal static class CodegenCommand
             width = Math.Max(6, kernels.Max(kernel => kernel.Name.Length));
             this.ptxas = ptxas;
             string target = KernelCompiler.Target(arch);
-            Console.WriteLine($"{kernels.Length} kernels for {arch}{(target == arch ? "" : $", from PTX for {target}")}{(ptxas is null ? "" : $", with ptxas {ptxas.Version}")}; sizes in bytes");
+            string from = target == arch ? "" : $", from PTX for {target}", with = ptxas is null ? "" : $", with ptxas {ptxas.Version}";
+            Console.WriteLine($"{kernels.Length} kernels for {arch}{from}{with}; sizes in bytes");
             Line("kernel", "dtype", "PTX", "OpenCL", "local", "shared", "registers", "spill stores", "spill loads", "stack", "");
         }
 
@@ -103,13 +120,18 @@ internal static class CodegenCommand
                 Known(resources?.Registers), Known(resources?.SpillStores), Known(resources?.SpillLoads), Known(resources?.Stack), report.Problem);
         }
 
-        void Line(string kernel, string dtype, string ptx, string openCL, string local, string shared, string registers, string stores, string loads, string stack, string? problem) =>
-            Console.WriteLine($"{kernel.PadRight(width)}  {dtype,-7}{ptx,8}{openCL,8}{local,7}{shared,8}{registers,11}{stores,14}{loads,13}{stack,7}  {problem}".TrimEnd());
+        void Line(string kernel, string dtype, string ptx, string openCL, string local, string shared,
+            string registers, string stores, string loads, string stack, string? problem)
+        {
+            string sizes = $"{ptx,8}{openCL,8}{local,7}{shared,8}", taken = $"{registers,11}{stores,14}{loads,13}{stack,7}";
+            Console.WriteLine($"{kernel.PadRight(width)}  {dtype,-7}{sizes}{taken}  {problem}".TrimEnd());
+        }
 
         public void Dispose()
         {
             if (ptxas is null)
-                Console.WriteLine("Registers, spills and stack come from ptxas, which was not found; it needs no GPU and no installation: see docs/codegen.md.");
+                Console.WriteLine("Registers, spills and stack come from ptxas, which was not found; "
+                    + "it needs no GPU and no installation: see docs/codegen.md.");
         }
     }
 

@@ -21,12 +21,18 @@ internal static class DevicesCommand
         if (Console.IsOutputRedirected)
         {
             foreach (DeviceInfo device in Devices.List())
-                Console.WriteLine($"{device.Name,-12}{DTypes(device),-18}{device.Description}, subnormals {Subnormals(device)}{(device.Name == fastest ? " (auto)" : "")}");
+            {
+                string auto = device.Name == fastest ? " (auto)" : "";
+                Console.WriteLine($"{device.Name,-12}{DTypes(device),-18}{device.Description}, subnormals {Subnormals(device)}{auto}");
+            }
             return 0;
         }
         Table table = new Table().Border(TableBorder.Rounded).AddColumns("device", "dtypes", "subnormals", "what it is");
         foreach (DeviceInfo device in Devices.List())
-            table.AddRow(device.Name == fastest ? $"[green]{device.Name}[/] (auto)" : device.Name, DTypes(device), Subnormals(device), device.Description.EscapeMarkup());
+        {
+            string name = device.Name == fastest ? $"[green]{device.Name}[/] (auto)" : device.Name;
+            table.AddRow(name, DTypes(device), Subnormals(device), device.Description.EscapeMarkup());
+        }
         AnsiConsole.Write(table);
         return 0;
     }

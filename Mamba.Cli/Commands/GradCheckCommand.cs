@@ -7,13 +7,20 @@ namespace Mamba.Cli;
 /// <summary><c>mamba gradcheck</c>: the gradient of every op, of a block and of a model against differences in float64.</summary>
 internal static class GradCheckCommand
 {
-    static readonly Option<string?> DeviceNames = Option.Text("--device", "NAMES", "Devices, separated by commas: cpu, cpu-128, cpu-256, cpu-512 (the host by width of vectors), cuda:0, opencl:0, ilgpu-cpu; fast (default): the host in every width and every CUDA GPU; all: every one there is, which takes minutes.");
+    static readonly Option<string?> DeviceNames = Option.Text("--device", "NAMES",
+        "Devices, separated by commas: cpu, cpu-128, cpu-256, cpu-512 (the host by width of vectors), cuda:0, opencl:0, ilgpu-cpu; "
+        + "fast (default): the host in every width and every CUDA GPU; all: every one there is, which takes minutes.");
     static readonly Option<double?> Tolerance = Option.Real("--tolerance", "Largest relative error of a gradient (1e-7).");
-    static readonly Option<int?> Elements = Option.Int("--elements", "Inputs of at most so many elements are checked element by element, larger ones along random directions (64; 8 with OpenCL, 0 on ilgpu-cpu, where a launch takes long).");
+    static readonly Option<int?> Elements = Option.Int("--elements",
+        "Inputs of at most so many elements are checked element by element, larger ones along random directions "
+        + "(64; 8 with OpenCL, 0 on ilgpu-cpu, where a launch takes long).");
 
     public static Command Create()
     {
-        var command = new Command("gradcheck", "Check the gradients of every op, a block and a model against differences in float64.") { DeviceNames, Tolerance, Elements };
+        var command = new Command("gradcheck", "Check the gradients of every op, a block and a model against differences in float64.")
+        {
+            DeviceNames, Tolerance, Elements,
+        };
         var options = new CheckOptions();
         options.AddTo(command);
         command.SetAction(parsed => Run(parsed, options));
@@ -35,7 +42,9 @@ internal static class GradCheckCommand
         GradCheckOptions Thoroughly(string device)
         {
             var usual = new GradCheckOptions();
-            (int elements, int directions) = device == "ilgpu-cpu" ? (0, 1) : device.StartsWith("opencl", StringComparison.Ordinal) ? (8, 1) : (usual.Elements, usual.Directions);
+            (int elements, int directions) = device == "ilgpu-cpu" ? (0, 1)
+                : device.StartsWith("opencl", StringComparison.Ordinal) ? (8, 1)
+                : (usual.Elements, usual.Directions);
             return usual with { Tolerance = tolerance, Elements = parsed.GetValue(Elements) ?? elements, Directions = directions };
         }
 
@@ -65,13 +74,15 @@ internal static class GradCheckCommand
             return 0;
         foreach (GradientResult failure in failures.Skip(1).Take(json ? 0 : 20))
             Console.Error.WriteLine($"{failure.Case} on {failure.Device}: {failure.Problem}");
-        throw new MambaException($"gradcheck: {failures.Count} of {count} cases failed; the first is {failures[0].Case} on {failures[0].Device}: {failures[0].Problem}");
+        throw new MambaException($"gradcheck: {failures.Count} of {count} cases failed; "
+            + $"the first is {failures[0].Case} on {failures[0].Device}: {failures[0].Problem}");
     }
 
     /// <summary>A row for every op, or every case.</summary>
     sealed class TableRows(bool each) : IDisposable
     {
-        readonly Rows rows = new(("op", -18), ("device", -10), (each ? "case" : "cases", each ? -70 : 6), ("largest error", 14), ("estimated", 10), ("verdict", -12));
+        readonly Rows rows = new(("op", -18), ("device", -10), (each ? "case" : "cases", each ? -70 : 6),
+            ("largest error", 14), ("estimated", 10), ("verdict", -12));
         readonly List<GradientResult> group = [];
         string device = "";
 
@@ -89,7 +100,8 @@ internal static class GradCheckCommand
                 return;
             GradientResult[] bad = [.. group.Where(r => r.Problem is not null)];
             double error = group.Max(r => r.Report?.RelativeError ?? double.PositiveInfinity), estimated = group.Max(r => r.Report?.EstimatedError ?? 0);
-            rows.Add(bad.Length == 0, group[0].Case.Op, device, each ? group[0].Case.Variant : group.Count.ToString(), $"{error:0.0e+00}", $"{estimated:0.0e+00}",
+            rows.Add(bad.Length == 0, group[0].Case.Op, device, each ? group[0].Case.Variant : group.Count.ToString(),
+                $"{error:0.0e+00}", $"{estimated:0.0e+00}",
                 bad.Length == 0 ? "agrees" : each ? bad[0].Verdict : $"{bad.Length} {bad[0].Verdict}");
             group.Clear();
         }

@@ -5,8 +5,10 @@ namespace Mamba.Cli;
 /// <summary><c>mamba logits</c>: what a model makes of given tokens, and the gradient of every parameter.</summary>
 internal static class LogitsCommand
 {
-    static readonly Option<string?> Model = BridgeFiles.Required(Option.Text("--model", "FOLDER", "config.json and model.safetensors, state-spaces' or Hugging Face's, or a run folder."));
-    static readonly Option<string?> Ids = BridgeFiles.Required(Option.Text("--ids", "FILE|1,2,3", "Token ids: a safetensors file with an int64 tensor 'ids' (batch, length), or one sequence with commas."));
+    static readonly Option<string?> Model = BridgeFiles.Required(Option.Text("--model", "FOLDER",
+        "config.json and model.safetensors, state-spaces' or Hugging Face's, or a run folder."));
+    static readonly Option<string?> Ids = BridgeFiles.Required(Option.Text("--ids", "FILE|1,2,3",
+        "Token ids: a safetensors file with an int64 tensor 'ids' (batch, length), or one sequence with commas."));
     static readonly Option<string?> Output = BridgeFiles.Output();
     static readonly Option<bool> Grad = Option.Flag("--grad", "Also the loss and the gradient of every parameter.");
     static readonly Option<string?> Dtype = BridgeFiles.DTypeOption("float64 if the weights are F64, else float32");
@@ -23,7 +25,10 @@ internal static class LogitsCommand
 
     public static Command Create()
     {
-        var command = new Command("logits", "Run a language model over given token ids: logits, hidden states, final states, gradients of every parameter.") { Model, Ids, Output, Grad, Dtype };
+        var command = new Command("logits", "Run a language model over given token ids: logits, hidden states, final states, gradients of every parameter.")
+        {
+            Model, Ids, Output, Grad, Dtype,
+        };
         var device = new DeviceOptions();
         device.AddTo(command);
         HelpWith.AddTo(command, Tensors);
@@ -70,7 +75,8 @@ internal static class LogitsCommand
         string source = "--ids";
         if (!File.Exists(text) && text.All(c => char.IsAsciiDigit(c) || c is ',' or ' '))
         {
-            ids = Array.ConvertAll(text.Split(','), part => Numbers.Long(part.Trim(' ')) ?? throw new MambaException($"--ids is '{text}'; expected whole numbers with commas between, or a file."));
+            ids = Array.ConvertAll(text.Split(','), part => Numbers.Long(part.Trim(' '))
+                ?? throw new MambaException($"--ids is '{text}'; expected whole numbers with commas between, or a file."));
             shape = (1, ids.Length);
         }
         else
@@ -86,7 +92,10 @@ internal static class LogitsCommand
         }
         int wrong = Array.FindIndex(ids, id => id < 0 || id >= vocabulary);
         if (wrong >= 0)
-            throw new MambaException($"{source}: token {wrong % shape[1]} of sequence {wrong / shape[1]} is {ids[wrong]}; the model knows 0 to {vocabulary - 1}.");
+        {
+            string where = $"token {wrong % shape[1]} of sequence {wrong / shape[1]}";
+            throw new MambaException($"{source}: {where} is {ids[wrong]}; the model knows 0 to {vocabulary - 1}.");
+        }
         return (Array.ConvertAll(ids, id => (int)id), (int)shape[0], (int)shape[1]);
     }
 }

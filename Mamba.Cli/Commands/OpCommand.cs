@@ -7,7 +7,8 @@ internal static class OpCommand
 {
     public static Command Create()
     {
-        var command = new Command("op", "Run one op, and its gradients, on the tensors of a safetensors file; 'mamba op NAME --help' tells their names and shapes.");
+        var command = new Command("op",
+            "Run one op, and its gradients, on the tensors of a safetensors file; 'mamba op NAME --help' tells their names and shapes.");
         foreach (BridgeOp op in BridgeOps.All)
             command.Add(Create(op));
         return command;
@@ -15,7 +16,8 @@ internal static class OpCommand
 
     static Command Create(BridgeOp op)
     {
-        Option<string?> input = BridgeFiles.Required(Option.Text("--input", "FILE", "The safetensors file to read; floats are F32, F64, F16 or BF16, integers I64 or I32."));
+        Option<string?> input = BridgeFiles.Required(Option.Text("--input", "FILE",
+            "The safetensors file to read; floats are F32, F64, F16 or BF16, integers I64 or I32."));
         Option<string?> output = BridgeFiles.Output(), dtype = BridgeFiles.DTypeOption("float64 if an input is F64, else float32");
         Option<bool> grad = Option.Flag("--grad", "Also compute the gradients of the inputs for the given gradients of the outputs.");
         var device = new DeviceOptions();

@@ -7,7 +7,9 @@ namespace Mamba.Cli;
 /// <summary><c>mamba parity</c>: every op, forward and backward, on each device against the host in float64.</summary>
 internal static class ParityCommand
 {
-    static readonly Option<string?> DeviceNames = Option.Text("--devices", "NAMES", "Devices, separated by commas: cpu-128, cpu-256, cpu-512 (the host by width of vectors), cuda:0, opencl:0, ilgpu-cpu; fast (default): the host and every CUDA GPU; all: every one there is, which takes minutes.");
+    static readonly Option<string?> DeviceNames = Option.Text("--devices", "NAMES",
+        "Devices, separated by commas: cpu-128, cpu-256, cpu-512 (the host by width of vectors), cuda:0, opencl:0, ilgpu-cpu; "
+        + "fast (default): the host and every CUDA GPU; all: every one there is, which takes minutes.");
 
     // For the process that runs a simulator, which dies when a kernel's index is out of range.
     static readonly Option<string?> Worker = new("--worker") { Hidden = true };
@@ -21,7 +23,11 @@ internal static class ParityCommand
 
     public static Command Create()
     {
-        var command = new Command("parity", "Compare every op, forward and backward, on each device with the host in float64, and look for writes outside tensors.") { DeviceNames, Worker, Skip };
+        var command = new Command("parity",
+            "Compare every op, forward and backward, on each device with the host in float64, and look for writes outside tensors.")
+        {
+            DeviceNames, Worker, Skip,
+        };
         var options = new CheckOptions();
         options.AddTo(command);
         command.SetAction(parsed => Run(parsed, options));
@@ -49,7 +55,10 @@ internal static class ParityCommand
             {
                 foreach (string device in devices)
                 {
-                    foreach (ParityResult result in device == "ilgpu-cpu" ? SimulatorProcess.Run(Parity.For(cases, device), parsed, options) : Parity.Run(cases, device))
+                    IEnumerable<ParityResult> results = device == "ilgpu-cpu"
+                        ? SimulatorProcess.Run(Parity.For(cases, device), parsed, options)
+                        : Parity.Run(cases, device);
+                    foreach (ParityResult result in results)
                     {
                         count++;
                         if (result.Problem is not null)
@@ -75,7 +84,8 @@ internal static class ParityCommand
     /// <summary>A row for every op, or every case.</summary>
     sealed class TableRows(bool each) : IDisposable
     {
-        readonly Rows rows = new(("op", -18), ("device", -10), ("dtype", -7), (each ? "case" : "cases", each ? -70 : 5), ("relative", 8), ("ulps", 8), ("gradient", 8), ("ulps", 8), ("bits", -8), ("verdict", -12));
+        readonly Rows rows = new(("op", -18), ("device", -10), ("dtype", -7), (each ? "case" : "cases", each ? -70 : 5),
+            ("relative", 8), ("ulps", 8), ("gradient", 8), ("ulps", 8), ("bits", -8), ("verdict", -12));
         readonly List<ParityResult> group = [];
 
         // Results of both dtypes come one after the other.
@@ -93,7 +103,8 @@ internal static class ParityCommand
                 ParityResult first = results.First();
                 ParityOutput[] all = [.. results.SelectMany(r => r.Outputs)], outputs = [.. all.Where(IsOutput)], gradients = [.. all.Where(o => !IsOutput(o))];
                 int bad = results.Count(r => r.Problem is not null);
-                rows.Add(bad == 0, first.Op, first.Device, first.DType, each ? first.Case : results.Count().ToString(), Largest(outputs, o => o.Relative), Largest(outputs, o => o.Ulps), Largest(gradients, o => o.Relative), Largest(gradients, o => o.Ulps),
+                rows.Add(bad == 0, first.Op, first.Device, first.DType, each ? first.Case : results.Count().ToString(),
+                    Largest(outputs, o => o.Relative), Largest(outputs, o => o.Ulps), Largest(gradients, o => o.Relative), Largest(gradients, o => o.Ulps),
                     results.All(r => r.Repeatable) ? "the same" : "differ", bad == 0 ? "agrees" : each ? "failed" : $"{bad} failed");
             }
             group.Clear();
@@ -101,7 +112,13 @@ internal static class ParityCommand
 
         static bool IsOutput(ParityOutput o) => o.Name.StartsWith("output", StringComparison.Ordinal);
 
-        static string Largest(ParityOutput[] outputs, Func<ParityOutput, double> value) => outputs.Length == 0 ? "–" : outputs.Max(value) is var x && x < 1000 && x >= 1 || x == 0 ? $"{x:0.0}" : $"{x:0.0e+00}";
+        static string Largest(ParityOutput[] outputs, Func<ParityOutput, double> value)
+        {
+            if (outputs.Length == 0)
+                return "–";
+            double x = outputs.Max(value);
+            return x is (>= 1 and < 1000) or 0 ? $"{x:0.0}" : $"{x:0.0e+00}";
+        }
 
         public void Dispose()
         {

@@ -86,7 +86,9 @@ internal static class SimulatorProcess
         var start = new ProcessStartInfo(self) { UseShellExecute = false, RedirectStandardOutput = true, RedirectStandardError = true };
         if (Path.GetFileNameWithoutExtension(self) == "dotnet")
             start.ArgumentList.Add(typeof(SimulatorProcess).Assembly.Location);
-        string[] arguments = ["parity", .. parsed.GetValue(options.Ops)!, "--devices", "ilgpu-cpu", "--worker", trace, "--skip", skip.ToString(CultureInfo.InvariantCulture), .. parsed.GetValue(options.Assembly) is { } path ? ["--assembly", path] : Array.Empty<string>()];
+        string[] own = parsed.GetValue(options.Assembly) is { } path ? ["--assembly", path] : [], ops = parsed.GetValue(options.Ops)!;
+        string[] arguments =
+            ["parity", .. ops, "--devices", "ilgpu-cpu", "--worker", trace, "--skip", skip.ToString(CultureInfo.InvariantCulture), .. own];
         foreach (string argument in arguments)
             start.ArgumentList.Add(argument);
         start.Environment["DOTNET_DbgEnableMiniDump"] = "0";

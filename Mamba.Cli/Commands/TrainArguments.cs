@@ -13,13 +13,16 @@ internal sealed class TrainArguments
         Description = string.Join("; ", TrainingTask.All.Select(task => $"{task.Name}{(task == Default ? " (default)" : "")}: {task.Summary}")) + ".",
         Arity = ArgumentArity.ZeroOrOne,
     }.NoOption();
-    readonly Option<string?> preset = Option.Text("--preset", "quick|paper", "quick: a minute or two on two cores (default). paper: its full hyper-parameters.");
+    readonly Option<string?> preset = Option.Text("--preset", "quick|paper",
+        "quick: a minute or two on two cores (default). paper: its full hyper-parameters.");
     readonly Option<string?> @out = Option.Text("--out", "FOLDER", "The run folder; by default a new one under runs/.");
-    readonly Option<string?> resume = Option.Text("--resume", "FOLDER", "Go on from the last checkpoint of FOLDER, of --out, or else of the newest run.", valueOptional: true);
+    readonly Option<string?> resume = Option.Text("--resume", "FOLDER",
+        "Go on from the last checkpoint of FOLDER, of --out, or else of the newest run.", valueOptional: true);
     readonly Option<bool> force = Option.Flag("--force", "Overwrite the run that is in --out.");
 
     readonly Option<string?> data = Option.Text("--data", "FILE", "For tokens: safetensors with an int64 tensor 'batches' (steps, batch, length).");
-    readonly Option<string?> init = Option.Text("--init", "FOLDER", "Start from the model in FOLDER: config.json and model.safetensors, state-spaces' or Hugging Face's.");
+    readonly Option<string?> init = Option.Text("--init", "FOLDER",
+        "Start from the model in FOLDER: config.json and model.safetensors, state-spaces' or Hugging Face's.");
 
     readonly Option<ulong?> seed = Option.Seed("--seed", "Seed of the weights and the data (0).");
     readonly Option<long?> steps = Option.Long("--steps", "Steps in all: cuts or stretches the last stage of the curriculum.");
@@ -30,7 +33,8 @@ internal sealed class TrainArguments
     readonly Option<double?> beta1 = Option.Real("--beta1", "Adam: decay of the mean gradient (0.9).");
     readonly Option<double?> beta2 = Option.Real("--beta2", "Adam: decay of the mean squared gradient (tokens: 0.999).");
     readonly Option<double?> eps = Option.Real("--eps", "Adam: added to the root of the mean squared gradient (tokens: 1e-8).");
-    readonly Option<string?> schedule = Option.Text("--schedule", "constant|cosine", "Learning rate after the warmup: constant (default), or down half a cosine to 0 at the last step.");
+    readonly Option<string?> schedule = Option.Text("--schedule", "constant|cosine",
+        "Learning rate after the warmup: constant (default), or down half a cosine to 0 at the last step.");
     readonly Option<long?> warmup = Option.Long("--warmup", "Steps of the rise: the first has lr/N, the N-th lr (0).");
     readonly Option<double?> weightDecay = Option.Real("--weight-decay", "Decoupled weight decay; none on biases, norms, A_log and D.");
     readonly Option<bool> decayAll = Option.Flag("--decay-all", "Weight decay on every parameter.");
@@ -55,8 +59,14 @@ internal sealed class TrainArguments
     public void AddTo(Command command)
     {
         command.Add(task);
-        foreach (System.CommandLine.Option option in (System.CommandLine.Option[])[preset, @out, resume, force, seed, steps, batch, length, dataTokens, data, init, lr, beta1, beta2, eps, schedule, warmup, weightDecay, decayAll, clip,
-            dtype, dModel, nLayer, vocabSize, dState, dConv, expand, dtRank, dIntermediate, discretization, scanAlgorithm, checkpointEvery, maxEvalLength])
+        System.CommandLine.Option[] options =
+        [
+            preset, @out, resume, force, seed, steps, batch, length, dataTokens, data, init,
+            lr, beta1, beta2, eps, schedule, warmup, weightDecay, decayAll, clip, dtype,
+            dModel, nLayer, vocabSize, dState, dConv, expand, dtRank, dIntermediate, discretization, scanAlgorithm,
+            checkpointEvery, maxEvalLength,
+        ];
+        foreach (System.CommandLine.Option option in options)
             command.Add(option);
     }
 
@@ -79,7 +89,8 @@ internal sealed class TrainArguments
             (TrainOptions stored, MambaConfig storedConfig) = (run.ReadOptions(), run.ReadConfig());
             TrainOptions asked = Apply(parsed, stored) with { Task = taskName ?? stored.Task, Preset = parsed.GetValue(preset) ?? stored.Preset };
             MambaConfig askedConfig = Apply(parsed, storedConfig);
-            ExpectSame(run.Train, stored.ToJson(), (asked with { Steps = stored.Steps, CheckpointEvery = stored.CheckpointEvery, MaxEvalLength = stored.MaxEvalLength }).ToJson());
+            TrainOptions mayDiffer = asked with { Steps = stored.Steps, CheckpointEvery = stored.CheckpointEvery, MaxEvalLength = stored.MaxEvalLength };
+            ExpectSame(run.Train, stored.ToJson(), mayDiffer.ToJson());
             ExpectSame(run.Config, storedConfig.ToJson(), askedConfig.ToJson());
             asked.Validate(storedConfig);
             return (run, true, asked, storedConfig);
@@ -90,7 +101,10 @@ internal sealed class TrainArguments
         if (options.Data is not null && kind.FromFile is null)
             throw new MambaException($"--data was given; {options.Task} makes its own.");
         if (parsed.GetValue(dataTokens) is not null && !kind.HasDataTokens)
-            throw new MambaException($"--data-tokens was given; only {string.Join(", ", TrainingTask.All.Where(known => known.HasDataTokens).Select(known => known.Name))} has tokens to remember.");
+        {
+            IEnumerable<string> with = TrainingTask.All.Where(known => known.HasDataTokens).Select(known => known.Name);
+            throw new MambaException($"--data-tokens was given; only {string.Join(", ", with)} has tokens to remember.");
+        }
         MambaConfig first = options.Init is { } model ? ModelFolder.ReadConfig(model) : kind.Model, config = Apply(parsed, first);
         if (options.Init is not null && config != first)
             throw new MambaException("--init says what the model's dimensions are: no option may change them.");
@@ -108,7 +122,8 @@ internal sealed class TrainArguments
     TrainOptions OfFile(ParseResult parsed, TrainingTask kind)
     {
         if (parsed.GetValue(data) is not { } file)
-            throw new MambaException($"train {kind.Name}: --data is missing; expected a safetensors file with an int64 tensor 'batches' (steps, batch, length).");
+            throw new MambaException($"train {kind.Name}: --data is missing; "
+                + "expected a safetensors file with an int64 tensor 'batches' (steps, batch, length).");
         if (((System.CommandLine.Option[])[batch, length, preset]).FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false }) is { } other)
             throw new MambaException($"train {kind.Name}: {other.Name} was given; --data says what is trained on.");
         return kind.FromFile!(file);

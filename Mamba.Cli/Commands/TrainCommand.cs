@@ -20,7 +20,8 @@ internal static class TrainCommand
     {
         (RunFolder folder, bool resuming, TrainOptions options, MambaConfig config) = arguments.Read(parsed);
         using Device device = deviceOptions.Open(parsed, resuming ? options.Device : "auto");
-        using var trainer = new Trainer(options with { Device = device.Name }, config, device, checkpoint: resuming && File.Exists(folder.Checkpoint) ? folder.Checkpoint : null);
+        string? checkpoint = resuming && File.Exists(folder.Checkpoint) ? folder.Checkpoint : null;
+        using var trainer = new Trainer(options with { Device = device.Name }, config, device, checkpoint: checkpoint);
         if (!resuming)
             folder.Create(config, trainer.Options);
         using var run = new TrainingRun(folder, trainer);

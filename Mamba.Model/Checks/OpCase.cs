@@ -72,6 +72,7 @@ public sealed record OpCase(string Op, string Variant, IReadOnlyList<CaseInput> 
         return new OpenCase([.. inputs.Select((x, i) => (Inputs[i].Name, x))], () => Function(inputs), null);
     }
 
+    /// <summary>The op and its variant.</summary>
     public override string ToString() => Variant.Length == 0 ? Op : $"{Op} {Variant}";
 }
 

@@ -49,8 +49,10 @@ internal static class ConfigFile
     static readonly (string Field, string Of)[] Foreign =
     [
         ("mixer_rms_eps", "Falcon-Mamba"), ("use_falcon_mambapy", "Falcon-Mamba"),
-        ("num_heads", "Mamba-2"), ("head_dim", "Mamba-2"), ("n_groups", "Mamba-2"), ("chunk_size", "Mamba-2"), ("time_step_limit", "Mamba-2"), ("norm_before_gate", "Mamba-2"),
-        ("mamba_d_state", "Jamba"), ("mamba_d_conv", "Jamba"), ("mamba_expand", "Jamba"), ("attn_layer_period", "Jamba"), ("expert_layer_period", "Jamba"), ("num_experts", "a mixture of experts"),
+        ("num_heads", "Mamba-2"), ("head_dim", "Mamba-2"), ("n_groups", "Mamba-2"), ("chunk_size", "Mamba-2"), ("time_step_limit", "Mamba-2"),
+        ("norm_before_gate", "Mamba-2"),
+        ("mamba_d_state", "Jamba"), ("mamba_d_conv", "Jamba"), ("mamba_expand", "Jamba"), ("attn_layer_period", "Jamba"), ("expert_layer_period", "Jamba"),
+        ("num_experts", "a mixture of experts"),
         ("num_attention_heads", "a model with attention"), ("num_key_value_heads", "a model with attention"), ("layers_block_type", "a model with attention"),
     ];
 
@@ -58,8 +60,8 @@ internal static class ConfigFile
     static readonly (string Field, string Of)[] ForeignInBlock =
     [
         ("rope_fraction", "Mamba-3"), ("is_mimo", "Mamba-3"), ("mimo_rank", "Mamba-3"), ("A_floor", "Mamba-3"), ("is_outproj_norm", "Mamba-3"),
-        ("headdim", "Mamba-2"), ("ngroups", "Mamba-2"), ("nheads", "Mamba-2"), ("d_ssm", "Mamba-2"), ("A_init_range", "Mamba-2"), ("D_has_hdim", "Mamba-2"), ("rmsnorm", "Mamba-2"),
-        ("norm_before_gate", "Mamba-2"), ("dt_limit", "Mamba-2"), ("chunk_size", "Mamba-2"),
+        ("headdim", "Mamba-2"), ("ngroups", "Mamba-2"), ("nheads", "Mamba-2"), ("d_ssm", "Mamba-2"), ("A_init_range", "Mamba-2"),
+        ("D_has_hdim", "Mamba-2"), ("rmsnorm", "Mamba-2"), ("norm_before_gate", "Mamba-2"), ("dt_limit", "Mamba-2"), ("chunk_size", "Mamba-2"),
     ];
 
     /// <exception cref="MambaException">It is no JSON, no config of a Mamba-1 model, or a field is wrong.</exception>
@@ -82,8 +84,12 @@ internal static class ConfigFile
             throw new MambaException("MambaConfig: this is no config of a model: it is no JSON object.");
         ExpectMamba1(root);
         bool huggingFace = HuggingFaceConfig.Recognizes(root);
-        if (!(huggingFace ? HasAny(root, "state_size", "conv_kernel", "time_step_rank", "model_type", "architectures") : Has(root, "d_model") && HasAny(root, "n_layer", "ssm_cfg")))
-            throw new MambaException("MambaConfig: this is no config of a Mamba model: it has neither d_model and n_layer, as state-spaces', nor hidden_size and state_size, as Hugging Face's.");
+        bool isConfig = huggingFace
+            ? HasAny(root, "state_size", "conv_kernel", "time_step_rank", "model_type", "architectures")
+            : Has(root, "d_model") && HasAny(root, "n_layer", "ssm_cfg");
+        if (!isConfig)
+            throw new MambaException("MambaConfig: this is no config of a Mamba model: it has neither d_model and n_layer, as state-spaces', "
+                + "nor hidden_size and state_size, as Hugging Face's.");
         MambaConfig config = huggingFace ? root.Deserialize<HuggingFaceConfig>(Json)!.ToMambaConfig() : root.Deserialize<MambaConfig>(Json)!;
         config.Validate(name => huggingFace ? Words.FirstOrDefault(word => word.Official == name).HuggingFace ?? name : name);
         ExpectAgreement(root, config, huggingFace);
@@ -103,8 +109,10 @@ internal static class ConfigFile
                     throw new MambaException($"MambaConfig: architectures has {Quote(name)}; only 'MambaForCausalLM' is implemented.");
         }
         ExpectNone(root, Foreign, "");
-        if (Find(root, "ssm_cfg") is { ValueKind: JsonValueKind.Object } block && (Find(block, "layer") is not { } layer || (layer.ValueKind == JsonValueKind.String && layer.GetString() == "Mamba1")))
+        if (Find(root, "ssm_cfg") is { ValueKind: JsonValueKind.Object } block && IsMamba1(Find(block, "layer")))
             ExpectNone(block, ForeignInBlock, "ssm_cfg.");
+
+        static bool IsMamba1(JsonElement? layer) => layer is null || (layer.Value.ValueKind == JsonValueKind.String && layer.Value.GetString() == "Mamba1");
     }
 
     static void ExpectNone(JsonElement element, (string Field, string Of)[] fields, string where)
@@ -131,13 +139,16 @@ internal static class ConfigFile
         }
         foreach (string name in (string[])["d_inner", "intermediate_size"])
             if (mamba1 && Find(root, name) is { } inner && !(inner.ValueKind == JsonValueKind.Number && inner.TryGetInt64(out long d) && d == config.DInner))
-                throw new MambaException($"MambaConfig: {name} is {Quote(inner)}; expand {config.SsmCfg.Expand} and a width of {config.DModel} make it {config.DInner}.");
+                throw new MambaException($"MambaConfig: {name} is {Quote(inner)}; "
+                    + $"expand {config.SsmCfg.Expand} and a width of {config.DModel} make it {config.DInner}.");
         if (!huggingFace && Find(root, "hidden_act") is { } act && !(act.ValueKind == JsonValueKind.String && act.GetString() == "silu"))
             throw new MambaException($"MambaConfig: hidden_act is {Quote(act)}; only 'silu' is implemented.");
 
         bool Same(JsonElement said, JsonElement value) => said.ValueKind == JsonValueKind.Number && value.ValueKind == JsonValueKind.Number
             ? said.GetDouble() == value.GetDouble()
-            : said.ValueKind == JsonValueKind.String && said.GetString() == "auto" ? value.GetDouble() == config.AutomaticDtRank : JsonElement.DeepEquals(said, value);
+            : said.ValueKind == JsonValueKind.String && said.GetString() == "auto"
+            ? value.GetDouble() == config.AutomaticDtRank
+            : JsonElement.DeepEquals(said, value);
 
         // what is not written where it is as usual
         static JsonElement Unset(string name) =>
@@ -148,7 +159,9 @@ internal static class ConfigFile
     }
 
     static JsonElement? Find(JsonElement element, string name) =>
-        element.ValueKind == JsonValueKind.Object && element.TryGetProperty(name, out JsonElement value) && value.ValueKind != JsonValueKind.Null ? value : null;
+        element.ValueKind == JsonValueKind.Object && element.TryGetProperty(name, out JsonElement value) && value.ValueKind != JsonValueKind.Null
+            ? value
+            : null;
 
     static JsonElement? Find(JsonElement element, string holder, string name) => Find(element, holder) is { } inner ? Find(inner, name) : null;
 
@@ -162,5 +175,6 @@ internal static class ConfigFile
         return false;
     }
 
-    static string Quote(JsonElement value) => value.ValueKind == JsonValueKind.String ? Safetensors.Quote(value.GetString()!) : Safetensors.OneLine(value.GetRawText());
+    static string Quote(JsonElement value) =>
+        value.ValueKind == JsonValueKind.String ? Safetensors.Quote(value.GetString()!) : Safetensors.OneLine(value.GetRawText());
 }

@@ -27,7 +27,8 @@ public sealed record MambaConfig
     [JsonIgnore]
     public SsmConfig SsmCfg
     {
-        get => Mixer as SsmConfig ?? throw new MambaException($"MambaConfig: the blocks are {Mixer.Layer}, whose settings are in Mixer; SsmCfg has those of Mamba1.");
+        get => Mixer as SsmConfig
+            ?? throw new MambaException($"MambaConfig: the blocks are {Mixer.Layer}, whose settings are in Mixer; SsmCfg has those of Mamba1.");
         init => Mixer = value;
     }
 
@@ -37,7 +38,9 @@ public sealed record MambaConfig
     /// <summary>RMSNorm; LayerNorm with a bias when false.</summary>
     public bool RmsNorm { get; init; } = true;
 
-    /// <summary>Whether the residual stays in float32 when the weights do not. Weights here are float32 or float64, so it always has their dtype or better.</summary>
+    /// <summary>
+    /// Whether the residual stays in float32 when the weights do not. Weights here are float32 or float64, so it always has their dtype or better.
+    /// </summary>
     public bool ResidualInFp32 { get; init; } = true;
 
     /// <summary>Whether residual add and norm are one kernel. They always are here.</summary>
@@ -89,6 +92,7 @@ public sealed record MambaConfig
     [JsonIgnore] public int PaddedVocabSize => (VocabSize + PadVocabSizeMultiple - 1) / PadVocabSizeMultiple * PadVocabSizeMultiple;
 
     /// <summary>Throws one clear line if a model cannot be built from this.</summary>
+    /// <exception cref="MambaException">A field is out of its range: the line says which, what it is and what was expected.</exception>
     public void Validate() => Validate(name => name);
 
     /// <summary>The same, with a dialect's words for the fields.</summary>
@@ -114,6 +118,7 @@ public sealed record MambaConfig
     public override string ToString() => ToJson();
 
     /// <summary>Reads a config.json, the official one or Hugging Face's; fields it lacks take their defaults, sizes excepted.</summary>
+    /// <param name="json">The text.</param>
     /// <exception cref="MambaException">It is no JSON, no config of such a model, or a field is wrong.</exception>
     public static MambaConfig FromJson(string json) => ConfigFile.Read(json);
 }

@@ -16,17 +16,17 @@ public record SsmConfig : MixerConfig
     /// <summary>Width of the causal convolution, k: 1 to 8.</summary>
     public int DConv { get; init; } = 4;
 
-    /// <summary>d_inner / d_model, E.</summary>
+    /// <summary>d_inner / d_model, E: 1 or more.</summary>
     public int Expand { get; init; } = 2;
 
     /// <summary>Rank of delta's projection; null is "auto", ⌈d_model / 16⌉.</summary>
     [JsonConverter(typeof(AutoRank))]
     public int? DtRank { get; init; }
 
-    /// <summary>Smallest initial step size.</summary>
+    /// <summary>Smallest initial step size, above 0: Δ is drawn between the two, uniform in its logarithm.</summary>
     public double DtMin { get; init; } = 0.001;
 
-    /// <summary>Largest initial step size.</summary>
+    /// <summary>Largest initial step size, at least <see cref="DtMin"/>.</summary>
     public double DtMax { get; init; } = 0.1;
 
     /// <summary>How dt_proj.weight starts: "random" is U(±s), "constant" is s, s = r^−½ · dt_scale.</summary>
@@ -35,7 +35,7 @@ public record SsmConfig : MixerConfig
     /// <summary>Scale of dt_proj.weight's initial values.</summary>
     public double DtScale { get; init; } = 1;
 
-    /// <summary>Initial step sizes are at least this.</summary>
+    /// <summary>Initial step sizes are at least this, whatever was drawn: 0 or more.</summary>
     public double DtInitFloor { get; init; } = 1e-4;
 
     /// <summary>Whether the convolution has a bias.</summary>
@@ -60,7 +60,8 @@ public record SsmConfig : MixerConfig
         if (DtInit is not ("random" or "constant"))
             throw new MambaException($"MambaConfig: {word("dt_init")} is {Safetensors.Quote(DtInit)}; expected 'random' or 'constant'.");
         if (!(DtMin > 0 && DtMax >= DtMin && double.IsFinite(DtMax)))
-            throw new MambaException($"MambaConfig: {word("dt_min")} is {DtMin} and {word("dt_max")} {DtMax}; expected 0 < {word("dt_min")} <= {word("dt_max")}.");
+            throw new MambaException($"MambaConfig: {word("dt_min")} is {DtMin} and {word("dt_max")} {DtMax}; "
+                + $"expected 0 < {word("dt_min")} <= {word("dt_max")}.");
         ConfigField.NotNegative(DtScale, word("dt_scale"));
         ConfigField.NotNegative(DtInitFloor, word("dt_init_floor"));
     }

@@ -63,7 +63,8 @@ internal static class AtomicFile
     public static bool IsLeftover(string path)
     {
         string name = Path.GetFileName(path);
-        return name.Length == Prefix.Length + 2 * RandomBytes + Suffix.Length && name.StartsWith(Prefix, StringComparison.Ordinal) && name.EndsWith(Suffix, StringComparison.Ordinal)
+        return name.Length == Prefix.Length + 2 * RandomBytes + Suffix.Length
+            && name.StartsWith(Prefix, StringComparison.Ordinal) && name.EndsWith(Suffix, StringComparison.Ordinal)
             && name.AsSpan(Prefix.Length, 2 * RandomBytes).IndexOfAnyExcept("0123456789abcdef") < 0;
     }
 
@@ -99,7 +100,8 @@ internal static class AtomicFile
             if (links == 0)
                 ofSystem = folder == "/dev" || folder.StartsWith("/dev/", StringComparison.Ordinal) || folder.StartsWith("/proc/", StringComparison.Ordinal);
             if (HoldsDescriptors(folder) && Numbers.Index(name) is { } descriptor)
-                return ofSystem ? (path, descriptor) : throw new IOException($"it leads to /dev/fd/{descriptor}, another thing for every process; expected that name itself");
+                return ofSystem ? (path, descriptor) : throw new IOException(
+                    $"it leads to /dev/fd/{descriptor}, another thing for every process; expected that name itself");
             string here = Path.Combine(folder, name);
             if (new FileInfo(here).LinkTarget is not { } next)
                 return (here, null);
@@ -109,14 +111,16 @@ internal static class AtomicFile
     }
 
     static bool HoldsDescriptors(string folder) => OperatingSystem.IsLinux()
-        ? folder.StartsWith($"/proc/{Environment.ProcessId.ToString(CultureInfo.InvariantCulture)}/", StringComparison.Ordinal) && folder.EndsWith("/fd", StringComparison.Ordinal)
+        ? folder.StartsWith($"/proc/{Environment.ProcessId.ToString(CultureInfo.InvariantCulture)}/", StringComparison.Ordinal)
+            && folder.EndsWith("/fd", StringComparison.Ordinal)
         : OperatingSystem.IsMacOS() && folder == "/dev/fd";
 
     static void Replace(string target, FileNode? there, Action<Stream> write)
     {
         if (there is not null)
             Existing(target).Dispose();         // refused by the system where the file may not be written
-        string temporary = Path.Combine(Path.GetDirectoryName(target)!, Prefix + Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(RandomBytes)) + Suffix);
+        string random = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(RandomBytes));
+        string temporary = Path.Combine(Path.GetDirectoryName(target)!, Prefix + random + Suffix);
         var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, Share = FileShare.Delete };
         if (there is not null && !OperatingSystem.IsWindows())
             options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;        // until it has the old one's

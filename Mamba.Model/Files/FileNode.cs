@@ -3,16 +3,6 @@ using System.Runtime.InteropServices;
 
 namespace Mamba;
 
-/// <summary>What a path can lead to.</summary>
-internal enum NodeKind
-{
-    File,
-    Folder,
-    Pipe,
-    Device,
-    Socket,
-}
-
 /// <summary>
 /// What is at the end of a path, links followed. .NET knows files and folders only; that a path leads to a pipe or a device has
 /// to be asked of the C library, before a pipe is opened and waits, or a device is replaced by a file.
@@ -36,7 +26,10 @@ internal readonly unsafe partial record struct FileNode(NodeKind Kind, UnixFileM
             return kind is { } known ? new FileNode(known, UnixFileMode.None, 0, 0, default) : null;
         }
         byte* status = stackalloc byte[Bytes];
-        if ((OperatingSystem.IsLinux() ? StatX(CurrentFolder, path, 0, BasicFields, status) : RuntimeInformation.ProcessArchitecture == Architecture.X64 ? StatMacX64(path, status) : StatMac(path, status)) == 0)
+        int failed = OperatingSystem.IsLinux() ? StatX(CurrentFolder, path, 0, BasicFields, status)
+            : RuntimeInformation.ProcessArchitecture == Architecture.X64 ? StatMacX64(path, status)
+            : StatMac(path, status);
+        if (failed == 0)
             return Read(new ReadOnlySpan<byte>(status, Bytes));
         int error = Marshal.GetLastPInvokeError();
         return error == NoSuchFile ? null : throw new IOException(Marshal.GetPInvokeErrorMessage(error));
@@ -52,7 +45,9 @@ internal readonly unsafe partial record struct FileNode(NodeKind Kind, UnixFileM
         if (OperatingSystem.IsWindows())
             return Path.GetFullPath(path);
         byte* resolved = stackalloc byte[LongestPath];
-        return RealPath(path, resolved) != null ? Marshal.PtrToStringUTF8((nint)resolved)! : throw new IOException(Marshal.GetPInvokeErrorMessage(Marshal.GetLastPInvokeError()));
+        return RealPath(path, resolved) != null
+            ? Marshal.PtrToStringUTF8((nint)resolved)!
+            : throw new IOException(Marshal.GetPInvokeErrorMessage(Marshal.GetLastPInvokeError()));
     }
 
     /// <summary>Gives an open file the owner, as far as this process may, and the mode of another.</summary>

@@ -10,7 +10,8 @@ internal static class InputFile
     const int LongestText = 1 << 28;
 
     /// <summary>What the system or .NET throws when a file is not there, not what it should be, or not to be had.</summary>
-    public static bool IsOfFiles(Exception e) => e is IOException or UnauthorizedAccessException or NotSupportedException or ArgumentException or System.Security.SecurityException;
+    public static bool IsOfFiles(Exception e) =>
+        e is IOException or UnauthorizedAccessException or NotSupportedException or ArgumentException or System.Security.SecurityException;
 
     /// <summary>What an exception says, as the end of a sentence on one line.</summary>
     public static string Sentence(Exception e) => e.Message.ReplaceLineEndings(" ").TrimEnd('.', ' ') + ".";

@@ -9,9 +9,11 @@ internal static class JsonText
     /// <summary>A name that is there twice says two things: it is refused.</summary>
     public static JsonDocumentOptions NamesOnce { get; } = new() { AllowDuplicateProperties = false };
 
-    /// <summary>What .NET throws at a text that is no JSON, or not the JSON that was expected: a missing property, another kind of value, half a surrogate pair.</summary>
-    public static bool IsMalformed(Exception e) =>
-        e is JsonException or InvalidOperationException or FormatException or KeyNotFoundException or NotSupportedException or OverflowException or ArgumentException;
+    /// <summary>
+    /// What .NET throws at a text that is no JSON, or not the JSON that was expected: a missing property, another kind of value, half a surrogate pair.
+    /// </summary>
+    public static bool IsMalformed(Exception e) => e is JsonException or InvalidOperationException or FormatException or KeyNotFoundException
+        or NotSupportedException or OverflowException or ArgumentException;
 
     /// <summary>
     /// JSON as Python writes it, with bare <c>NaN</c>, <c>Infinity</c> and <c>-Infinity</c>, as JSON: these become strings, which

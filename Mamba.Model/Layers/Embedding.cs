@@ -9,10 +9,11 @@ public sealed class Embedding : Module
     public Embedding(int count, int width, Initializer? initial = null) =>
         Weight = Add("weight", (count, width), initial: initial ?? Initial.Normal(0.02));
 
-    /// <summary>(count, width)</summary>
+    /// <summary>(count, width): a row for each id.</summary>
     public Parameter Weight { get; }
 
     /// <summary>ids (…) int32, each from 0 to count − 1 → (…, width).</summary>
     /// <param name="ids">int32.</param>
+    /// <exception cref="MambaException">The ids are no integers.</exception>
     public Tensor Forward(Tensor ids) => Ops.Embedding(ids, Weight);
 }

@@ -29,6 +29,7 @@ public sealed class GatedMlp : Module
 
     /// <summary>x (…, width) → the same shape.</summary>
     /// <param name="x">(…, width)</param>
+    /// <exception cref="MambaException">The innermost extent is another.</exception>
     public Tensor Forward(Tensor x)
     {
         Tensor[] parts = Ops.LinearSplit(x, Fc1.Weight, null, hidden, hidden);

@@ -4,17 +4,17 @@ namespace Mamba;
 public sealed class LayerNorm : Norm
 {
     /// <param name="width">Extent of the innermost axis.</param>
-    /// <param name="epsilon">ε under the root.</param>
+    /// <param name="epsilon">ε under the root: 0 or more.</param>
     public LayerNorm(int width, double epsilon = 1e-5) : base(epsilon)
     {
         Weight = Add("weight", width, decay: false, Initial.Ones);
         Bias = Add("bias", width, decay: false);
     }
 
-    /// <summary>(width)</summary>
+    /// <summary>w: (width), 1 at first; it does not decay.</summary>
     public Parameter Weight { get; }
 
-    /// <summary>(width)</summary>
+    /// <summary>b: (width), 0 at first; it does not decay.</summary>
     public Parameter Bias { get; }
 
     /// <inheritdoc/>

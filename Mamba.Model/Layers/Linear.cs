@@ -13,13 +13,14 @@ public sealed class Linear : Module
         Bias = bias ? Add("bias", outputs, decay: false) : null;
     }
 
-    /// <summary>(out, in)</summary>
+    /// <summary>W: (out, in).</summary>
     public Parameter Weight { get; }
 
-    /// <summary>(out), or null.</summary>
+    /// <summary>b: (out), or null.</summary>
     public Parameter? Bias { get; }
 
     /// <summary>x (…, in) → (…, out).</summary>
     /// <param name="x">(…, in)</param>
+    /// <exception cref="MambaException">The innermost extent is another.</exception>
     public Tensor Forward(Tensor x) => Ops.Linear(x, Weight, Bias);
 }

@@ -4,10 +4,10 @@ namespace Mamba;
 public sealed class RmsNorm : Norm
 {
     /// <param name="width">Extent of the innermost axis.</param>
-    /// <param name="epsilon">ε under the root.</param>
+    /// <param name="epsilon">ε under the root: 0 or more.</param>
     public RmsNorm(int width, double epsilon = 1e-5) : base(epsilon) => Weight = Add("weight", width, decay: false, Initial.Ones);
 
-    /// <summary>(width)</summary>
+    /// <summary>w: (width), 1 at first; it does not decay.</summary>
     public Parameter Weight { get; }
 
     /// <inheritdoc/>

@@ -1,7 +1,7 @@
 namespace Mamba;
 
 /// <summary>
-/// The Mamba block, Figure 3 of the paper: hidden (b, l, d_model) → (b, l, d_model).
+/// The Mamba block: hidden (b, l, d_model) → (b, l, d_model). Gu and Dao 2023 (arXiv 2312.00752), §3.4 and Figure 3.
 /// <code>
 /// x, z        = split(in_proj(hidden))
 /// u           = silu(causal_conv1d(x))
@@ -52,22 +52,22 @@ public class MambaBlock : Mixer<MambaBlockState>
     /// <summary>Which layer of its model it is, from 0.</summary>
     protected int Layer { get; }
 
-    /// <summary>A = −exp(A_log): (d, n).</summary>
+    /// <summary>A = −exp(A_log): (d, n). It starts at log(1 … n), the S4D-Real of the paper, §3.6, and does not decay.</summary>
     public Parameter ALog { get; }
 
-    /// <summary>The skip: (d).</summary>
+    /// <summary>The skip, y + D u: (d). It starts at 1 and does not decay.</summary>
     public Parameter D { get; }
 
     /// <summary>The projection to x, then z: (2 d, d_model).</summary>
     public Parameter InProj { get; }
 
-    /// <summary>(2 d), or null.</summary>
+    /// <summary>(2 d), or null where <see cref="SsmConfig.Bias"/> is off.</summary>
     public Parameter? InProjBias { get; }
 
     /// <summary>The taps of the convolution, the last for the token itself: (d, 1, k).</summary>
     public Parameter ConvWeight { get; }
 
-    /// <summary>(d), or null.</summary>
+    /// <summary>(d), or null where <see cref="SsmConfig.ConvBias"/> is off.</summary>
     public Parameter? ConvBias { get; }
 
     /// <summary>The projection to dt, B, C: (r + 2 n, d).</summary>
@@ -76,13 +76,16 @@ public class MambaBlock : Mixer<MambaBlockState>
     /// <summary>The projection of dt to the step sizes: (d, r).</summary>
     public Parameter DtProj { get; }
 
-    /// <summary>Added to the step sizes before softplus: (d).</summary>
+    /// <summary>
+    /// Added to the step sizes before softplus: (d). It starts where softplus of it is uniform in its logarithm from <see cref="SsmConfig.DtMin"/> to
+    /// <see cref="SsmConfig.DtMax"/>: the paper, §3.6.
+    /// </summary>
     public Parameter DtBias { get; }
 
     /// <summary>The projection to the residual stream: (d_model, d).</summary>
     public Parameter OutProj { get; }
 
-    /// <summary>(d_model), or null.</summary>
+    /// <summary>(d_model), or null where <see cref="SsmConfig.Bias"/> is off.</summary>
     public Parameter? OutProjBias { get; }
 
     /// <summary>
@@ -92,6 +95,7 @@ public class MambaBlock : Mixer<MambaBlockState>
     /// <param name="dt">(b, l, r), before dt_proj.</param>
     /// <param name="B">(b, l, n)</param>
     /// <param name="C">(b, l, n)</param>
+    /// <returns>The three, in the same shapes.</returns>
     protected virtual (Tensor Dt, Tensor B, Tensor C) Refine(Tensor dt, Tensor B, Tensor C) => (dt, B, C);
 
     /// <inheritdoc/>

@@ -60,7 +60,8 @@ public abstract class Mixer<S> : Mixer where S : MixerState
     public new S NewState(long batch, DType dtype, Device device) => (S)base.NewState(batch, dtype, device);
 
     /// <inheritdoc/>
-    public sealed override Tensor Forward(Tensor hidden, MixerState? state = null, Tensor? reset = null) => Forward(hidden, state is null ? null : Own(state, hidden), reset);
+    public sealed override Tensor Forward(Tensor hidden, MixerState? state = null, Tensor? reset = null) =>
+        Forward(hidden, state is null ? null : Own(state, hidden), reset);
 
     /// <inheritdoc/>
     public sealed override Tensor Step(Tensor hidden, MixerState state) => Step(hidden, Own(state, hidden));

@@ -49,7 +49,9 @@ public abstract class MixerState : IDisposable
         return tensor;
     }
 
-    /// <summary>The tensors as the official code of the architecture names and lays them out, for comparing with it; as they are here unless a mixer says otherwise.</summary>
+    /// <summary>
+    /// The tensors as the official code of the architecture names and lays them out, for comparing with it; as they are here unless a mixer says otherwise.
+    /// </summary>
     public virtual IEnumerable<(string Name, Tensor Value)> Official() => tensors.Select(tensor => (tensor.Name, tensor.Value));
 
     /// <summary>Keeps the values and forgets how they came about: no gradient flows into what is before.</summary>
@@ -72,7 +74,8 @@ public abstract class MixerState : IDisposable
     public void CopyFrom(MixerState other)
     {
         if (other.GetType() != GetType() || other.Batch != Batch || other.tensors.Count != tensors.Count)
-            throw new MambaException($"{GetType().Name}: a {other.GetType().Name} of {other.Batch} sequences was given; expected a {GetType().Name} of {Batch}.");
+            throw new MambaException($"{GetType().Name}: a {other.GetType().Name} of {other.Batch} sequences was given; "
+                + $"expected a {GetType().Name} of {Batch}.");
         for (int i = 0; i < tensors.Count; i++)
             tensors[i].Overwrite().CopyFrom(other.tensors[i].Value);
     }
@@ -80,7 +83,8 @@ public abstract class MixerState : IDisposable
     /// <summary>Another state with the same values, to be disposed by the caller. It is a constant.</summary>
     public MixerState Clone()
     {
-        MixerState clone = Maker?.Invoke() ?? throw new InvalidOperationException($"{GetType().Name}: it was not made by NewState, so there is no telling how to make another.");
+        MixerState clone = Maker?.Invoke() ?? throw new InvalidOperationException(
+            $"{GetType().Name}: it was not made by NewState, so there is no telling how to make another.");
         clone.CopyFrom(this);
         return clone;
     }

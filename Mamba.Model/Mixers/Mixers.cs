@@ -33,6 +33,7 @@ public static class Mixers
         lock (Gate)
             if (Settings.TryGetValue(layer, out Type? type))
                 return type;
-        throw new MambaException($"MambaConfig: ssm_cfg.layer is {Safetensors.Quote(layer)}; there is {string.Join(", ", Names)}. Mixers.Register makes another kind known.");
+        throw new MambaException($"MambaConfig: ssm_cfg.layer is {Safetensors.Quote(layer)}; there is {string.Join(", ", Names)}. "
+            + "Mixers.Register makes another kind known.");
     }
 }

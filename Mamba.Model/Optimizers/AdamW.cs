@@ -28,23 +28,35 @@ public sealed class AdamW : IDisposable
     readonly Part[] parts;
     readonly Dictionary<Parameter, (Part Part, Slot Slot)> places = [];
 
-    /// <param name="parameters">What is trained: a <see cref="ParameterSet"/>, or any choice of parameters. The optimizer's two moments live beside them, on their device.</param>
-    /// <param name="learningRate">lr; a schedule sets <see cref="LearningRate"/> before each step.</param>
-    /// <param name="beta1">Decay of the mean of gradients.</param>
-    /// <param name="beta2">Decay of the mean of squared gradients. 0.95, as usual for language models, the paper's among them; PyTorch's own default is 0.999.</param>
-    /// <param name="eps">Added to the root of the squared gradients.</param>
-    /// <param name="weightDecay">A parameter shrinks by lr · weightDecay each step.</param>
+    /// <param name="parameters">
+    /// What is trained: a <see cref="ParameterSet"/>, or any choice of parameters. The optimizer's two moments live beside them, on their device.
+    /// </param>
+    /// <param name="learningRate">lr, finite; a schedule sets <see cref="LearningRate"/> before each step.</param>
+    /// <param name="beta1">Decay of the mean of gradients, from 0 to below 1.</param>
+    /// <param name="beta2">
+    /// Decay of the mean of squared gradients, from 0 to below 1. 0.95, as usual for language models, the paper's among them; PyTorch's own default is 0.999.
+    /// </param>
+    /// <param name="eps">Added to the root of the squared gradients: 0 or more.</param>
+    /// <param name="weightDecay">A parameter shrinks by lr · weightDecay each step: 0 or more.</param>
     /// <param name="decayAll">Whether decay applies to every parameter, whatever its mark.</param>
     /// <exception cref="MambaException">A number is out of its range, or a parameter has no value or is there twice.</exception>
-    public AdamW(IEnumerable<Parameter> parameters, double learningRate, double beta1 = 0.9, double beta2 = 0.95, double eps = 1e-8, double weightDecay = 0.1, bool decayAll = false)
+    public AdamW(IEnumerable<Parameter> parameters, double learningRate, double beta1 = 0.9, double beta2 = 0.95, double eps = 1e-8,
+        double weightDecay = 0.1, bool decayAll = false)
         : this([new ParameterGroup(parameters)], learningRate, beta1, beta2, eps, weightDecay, decayAll)
     {
     }
 
     /// <summary>With learning rate and weight decay by group.</summary>
-    /// <inheritdoc cref="AdamW(IEnumerable{Parameter}, double, double, double, double, double, bool)"/>
     /// <param name="groups">What is trained, each parameter in one group.</param>
-    public AdamW(IReadOnlyList<ParameterGroup> groups, double learningRate, double beta1 = 0.9, double beta2 = 0.95, double eps = 1e-8, double weightDecay = 0.1, bool decayAll = false)
+    /// <param name="learningRate">lr, finite, which each group multiplies by its <see cref="ParameterGroup.Rate"/>.</param>
+    /// <param name="beta1">Decay of the mean of gradients, from 0 to below 1.</param>
+    /// <param name="beta2">Decay of the mean of squared gradients, from 0 to below 1.</param>
+    /// <param name="eps">Added to the root of the squared gradients: 0 or more.</param>
+    /// <param name="weightDecay">That of groups which have none of their own: 0 or more.</param>
+    /// <param name="decayAll">Whether decay applies to every parameter, whatever its mark.</param>
+    /// <exception cref="MambaException">A number is out of its range, or a parameter has no value or is there twice.</exception>
+    public AdamW(IReadOnlyList<ParameterGroup> groups, double learningRate, double beta1 = 0.9, double beta2 = 0.95, double eps = 1e-8,
+        double weightDecay = 0.1, bool decayAll = false)
     {
         if (beta1 is not (>= 0 and < 1) || beta2 is not (>= 0 and < 1))
             throw new MambaException($"AdamW: betas {beta1} and {beta2}; expected 0 up to, but not, 1.");
@@ -132,7 +144,8 @@ public sealed class AdamW : IDisposable
     }
 
     /// <summary>The names and shapes of <see cref="NamedMoments"/>, before there is an optimizer.</summary>
-    internal static IEnumerable<(string Name, Shape Shape)> MomentShapes(Parameter parameter) => [(M + parameter.Name, parameter.Shape), (V + parameter.Name, parameter.Shape)];
+    internal static IEnumerable<(string Name, Shape Shape)> MomentShapes(Parameter parameter) =>
+        [(M + parameter.Name, parameter.Shape), (V + parameter.Name, parameter.Shape)];
 
     /// <summary>
     /// Changes every parameter that is not frozen in place. One the loss did not depend on has gradient zero; it decays, too. It waits for nothing, so it
@@ -154,8 +167,9 @@ public sealed class AdamW : IDisposable
                 if (how is not { } run)
                     continue;
                 long count = part.Slots[next - 1].End - start.Offset;
-                AdamWKernels.Step(part.Set.Flat.Part(start.Offset, count), g.Part(start.Offset, count), part.M.Part(start.MomentOffset, count), part.V.Part(start.MomentOffset, count),
-                    new AdamWNumbers(run.Rate, Beta1, Beta2, Epsilon, run.Decay, StepCount));
+                Tensor w = part.Set.Flat.Part(start.Offset, count), dw = g.Part(start.Offset, count);
+                Tensor m = part.M.Part(start.MomentOffset, count), v = part.V.Part(start.MomentOffset, count);
+                AdamWKernels.Step(w, dw, m, v, new AdamWNumbers(run.Rate, Beta1, Beta2, Epsilon, run.Decay, StepCount));
             }
         }
     }
@@ -166,6 +180,7 @@ public sealed class AdamW : IDisposable
 
     /// <summary>Writes its moments and step count as safetensors, to go on from: the parameters are saved apart.</summary>
     /// <param name="path">The file, replaced if it is there.</param>
+    /// <exception cref="MambaException">It cannot be written.</exception>
     public void Save(string path)
     {
         var writer = new SafetensorsWriter { Metadata = { ["format"] = Format, [StepKey] = FormattableString.Invariant($"{StepCount}") } };

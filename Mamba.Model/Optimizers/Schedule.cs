@@ -3,18 +3,21 @@ namespace Mamba;
 /// <summary>The learning rate of every step, the first being step 0.</summary>
 public abstract record Schedule
 {
-    /// <summary>lr of step <paramref name="step"/>.</summary>
+    /// <summary>lr of one step.</summary>
+    /// <param name="step">Its number, the first being 0.</param>
     public abstract double LearningRate(long step);
 
     /// <summary>The same rate always.</summary>
+    /// <param name="Rate">lr of every step.</param>
     public sealed record Constant(double Rate) : Schedule
     {
+        /// <inheritdoc/>
         public override double LearningRate(long step) => Rate;
     }
 
     /// <summary>
     /// Up in a straight line, reaching <paramref name="Peak"/> with step Warmup − 1; down along half a cosine, reaching
-    /// <paramref name="Floor"/> at step Total, and there from then on.
+    /// <paramref name="Floor"/> at step Total, and there from then on. Loshchilov and Hutter 2017 (SGDR), eq. 5, without restarts.
     /// </summary>
     /// <param name="Warmup">Steps of the rise; 0 for none.</param>
     /// <param name="Total">Steps in all.</param>
@@ -22,6 +25,7 @@ public abstract record Schedule
     /// <param name="Floor">The last rate.</param>
     public sealed record WarmupCosine(long Warmup, long Total, double Peak, double Floor = 0) : Schedule
     {
+        /// <inheritdoc/>
         public override double LearningRate(long step)
         {
             if (step < Warmup)

@@ -2,12 +2,13 @@ namespace Mamba;
 
 /// <summary>Sequences for one step.</summary>
 /// <param name="Tokens">(b, l), row-major: what the model reads.</param>
-/// <param name="Targets">(b, l): what it should say at each position; <see cref="SequenceTask.Ignore"/> where nobody asks.</param>
+/// <param name="Targets">(b, l): what it should say at each position; <see cref="SequenceTask.Ignore"/>, −100, where nobody asks.</param>
 /// <param name="B">Number of sequences.</param>
 /// <param name="L">Tokens in each.</param>
 public sealed record Batch(int[] Tokens, int[] Targets, int B, int L)
 {
     /// <summary>The targets of the last <paramref name="count"/> positions of each sequence: (b, count).</summary>
+    /// <param name="count">0 to <see cref="L"/>.</param>
     public int[] LastTargets(int count)
     {
         int[] last = new int[B * count];

@@ -37,15 +37,29 @@ public sealed class InductionHeads : SequenceTask
     /// <summary>The special token; the ordinary ones are 0 … 14.</summary>
     public const int Special = 15;
 
+    /// <summary><c>induction-heads</c>.</summary>
     public override string Name => TaskName;
-    public override int VocabSize => 16;
-    public override int Answers => 1;
-    public override double Chance => 1.0 / Special;
-    public override int MinLength => 3;      // special, answer, special
 
+    /// <summary>16: fifteen ordinary tokens, and the special one.</summary>
+    public override int VocabSize => 16;
+
+    /// <summary>1: what follows the special token at the end.</summary>
+    public override int Answers => 1;
+
+    /// <summary>1 / 15: one of the ordinary tokens.</summary>
+    public override double Chance => 1.0 / Special;
+
+    /// <summary>3: special, answer, special.</summary>
+    public override int MinLength => 3;
+
+    /// <inheritdoc/>
     protected override TaskSequence Start(PhiloxRandom random, int length) => new Sequence(random, length);
 
-    /// <inheritdoc cref="SequenceTask.Batches"/>
+    /// <summary>The training batches from the first on: tokens and targets, (b, l) int32 each. A pair lives until the next one is taken.</summary>
+    /// <param name="length">l.</param>
+    /// <param name="batch">b.</param>
+    /// <param name="seed">The same seed, the same batches.</param>
+    /// <param name="device">Where the tensors shall be.</param>
     public static IEnumerable<(Tensor Tokens, Tensor Targets)> Batches(int length, int batch, ulong seed, Device device) =>
         Batches(new InductionHeads(), length, batch, seed, device);
 

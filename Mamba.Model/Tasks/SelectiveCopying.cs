@@ -11,14 +11,23 @@ public sealed class SelectiveCopying(int dataTokens = 16) : SequenceTask
     const string TaskName = "selective-copying";
 
     /// <summary>Its name, presets and model.</summary>
-    public static TrainingTask Task { get; } = new(TaskName, "say the data tokens among the noise again, in order", options => new SelectiveCopying(options.DataTokens))
+    public static TrainingTask Task { get; } = new(TaskName, "say the data tokens among the noise again, in order",
+        options => new SelectiveCopying(options.DataTokens))
     {
         HasDataTokens = true,
         Presets =
         [
             new TrainOptions { Task = TaskName, Preset = "quick", DataTokens = 8, Stages = [new(64, 32, 3200)], MaxEvalLength = 256 },
             // Table 1 and appendix E.1.
-            new TrainOptions { Task = TaskName, Preset = "paper", DataTokens = 16, Stages = [new(4096, 64, 400_000)], LearningRate = 1e-4, MaxEvalLength = 4096 },
+            new TrainOptions
+            {
+                Task = TaskName,
+                Preset = "paper",
+                DataTokens = 16,
+                Stages = [new(4096, 64, 400_000)],
+                LearningRate = 1e-4,
+                MaxEvalLength = 4096,
+            },
         ],
     };
 
@@ -28,18 +37,33 @@ public sealed class SelectiveCopying(int dataTokens = 16) : SequenceTask
     /// <summary>The token that asks for the next answer.</summary>
     public const int Marker = 15;
 
+    /// <summary><c>selective-copying</c>.</summary>
     public override string Name => TaskName;
+
+    /// <summary>16: noise, fourteen data tokens, and the marker.</summary>
     public override int VocabSize => 16;
+
+    /// <summary>The data tokens, said again at the markers.</summary>
     public override int Answers => dataTokens;
+
+    /// <summary>1 / 14: one of the data tokens.</summary>
     public override double Chance => 1.0 / (Marker - 1);
+
+    /// <summary>As many as there are data tokens.</summary>
     public override int MinLength => dataTokens;
 
     /// <summary>The length counts noise and data; the markers come after it.</summary>
     public override int Tokens(int length) => length + dataTokens;
 
+    /// <inheritdoc/>
     protected override TaskSequence Start(PhiloxRandom random, int length) => new Sequence(random, length, dataTokens);
 
-    /// <inheritdoc cref="SequenceTask.Batches"/>
+    /// <summary>The training batches from the first on: tokens and targets, (b, l) int32 each. A pair lives until the next one is taken.</summary>
+    /// <param name="length">l without the markers, which come after it.</param>
+    /// <param name="batch">b.</param>
+    /// <param name="seed">The same seed, the same batches.</param>
+    /// <param name="device">Where the tensors shall be.</param>
+    /// <param name="dataTokens">Tokens to remember: 16 in the paper.</param>
     public static IEnumerable<(Tensor Tokens, Tensor Targets)> Batches(int length, int batch, ulong seed, Device device, int dataTokens = 16) =>
         Batches(new SelectiveCopying(dataTokens), length, batch, seed, device);
 

@@ -21,6 +21,7 @@ public sealed class TokenBatches : TrainingData
     readonly int b, l;
     int vocabSize;
 
+    /// <param name="path">The file. It is read as training goes on.</param>
     /// <exception cref="MambaException">It is broken, or holds something else.</exception>
     public TokenBatches(string path)
     {
@@ -37,6 +38,7 @@ public sealed class TokenBatches : TrainingData
         (steps, b, l) = (shape[0], (int)shape[1], (int)shape[2]);
     }
 
+    /// <summary><c>tokens</c>.</summary>
     public override string Name => TaskName;
 
     /// <summary>One more than the largest token; found by reading the whole file.</summary>
@@ -54,8 +56,13 @@ public sealed class TokenBatches : TrainingData
         }
     }
 
+    /// <summary>All but the first token of a sequence: l − 1.</summary>
     public override int Answers => l - 1;
+
+    /// <summary>2: a token and the next.</summary>
     public override int MinLength => 2;
+
+    /// <summary>The steps that are in the file.</summary>
     public override long? MostSteps => steps;
 
     /// <summary>All batches, in order, as one stage.</summary>
@@ -64,12 +71,20 @@ public sealed class TokenBatches : TrainingData
     /// <summary>The last token of a sequence is only a target.</summary>
     public override int Tokens(int length) => length - 1;
 
+    /// <summary>The padded vocabulary: the official code's softmax is over all logits.</summary>
+    /// <param name="config">The model's.</param>
     public override int Classes(MambaConfig config) => config.PaddedVocabSize;
 
+    /// <summary>The tokens of one step and, as targets, those after them: (b, l − 1) each.</summary>
+    /// <param name="seed">Not looked at: nothing is drawn.</param>
+    /// <param name="step">From 0.</param>
+    /// <param name="stage">Has the file's batch and length.</param>
+    /// <exception cref="MambaException">The file has no such step, or has changed or broken since training began.</exception>
     public override Batch BatchOf(ulong seed, long step, Stage stage)
     {
         if (step >= steps || stage.Batch != b || stage.Length != l)
-            throw new MambaException($"{path}: '{Tensor}' has shape {(Shape)(steps, b, l)}; step {step + 1} of this training needs a batch ({stage.Batch}, {stage.Length}).");
+            throw new MambaException($"{path}: '{Tensor}' has shape {(Shape)(steps, b, l)}; "
+                + $"step {step + 1} of this training needs a batch ({stage.Batch}, {stage.Length}).");
         using Safetensors file = Safetensors.Open(path);
         if (file[Tensor].Shape != (steps, b, l))
             throw new MambaException($"{path}: '{Tensor}' has another shape than when the training began.");
@@ -86,6 +101,8 @@ public sealed class TokenBatches : TrainingData
     {
         long[] ids = file.ReadLongs(Tensor, step * b * l, (long)b * l);
         int bad = Array.FindIndex(ids, id => id is < 0 or >= int.MaxValue);
-        return bad < 0 ? Array.ConvertAll(ids, id => (int)id) : throw new MambaException($"{path}: '{Tensor}' holds {ids[bad]} in step {step + 1}; a token is 0 or more.");
+        return bad < 0
+            ? Array.ConvertAll(ids, id => (int)id)
+            : throw new MambaException($"{path}: '{Tensor}' holds {ids[bad]} in step {step + 1}; a token is 0 or more.");
     }
 }

@@ -45,13 +45,16 @@ public abstract class TrainingData
         Tensor tokens = Tensor.From(batch.Tokens, (batch.B, batch.L), device);
         bool lastOnly = Answers == 1;               // then the head need not look at the rest
         Tensor logits = model.Forward(tokens, lastOnly: lastOnly);                                          // (b, v) or (b, l, v)
-        Tensor targets = lastOnly ? Tensor.From(batch.LastTargets(1), batch.B, device) : Tensor.From(batch.Targets, (batch.B, batch.L), device);
+        Tensor targets = lastOnly
+            ? Tensor.From(batch.LastTargets(1), batch.B, device)
+            : Tensor.From(batch.Targets, (batch.B, batch.L), device);
         Tensor loss = Ops.CrossEntropy(logits, targets, SequenceTask.Ignore, classes);
         return new(loss, () =>
         {
             bool some = !lastOnly && Answers < batch.L;
             Tensor answers = some ? Ops.Slice(logits, 1, batch.L - Answers, Answers) : logits;
-            return Ops.CountCorrect(answers, some ? Tensor.From(batch.LastTargets(Answers), (batch.B, Answers), device) : targets, SequenceTask.Ignore, classes).Accuracy;
+            Tensor expected = some ? Tensor.From(batch.LastTargets(Answers), (batch.B, Answers), device) : targets;
+            return Ops.CountCorrect(answers, expected, SequenceTask.Ignore, classes).Accuracy;
         });
     }
 }

@@ -10,7 +10,8 @@ namespace Mamba;
 public sealed record TrainingTask(string Name, string Summary, Func<TrainOptions, TrainingData> Open)
 {
     // made when it is asked for: the tasks are themselves of this type
-    static readonly Lazy<Choices<TrainingTask>> Choices = new(() => new("Task", [InductionHeads.Task, SelectiveCopying.Task, TokenBatches.Task], task => task.Name));
+    static readonly Lazy<Choices<TrainingTask>> Choices =
+        new(() => new("Task", [InductionHeads.Task, SelectiveCopying.Task, TokenBatches.Task], task => task.Name));
 
     /// <summary>Options that are known to work, by name; the first is what a run takes that names none.</summary>
     public IReadOnlyList<TrainOptions> Presets { get; init; } = [];

@@ -56,7 +56,9 @@ internal static class Checkpoint
         try
         {
             TrainState state = JsonSerializer.Deserialize<TrainState>(json, Json) ?? throw new JsonException("it is null");
-            return state.Step >= 0 && state.StageStep >= 0 && state.StageStep <= state.Step && state.Stage >= 0 && state.Stage <= options.Stages.Count && state.Tokens >= 0 && state.Accuracy is >= 0 and <= 1
+            bool steps = state.Step >= 0 && state.StageStep >= 0 && state.StageStep <= state.Step;
+            bool stages = state.Stage >= 0 && state.Stage <= options.Stages.Count;
+            return steps && stages && state.Tokens >= 0 && state.Accuracy is >= 0 and <= 1
                 ? state
                 : throw new JsonException("a count in it makes no sense");
         }

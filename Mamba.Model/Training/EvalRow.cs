@@ -11,6 +11,17 @@ public sealed record EvalRow(int Length, double Accuracy, int Sequences)
     static readonly JsonSerializerOptions Json = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower };
 
     /// <summary>Writes rows as a JSON array, one to a line. JSON has no NaN: that is null.</summary>
-    public static void Save(string path, IEnumerable<EvalRow> rows) =>
-        AtomicFile.WriteText(path, "[\n" + string.Join(",\n", rows.Select(row => "  " + JsonSerializer.Serialize(new { row.Length, Accuracy = double.IsNaN(row.Accuracy) ? (double?)null : row.Accuracy, row.Sequences }, Json))) + "\n]\n");
+    /// <param name="path">The file, replaced if it is there.</param>
+    /// <param name="rows">Shortest first, as a rule.</param>
+    /// <exception cref="MambaException">The file cannot be written.</exception>
+    public static void Save(string path, IEnumerable<EvalRow> rows)
+    {
+        AtomicFile.WriteText(path, "[\n" + string.Join(",\n", rows.Select(row => "  " + Line(row))) + "\n]\n");
+
+        static string Line(EvalRow row)
+        {
+            double? accuracy = double.IsNaN(row.Accuracy) ? (double?)null : row.Accuracy;
+            return JsonSerializer.Serialize(new { row.Length, Accuracy = accuracy, row.Sequences }, Json);
+        }
+    }
 }

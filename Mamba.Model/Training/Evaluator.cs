@@ -11,16 +11,17 @@ public sealed class Evaluator(MambaLM model, SequenceTask task)
     /// <summary>Tokens of one piece, of all sequences together: few enough that activations stay in a core's cache.</summary>
     public int PieceTokens { get; init; } = 16384;
 
-    /// <summary>Sequences for one length: as many as <see cref="TokenBudget"/> allows, within these bounds.</summary>
+    /// <summary>Sequences for one length at most: as many as <see cref="TokenBudget"/> allows, within these bounds.</summary>
     public int MostSequences { get; init; } = 64;
 
-    /// <inheritdoc cref="MostSequences"/>
+    /// <summary>Sequences for one length at least, whatever the budget.</summary>
     public int FewestSequences { get; init; } = 4;
 
     /// <summary>Tokens to read for one length; more where <see cref="FewestSequences"/> asks for it.</summary>
     public long TokenBudget { get; init; } = 1 << 19;
 
-    /// <summary>The powers of two from 64 that the task can be asked at, up to <paramref name="longest"/>.</summary>
+    /// <summary>The powers of two from 64 that the task can be asked at.</summary>
+    /// <param name="longest">None is above it.</param>
     public IEnumerable<int> Lengths(int longest)
     {
         for (long length = 64; length <= longest; length *= 2)
@@ -32,6 +33,7 @@ public sealed class Evaluator(MambaLM model, SequenceTask task)
     /// <param name="length">Length of the sequences, as the task counts it.</param>
     /// <param name="progress">Told the share that is done, now and then.</param>
     /// <param name="stop">Ends the work with an <see cref="OperationCanceledException"/>.</param>
+    /// <exception cref="MambaException">The task cannot be asked at that length.</exception>
     public EvalRow Run(int length, Action<double>? progress = null, CancellationToken stop = default)
     {
         int b = (int)Math.Clamp(TokenBudget / length, FewestSequences, MostSequences);

@@ -4,6 +4,7 @@ namespace Mamba;
 /// <param name="path">Where it is or will be.</param>
 public sealed class RunFolder(string path)
 {
+    /// <summary>Where it is or will be.</summary>
     public string Path { get; } = path;
 
     /// <summary>The model's dimensions: <see cref="MambaConfig"/>.</summary>
@@ -21,21 +22,25 @@ public sealed class RunFolder(string path)
     /// <summary>A line for each step.</summary>
     public string Log => In("log.jsonl");
 
+    /// <summary>Loss and accuracy over the steps, as a picture.</summary>
     public string LossPlot => In("loss.png");
 
-    /// <summary>Rows of <see cref="EvalRow"/>.</summary>
+    /// <summary>Accuracy by length: <see cref="EvalRow"/>s.</summary>
     public string Eval => In("eval.json");
 
+    /// <summary>Accuracy by length, as a picture.</summary>
     public string EvalPlot => In("eval.png");
 
     string In(string name) => System.IO.Path.Combine(Path, name);
 
+    /// <summary>Whether there is a run in it, begun or not.</summary>
     public bool IsRun => File.Exists(Train);
 
     /// <summary>
     /// Nothing is there that a run could overwrite: no folder, an empty one, or what a run leaves that was killed before it
     /// had written its first files.
     /// </summary>
+    /// <param name="config">The model the run is to be of: what was killed left the same config.json.</param>
     public bool IsFree(MambaConfig config)
     {
         if (File.Exists(Path))
@@ -45,6 +50,9 @@ public sealed class RunFolder(string path)
     }
 
     /// <summary>Makes the folder a run that has not begun. Files of an earlier run in it are deleted, others are left alone.</summary>
+    /// <param name="config">The model's dimensions.</param>
+    /// <param name="options">How it is to be trained.</param>
+    /// <exception cref="MambaException">Another process trains there, or a file cannot be written.</exception>
     public void Create(MambaConfig config, TrainOptions options)
     {
         try
@@ -62,15 +70,20 @@ public sealed class RunFolder(string path)
         Write(options);
     }
 
-    /// <summary>Replaces the options.</summary>
+    /// <summary>Replaces the options, to train on with others.</summary>
+    /// <param name="options">How it is to be trained from now on.</param>
+    /// <exception cref="MambaException">The file cannot be written.</exception>
     public void Write(TrainOptions options) => AtomicFile.WriteText(Train, options.ToJson());
 
-    /// <summary>The options it was made with.</summary>
+    /// <summary>The options it is trained with.</summary>
+    /// <exception cref="MambaException">There are none, or they cannot be read.</exception>
     public TrainOptions ReadOptions() => TrainOptions.FromJson(InputFile.ReadText(Train), Train);
 
     /// <summary>The model's dimensions.</summary>
+    /// <exception cref="MambaException">There is no config.json, or no model can be built from it.</exception>
     public MambaConfig ReadConfig() => ModelFolder.ReadConfig(Path);
 
-    /// <summary>The loss and accuracy of every step so far.</summary>
+    /// <summary>The loss and accuracy of every step so far; none before training began. Lines that are broken are passed over.</summary>
+    /// <exception cref="MambaException">The log cannot be read.</exception>
     public IReadOnlyList<StepReport> ReadLog() => File.Exists(Log) ? TrainLog.Read(Log) : [];
 }

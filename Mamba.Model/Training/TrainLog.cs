@@ -115,9 +115,16 @@ internal sealed class TrainLog : IDisposable
                 line = line[Encoding.UTF8.Preamble.Length..];
             using JsonDocument document = JsonDocument.Parse(line);
             JsonElement e = document.RootElement;
-            return new StepReport(e.GetProperty("step").GetInt64(), e.GetProperty("stage").GetInt32(), e.GetProperty("length").GetInt32(), e.GetProperty("batch").GetInt32(),
-                e.GetProperty("loss").GetDouble(), e.GetProperty("accuracy").GetDouble(),
-                e.TryGetProperty("grad_norm", out JsonElement norm) ? norm.GetDouble() : double.NaN, e.GetProperty("lr").GetDouble(), e.GetProperty("tokens").GetInt64());
+            return new StepReport(
+                e.GetProperty("step").GetInt64(),
+                e.GetProperty("stage").GetInt32(),
+                e.GetProperty("length").GetInt32(),
+                e.GetProperty("batch").GetInt32(),
+                e.GetProperty("loss").GetDouble(),
+                e.GetProperty("accuracy").GetDouble(),
+                e.TryGetProperty("grad_norm", out JsonElement norm) ? norm.GetDouble() : double.NaN,
+                e.GetProperty("lr").GetDouble(),
+                e.GetProperty("tokens").GetInt64());
         }
         catch (Exception e) when (JsonText.IsMalformed(e))
         {

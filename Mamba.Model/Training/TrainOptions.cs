@@ -31,7 +31,7 @@ public sealed record TrainOptions
     /// <summary><c>float32</c> or <c>float64</c>.</summary>
     public string Dtype { get; init; } = "float32";
 
-    /// <summary>Tokens to remember in selective copying.</summary>
+    /// <summary>Tokens to remember in selective copying: 1 to 65536.</summary>
     public int DataTokens { get; init; } = 16;
 
     /// <summary>The file of a task that trains on one, as <c>tokens</c>.</summary>
@@ -48,7 +48,7 @@ public sealed record TrainOptions
     /// <summary>Steps in all: the last stage is cut or stretched to it. Null: the stages say.</summary>
     public long? Steps { get; init; }
 
-    /// <summary>Peak learning rate.</summary>
+    /// <summary>Peak learning rate: above 0.</summary>
     public double LearningRate { get; init; } = 1e-3;
 
     /// <summary>Steps over which the learning rate rises from 0.</summary>
@@ -57,11 +57,16 @@ public sealed record TrainOptions
     /// <summary><c>constant</c>, or <c>cosine</c>: down to 0 at the last step.</summary>
     public string Schedule { get; init; } = "constant";
 
+    /// <summary>How much of the mean of gradients a step keeps: 0 to below 1. Kingma and Ba 2015, β₁.</summary>
     public double Beta1 { get; init; } = 0.9;
+
+    /// <summary>How much of the mean of squared gradients a step keeps: 0 to below 1. Kingma and Ba 2015, β₂.</summary>
     public double Beta2 { get; init; } = 0.999;
+
+    /// <summary>Added to the root of the squared gradients: above 0. Kingma and Ba 2015, ε.</summary>
     public double Eps { get; init; } = 1e-8;
 
-    /// <summary>Decoupled weight decay; biases, norms, A_log and D have none.</summary>
+    /// <summary>Decoupled weight decay, 0 or more; biases, norms, A_log and D have none. Loshchilov and Hutter 2019.</summary>
     public double WeightDecay { get; init; }
 
     /// <summary>Whether biases, norms, A_log and D decay, too.</summary>
@@ -80,7 +85,8 @@ public sealed record TrainOptions
     [JsonIgnore]
     public DType DType => Dtype == "float64" ? DType.Float64 : DType.Float32;
 
-    /// <summary>What is trained on.</summary>
+    /// <summary>What is trained on: the task of that name, opened with these options.</summary>
+    /// <exception cref="MambaException">No task has the name, or its file is missing or broken.</exception>
     public TrainingData OpenData() => TrainingTask.Named(Task).Open(this);
 
     /// <summary>The task, ready to draw sequences of any length from.</summary>
@@ -89,20 +95,20 @@ public sealed record TrainOptions
         ?? throw new MambaException($"This training was on given {Task}, not on a task that can be asked at other lengths.");
 
     /// <summary>The stage that the step after <paramref name="state"/> belongs to.</summary>
-    public Stage StageOf(TrainState state) => Stages[Math.Min(state.Stage, Stages.Count - 1)];
+    internal Stage StageOf(TrainState state) => Stages[Math.Min(state.Stage, Stages.Count - 1)];
 
     /// <summary>Whether there is nothing more to do.</summary>
-    public bool IsDone(TrainState state) => Steps is { } steps ? state.Step >= steps : state.Stage >= Stages.Count;
+    internal bool IsDone(TrainState state) => Steps is { } steps ? state.Step >= steps : state.Stage >= Stages.Count;
 
     /// <summary>The learning rate of the step after <paramref name="state"/>.</summary>
-    public double LearningRateOf(TrainState state) => StageOf(state).Rate * (Schedule == "cosine"
+    internal double LearningRateOf(TrainState state) => StageOf(state).Rate * (Schedule == "cosine"
         ? new Mamba.Schedule.WarmupCosine(Warmup, Steps ?? Stages.Sum(stage => stage.Steps), LearningRate).LearningRate(state.Step)
         : LearningRate * Math.Min(1, (state.Step + 1.0) / Math.Max(1, Warmup)));
 
     /// <summary>Tokens still to read, at most: a stage may end early.</summary>
     /// <param name="state">How far it is.</param>
     /// <param name="data">What is trained on; null: what <see cref="Task"/> names.</param>
-    public long TokensLeft(TrainState state, TrainingData? data = null)
+    internal long TokensLeft(TrainState state, TrainingData? data = null)
     {
         data ??= OpenData();
         Int128 left = 0;
@@ -120,6 +126,7 @@ public sealed record TrainOptions
     /// <summary>Throws one clear line unless these options make sense and the model can say every token of the task.</summary>
     /// <param name="config">The model's.</param>
     /// <param name="data">What is trained on; null: what <see cref="Task"/> names.</param>
+    /// <exception cref="MambaException">They do not: the line says which, what it is and what was expected.</exception>
     public void Validate(MambaConfig config, TrainingData? data = null)
     {
         if (DataTokens is < 1 or > 65536)
@@ -184,12 +191,13 @@ public sealed record TrainOptions
             throw new MambaException($"{name} is {value}; expected {low}{(high > 1 << 24 ? " or more" : $" to {high}")}.");
     }
 
-    /// <summary>snake_case JSON.</summary>
+    /// <summary>train.json: names in snake case.</summary>
     public string ToJson() => JsonSerializer.Serialize(this, Json) + "\n";
 
     /// <summary>Reads what <see cref="ToJson"/> wrote.</summary>
     /// <param name="json">The text.</param>
     /// <param name="source">Where it came from, for the message.</param>
+    /// <exception cref="MambaException">It is no JSON, or a name or a value is not known.</exception>
     public static TrainOptions FromJson(string json, string source = "train.json")
     {
         try

@@ -18,7 +18,8 @@ public sealed class TrainingRun : IDisposable
 
     /// <summary>Opens the folder for a trainer; with a checkpoint in it, the trainer is put where that was made.</summary>
     /// <param name="folder">A run, just made or to be resumed.</param>
-    /// <param name="trainer">A trainer of the folder's config and options, at its start.</param>
+    /// <param name="trainer">A trainer of the folder's config and options, at its start. It stays the caller's, who disposes it.</param>
+    /// <exception cref="MambaException">Another process trains there, or the checkpoint or the log cannot be read.</exception>
     public TrainingRun(RunFolder folder, Trainer trainer)
     {
         this.folder = folder;
@@ -40,12 +41,13 @@ public sealed class TrainingRun : IDisposable
         }
     }
 
+    /// <summary>What is trained.</summary>
     public Trainer Trainer { get; }
 
-    /// <summary>Tokens a second, over the last steps.</summary>
+    /// <summary>Tokens a second, over the last twenty steps or so.</summary>
     public double TokensPerSecond { get; private set; }
 
-    /// <summary>Running mean of the training accuracy.</summary>
+    /// <summary>Running mean of the training accuracy, 0 to 1, over the last twenty steps or so.</summary>
     public double Accuracy { get; private set; }
 
     /// <summary>
@@ -94,6 +96,7 @@ public sealed class TrainingRun : IDisposable
         Weights.Save(folder.Model, Trainer.Model, Trainer.State.Step);          // for people; resuming does not read it
     }
 
+    /// <summary>Closes the log and lets others train in the folder.</summary>
     public void Dispose()
     {
         log.Dispose();

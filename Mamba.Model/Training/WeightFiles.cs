@@ -94,7 +94,8 @@ internal sealed class WeightFiles : IDisposable
         try
         {
             using JsonDocument document = JsonDocument.Parse(json, JsonText.NamesOnce);
-            (string, string)[] map = [.. document.RootElement.GetProperty("weight_map").EnumerateObject().Select(pair => (pair.Name, Beside(pair.Value.GetString() ?? "")))];
+            JsonElement all = document.RootElement.GetProperty("weight_map");
+            (string, string)[] map = [.. all.EnumerateObject().Select(pair => (pair.Name, Beside(pair.Value.GetString() ?? "")))];
             return map.Length > 0 ? map : throw new MambaException($"{index}: its weight_map is empty.");
         }
         catch (Exception e) when (JsonText.IsMalformed(e))

@@ -13,6 +13,7 @@ public static class Weights
     /// <summary>Writes parameters of any class under their names.</summary>
     /// <param name="path">The file, replaced if it is there.</param>
     /// <param name="parameters">A <see cref="ParameterSet"/>, a module's parameters, or some of them.</param>
+    /// <exception cref="MambaException">Two have one name, or the file cannot be written.</exception>
     public static void Save(string path, IEnumerable<Parameter> parameters)
     {
         var writer = new SafetensorsWriter { Metadata = { ["format"] = "pt" } };
@@ -44,6 +45,7 @@ public static class Weights
     /// <param name="path">The file, replaced if it is there.</param>
     /// <param name="model">The model.</param>
     /// <param name="step">Steps of training, as metadata.</param>
+    /// <exception cref="MambaException">The file cannot be written.</exception>
     public static void Save(string path, MambaLM model, long? step = null)
     {
         var writer = new SafetensorsWriter { Metadata = { ["format"] = "pt" } };
@@ -57,6 +59,8 @@ public static class Weights
     }
 
     /// <summary>Reads all weights, rounded to the model's dtype. Either all of them change or none.</summary>
+    /// <param name="path">The file, or the index of several.</param>
+    /// <param name="model">What is to be filled.</param>
     /// <exception cref="MambaException">The file is broken, or its tensors are not those of the model.</exception>
     public static void Load(string path, MambaLM model)
     {
@@ -65,7 +69,14 @@ public static class Weights
         Fill(model.Parameters, [.. model.Parameters.Select(p => file.ReadDoubles(NameIn(file, p)))]);
     }
 
-    /// <summary>A model of the given dimensions with the weights of a file, or of those of an index; nothing is allocated for it before the file is found to hold them.</summary>
+    /// <summary>
+    /// A model of the given dimensions with the weights of a file, or of those of an index; nothing is allocated for it before the file is found to hold
+    /// them.
+    /// </summary>
+    /// <param name="path">The file, or the index of several.</param>
+    /// <param name="config">The model's dimensions.</param>
+    /// <param name="device">Where it shall live.</param>
+    /// <param name="dtype">float32 or float64, to which the weights are rounded.</param>
     /// <exception cref="MambaException">The file is broken, or its tensors are not those of the model.</exception>
     public static MambaLM Load(string path, MambaConfig config, Device device, DType dtype = DType.Float32)
     {
@@ -100,7 +111,8 @@ public static class Weights
         file.Expect(parameters.Select(p => (NameIn(file, p), p.Shape)), "the model that config.json describes", mayHave: TiedHead);
         Parameter embedding = parameters.First(p => p.Name == Embedding);
         if (file.Contains(TiedHead) && file[TiedHead].Shape != embedding.Shape)
-            throw new MambaException($"{file.Path}: '{TiedHead}' has shape {file[TiedHead].Shape}; expected {embedding.Shape}, as the embedding it is tied to.");
+            throw new MambaException($"{file.Path}: '{TiedHead}' has shape {file[TiedHead].Shape}; "
+                + $"expected {embedding.Shape}, as the embedding it is tied to.");
         file.ExpectFloats();
         // One of two matrices would be dropped, and which one differs from program to program.
         if (file.Contains(TiedHead) && !parameters.Any(p => p.Name == TiedHead) && !file.AreSame(TiedHead, NameIn(file, embedding)))

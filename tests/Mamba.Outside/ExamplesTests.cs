@@ -61,7 +61,8 @@ public class ExamplesTests
     public void A_variant_of_the_block_runs() => Assert.That(Output(FalconMamba.Run), Does.Contain("a token at a time"));
 
     [Test]
-    public void A_task_of_ones_own_has_a_run_folder() => Assert.That(Output(OwnTask.Run), Does.Contain("checkpoint.safetensors, config.json, log.jsonl, model.safetensors, train.json"));
+    public void A_task_of_ones_own_has_a_run_folder() =>
+        Assert.That(Output(OwnTask.Run), Does.Contain("checkpoint.safetensors, config.json, log.jsonl, model.safetensors, train.json"));
 
     [Test]
     public void A_state_is_cloned_saved_and_loaded()

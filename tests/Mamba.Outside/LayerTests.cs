@@ -153,7 +153,8 @@ public class LayerTests
         Assert.That(weight.Value.ToDoubles(), Is.All.EqualTo(3 - 0.1 * g / (g + 1)).Within(1e-12));
 
         double[] before = weight.Value.ToDoubles();
-        Assert.That(() => loop.Step(() => (weight.Value * double.NaN).Sum()), Throws.TypeOf<MambaException>().With.Message.StartsWith("The loss is NaN at step 2:"));
+        Assert.That(() => loop.Step(() => (weight.Value * double.NaN).Sum()),
+            Throws.TypeOf<MambaException>().With.Message.StartsWith("The loss is NaN at step 2:"));
         Assert.That(() => loop.Step(() => ((weight.Value - Tensor.From(before, 2, device)) * 1.0).Sqrt().Sum()),
             Throws.TypeOf<MambaException>().With.Message.StartsWith("The gradient of weight is infinite or NaN at step 2:"));
         Assert.That((weight.Value.ToDoubles(), optimizer.StepCount), Is.EqualTo((before, 1L)));

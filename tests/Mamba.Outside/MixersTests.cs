@@ -11,7 +11,14 @@ public class MixersTests
 {
     const int L = 7;
 
-    static readonly MambaConfig Small = new() { DModel = 6, NLayer = 2, VocabSize = 11, SsmCfg = new SsmConfig { DState = 3, DConv = 3, DtRank = 2 } };
+    static readonly MambaConfig Small = new()
+    {
+        DModel = 6,
+        NLayer = 2,
+        VocabSize = 11,
+        // At the usual initial step sizes, some thousandths, the gradient of A_log is too small for differences to judge.
+        SsmCfg = new SsmConfig { DState = 3, DConv = 3, DtRank = 2, DtMin = 0.5, DtMax = 1 },
+    };
 
     static MixersTests()
     {
@@ -68,8 +75,9 @@ public class MixersTests
             int start = 0;
             foreach (int count in (int[])[1, 0, 4, 2])
             {
-                Assert.That(Difference(model.Forward(tokens[.., start..(start + count)], pieces), whole[.., start..(start + count)]), Is.LessThan(1e-12), $"piece from {start}");
-                start += count;
+                int end = start + count;
+                Assert.That(Difference(model.Forward(tokens[.., start..end], pieces), whole[.., start..end]), Is.LessThan(1e-12), $"piece from {start}");
+                start = end;
             }
             Assert.That((stepping.Position, pieces.Position), Is.EqualTo(((long)L, (long)L)));
             foreach ((StateTensor a, StateTensor e) in stepping.Layers.SelectMany(layer => layer.Tensors).Zip(pieces.Layers.SelectMany(layer => layer.Tensors)))
@@ -177,7 +185,8 @@ public class MixersTests
     {
         Assert.That(() => MambaConfig.FromJson("""{ "d_model": 8, "n_layer": 1, "ssm_cfg": { "layer": "Mamba9" } }"""),
             Throws.TypeOf<MambaException>().With.Message.Contains("'Mamba9'; there is ").And.Message.Contains("Mamba1"));
-        Assert.That(() => MambaConfig.FromJson("""{ "d_model": 8, "n_layer": 1, "discretization": "simpson" }"""), Throws.TypeOf<MambaException>().With.Message.Contains("midpoint"));
+        Assert.That(() => MambaConfig.FromJson("""{ "d_model": 8, "n_layer": 1, "discretization": "simpson" }"""),
+            Throws.TypeOf<MambaException>().With.Message.Contains("midpoint"));
         Assert.That(() => Discretization.Register(new Discretization<OwnDiscretization.MidpointScheme>("zoh")), Throws.TypeOf<MambaException>());
         Assert.That(() => Mixers.Register<Impostor>(), Throws.TypeOf<MambaException>().With.Message.Contains("taken"));
         Assert.That(() => (Small with { Mixer = new OwnMixer.Settings() }).SsmCfg, Throws.TypeOf<MambaException>().With.Message.Contains("MinGru"));
@@ -199,7 +208,9 @@ public class MixersTests
         using MambaBlockState state = block.NewState(2, DType.Float32, device);
         using var scope = new TensorScope();
         Mixer mixer = gru;
-        Assert.That(() => mixer.Forward(Ops.Normal((2, 3, 6), DType.Float32, device, 1), state), Throws.TypeOf<MambaException>().With.Message.Contains("expected a GruState"));
-        Assert.That(() => ((Mixer)block).Forward(Ops.Normal((3, 3, 6), DType.Float32, device, 1), state), Throws.TypeOf<MambaException>().With.Message.Contains("for 2 sequences"));
+        Assert.That(() => mixer.Forward(Ops.Normal((2, 3, 6), DType.Float32, device, 1), state),
+            Throws.TypeOf<MambaException>().With.Message.Contains("expected a GruState"));
+        Assert.That(() => ((Mixer)block).Forward(Ops.Normal((3, 3, 6), DType.Float32, device, 1), state),
+            Throws.TypeOf<MambaException>().With.Message.Contains("for 2 sequences"));
     }
 }
