@@ -54,15 +54,13 @@ public abstract class Discretization
     public override string ToString() => Name;
 }
 
-/// <summary>The discretization that <typeparamref name="D"/> computes.</summary>
+/// <summary>The discretization that <typeparamref name="D"/> computes, called <paramref name="name"/>.</summary>
+/// <param name="name">For messages, and for <see cref="Discretization.Named"/> once it is registered.</param>
+/// <typeparam name="D">α, γ and β, and their derivatives.</typeparam>
 public sealed class Discretization<D>(string name) : Discretization(name) where D : struct, IDiscretization
 {
+    /// <inheritdoc/>
     public override bool LooksBack => D.LooksBack;
-    internal override void Choose<U>(U user) => user.With<D>();
-}
 
-/// <summary>Code that is compiled for each discretization.</summary>
-internal interface IDiscretizationUser
-{
-    void With<D>() where D : struct, IDiscretization;
+    internal override void Choose<U>(U user) => user.With<D>();
 }

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Text.Json;
+using Mamba.Checks;
 using Mamba.Gpu;
 
 namespace Mamba.Cli;

@@ -1,7 +1,7 @@
 namespace Mamba.Gpu;
 
 /// <summary>A device that runs kernels. Every op goes through <see cref="Launch{L}"/>.</summary>
-public abstract class ComputeDevice : Device
+internal abstract class ComputeDevice : Device
 {
     /// <summary>Looks at every launch; null, the usual, does not.</summary>
     internal KernelWatch? Watch { get; set; }
@@ -36,12 +36,4 @@ public abstract class ComputeDevice : Device
 
     /// <summary>Where runs of kernels are noted; null, as ever outside the benchmarks and tests, costs nothing.</summary>
     internal Timeline? Timeline { get; set; }
-}
-
-/// <summary>The one way from a tensor to a kernel.</summary>
-public static class Launching
-{
-    /// <summary>Runs <paramref name="launch"/> on the tensor's device, in its dtype.</summary>
-    public static void Launch<L>(this Tensor on, L launch) where L : struct, ILaunch =>
-        ((ComputeDevice)on.Device).Launch(on.DType, launch);
 }

@@ -9,7 +9,7 @@ namespace Mamba.Gpu;
 /// <c>cpu</c>: host lanes on all cores. A kernel runs over 512-, 256- or 128-bit vectors, whichever the processor has,
 /// with a worker on each core.
 /// </summary>
-public sealed unsafe class HostDevice : ComputeDevice
+internal sealed unsafe class HostDevice : ComputeDevice
 {
     readonly HostPool pool;
 

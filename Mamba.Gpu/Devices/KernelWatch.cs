@@ -30,7 +30,7 @@ internal sealed class KernelWatch : IDisposable
     public void Before(Type kernel)
     {
         if (!names.TryGetValue(kernel, out string? name))
-            names[kernel] = name = KernelCatalog.NameOf(kernel);
+            names[kernel] = name = KernelNames.Of(kernel);
         Before(name);
     }
 

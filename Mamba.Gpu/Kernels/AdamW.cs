@@ -6,7 +6,7 @@ namespace Mamba.Gpu;
 /// One step of AdamW over a run of parameters, in place, as PyTorch takes it; p, g, m, v (count). Loshchilov and Hutter
 /// 2019, Algorithm 2: decay first, then p ← p − lr·m̂ / (√v̂ + ε) with m̂ = m / (1 − β₁ᵗ), v̂ = v / (1 − β₂ᵗ).
 /// </summary>
-public struct AdamWStep<V, M, T> : IKernel
+internal struct AdamWStep<V, M, T> : IKernel
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
@@ -47,10 +47,10 @@ public struct AdamWStep<V, M, T> : IKernel
 /// <param name="Epsilon">ε</param>
 /// <param name="Decay">Weight decay.</param>
 /// <param name="Step">t, from 1.</param>
-public readonly record struct AdamWNumbers(double LearningRate, double Beta1, double Beta2, double Epsilon, double Decay, long Step);
+internal readonly record struct AdamWNumbers(double LearningRate, double Beta1, double Beta2, double Epsilon, double Decay, long Step);
 
 /// <summary>Launcher of AdamW.</summary>
-public static class AdamWKernels
+internal static class AdamWKernels
 {
     /// <summary>Changes p, m and v in place.</summary>
     public static void Step(Tensor p, Tensor g, Tensor m, Tensor v, AdamWNumbers numbers) => p.Launch(new StepLaunch(p, g, m, v, numbers));

@@ -2,18 +2,8 @@ using System.Runtime.CompilerServices;
 
 namespace Mamba.Gpu;
 
-/// <summary>A function of two numbers, over any lanes. Its gradient is written in the op, with other ops.</summary>
-public interface IBinary
-{
-    /// <summary>y = f(a, b)</summary>
-    static abstract V Forward<V, M, T>(V a, V b)
-        where V : unmanaged, ILane<V, M, T>
-        where M : struct, IMemory<T>
-        where T : unmanaged;
-}
-
 /// <summary>The functions of two numbers.</summary>
-public static class Binary
+internal static class Binary
 {
     const MethodImplOptions Inline = MethodImplOptions.AggressiveInlining;
 
@@ -72,7 +62,7 @@ public static class Binary
     /// <summary>a · b, and 0 where b is, whatever a: the gradient through a mask.</summary>
     public struct Masked : IBinary
     {
-        [MethodImpl(Inline)] static V IBinary.Forward<V, M, T>(V a, V b) => Unary.Masked<V, M, T>(a, b);
+        [MethodImpl(Inline)] static V IBinary.Forward<V, M, T>(V a, V b) => Lanes.Masked<V, M, T>(a, b);
     }
 
     /// <summary>1 where a = b or both are NaN, else 0.</summary>
@@ -113,7 +103,7 @@ public static class Binary
 }
 
 /// <summary>y = f(a, b), all (count). y may be a.</summary>
-public struct BinaryForward<F, V, M, T> : IKernel
+internal struct BinaryForward<F, V, M, T> : IKernel
     where F : struct, IBinary
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
@@ -133,7 +123,7 @@ public struct BinaryForward<F, V, M, T> : IKernel
 }
 
 /// <summary>y = f(a, b), y (rows, inner); a and b are walked row by row, each row contiguous or one element repeated.</summary>
-public struct BroadcastForward<F, V, M, T> : IKernel
+internal struct BroadcastForward<F, V, M, T> : IKernel
     where F : struct, IBinary
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
@@ -178,7 +168,7 @@ public struct BroadcastForward<F, V, M, T> : IKernel
 }
 
 /// <summary>Launchers of functions of two tensors.</summary>
-public static class BinaryKernels
+internal static class BinaryKernels
 {
     /// <summary>y = f(a, b); the shapes of a and b broadcast to that of y.</summary>
     /// <exception cref="MambaException">More axes are left after merging than a kernel walks.</exception>

@@ -12,7 +12,7 @@ namespace Mamba.Gpu;
 // device a strip is one channel, and the walk the whole segment.
 
 /// <summary>How the work of a convolution over (b, l, d) is cut. It changes no bit of a y or dx.</summary>
-public struct ConvGrid
+internal struct ConvGrid
 {
     public long Batch, L, D;
     public long SegmentLength, StripChannels;    // one item of a worker
@@ -56,7 +56,7 @@ public struct ConvGrid
 }
 
 /// <summary>y from x. x, y (b, l, d); weight (k, d); bias (d); state (b, k, d); reset (b, l).</summary>
-public struct CausalConv1dForward<W, V, M, T, I> : IKernel
+internal struct CausalConv1dForward<W, V, M, T, I> : IKernel
     where W : struct, ITaps<W, V, M>
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
@@ -121,7 +121,7 @@ public struct CausalConv1dForward<W, V, M, T, I> : IKernel
 /// dx[s] = Σ_j weight[j]·dpre[s + (k−1) − j], so a walk goes k − 1 steps past its end, into dpre its neighbour sums up; those
 /// from the next reset on are 0 to it.
 /// </summary>
-public struct CausalConv1dBackward<W, V, M, T, I> : IKernel
+internal struct CausalConv1dBackward<W, V, M, T, I> : IKernel
     where W : struct, ITaps<W, V, M>
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
@@ -214,7 +214,7 @@ public struct CausalConv1dBackward<W, V, M, T, I> : IKernel
 /// One step: the state moves on by x, in place, and y is the convolution's newest value. x (b, d), its rows <see cref="XRow"/> apart; weight (d, k) as
 /// checkpoints have it; bias (d); y (b, d); state (b, k, d). Lanes are channels: weights are turned in registers, four columns at a time.
 /// </summary>
-public struct CausalConv1dOneStep<W, V, M, T> : IKernel
+internal struct CausalConv1dOneStep<W, V, M, T> : IKernel
     where W : struct, ITaps<W, V, M>
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
@@ -266,7 +266,7 @@ public struct CausalConv1dOneStep<W, V, M, T> : IKernel
 /// x (b, l, d); previous, state (b, k, d); reset (b, l). Backward it is run the other way: what was a value of state is
 /// handed to where it came from, in x and previous, which are zero before.
 /// </summary>
-public struct ConvStateAfter<V, M, T, I> : IKernel
+internal struct ConvStateAfter<V, M, T, I> : IKernel
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged

@@ -3,7 +3,7 @@ using System.Numerics;
 namespace Mamba.Gpu;
 
 /// <summary>Launchers of the causal convolution. Weights come as the official checkpoint has them, (d, k).</summary>
-public static class CausalConv1dKernels
+internal static class CausalConv1dKernels
 {
     /// <summary>The widest convolution there are kernels for.</summary>
     public const int MostTaps = 8;

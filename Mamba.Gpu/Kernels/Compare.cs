@@ -3,7 +3,7 @@ using System.Runtime.CompilerServices;
 namespace Mamba.Gpu;
 
 /// <summary>A question about two numbers, over any lanes.</summary>
-public interface IComparison
+internal interface IComparison
 {
     /// <summary>1 where it holds for a and b, else 0.</summary>
     static abstract V Holds<V, M, T>(V a, V b)
@@ -13,7 +13,7 @@ public interface IComparison
 }
 
 /// <summary>The comparisons; a NaN is neither less, nor greater, nor equal: IEEE 754-2019, 5.11.</summary>
-public static class Comparisons
+internal static class Comparisons
 {
     const MethodImplOptions Inline = MethodImplOptions.AggressiveInlining;
 
@@ -55,7 +55,7 @@ public static class Comparisons
 /// <summary>
 /// y = 1 where a comparison of a and b holds, else 0; y int32 (rows, inner). a and b are walked row by row, each row contiguous or one element repeated.
 /// </summary>
-public struct CompareRows<F, V, M, T, I> : IKernel
+internal struct CompareRows<F, V, M, T, I> : IKernel
     where F : struct, IComparison
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
@@ -88,7 +88,7 @@ public struct CompareRows<F, V, M, T, I> : IKernel
 }
 
 /// <summary>Launcher of comparisons.</summary>
-public static class ComparisonKernels
+internal static class ComparisonKernels
 {
     /// <summary>y = 1 where F holds for a and b, else 0; y int32. The shapes of a and b broadcast to that of y.</summary>
     /// <exception cref="MambaException">More axes are left after merging than a kernel walks.</exception>

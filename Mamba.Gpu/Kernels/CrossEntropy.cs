@@ -6,7 +6,7 @@ namespace Mamba.Gpu;
 // dx_j = (exp(x_j − lse) − [j = target]) · dloss / count: the softmax is never stored, only lse.
 
 /// <summary>A team per row. x (rows, v); target, lse, loss, counted (rows). counted is 1, or 0 where the target is ignored; a target outside 0 … classes − 1 gives NaN.</summary>
-public struct CrossEntropyForward<V, M, T, I, G> : ITeamKernel<V, G>
+internal struct CrossEntropyForward<V, M, T, I, G> : ITeamKernel<V, G>
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
@@ -48,7 +48,7 @@ public struct CrossEntropyForward<V, M, T, I, G> : ITeamKernel<V, G>
 }
 
 /// <summary>One team: mean = Σ loss / Σ counted and scale = 1 / Σ counted, both 0 if nothing counts. loss, counted (rows); mean, scale (1). Off by 10⁻⁶ at the most up to 2^20 rows.</summary>
-public struct CrossEntropyMean<V, M, T, G> : ITeamKernel<V, G>
+internal struct CrossEntropyMean<V, M, T, G> : ITeamKernel<V, G>
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
@@ -73,7 +73,7 @@ public struct CrossEntropyMean<V, M, T, G> : ITeamKernel<V, G>
 }
 
 /// <summary>A team per row. x, dx (rows, v); target, lse, counted (rows); scale, dLoss (1).</summary>
-public struct CrossEntropyBackward<V, M, T, I, G> : ITeamKernel<V, G>
+internal struct CrossEntropyBackward<V, M, T, I, G> : ITeamKernel<V, G>
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
@@ -112,7 +112,7 @@ public struct CrossEntropyBackward<V, M, T, I, G> : ITeamKernel<V, G>
 }
 
 /// <summary>Launchers of cross-entropy.</summary>
-public static class CrossEntropyKernels
+internal static class CrossEntropyKernels
 {
     /// <summary>mean (1), lse (rows) and scale (1) for the gradient.</summary>
     public static void Forward(Tensor x, Tensor target, int ignoreIndex, int classes, Tensor mean, Tensor lse, Tensor scale)

@@ -3,7 +3,7 @@ using System.Runtime.CompilerServices;
 namespace Mamba.Gpu;
 
 /// <summary>y[row] = weight[token[row]], a team per row; a token outside the vocabulary gives NaN. token (rows); weight (v, d); y (rows, d).</summary>
-public struct EmbeddingForward<V, M, T, I, G> : ITeamKernel<V, G>
+internal struct EmbeddingForward<V, M, T, I, G> : ITeamKernel<V, G>
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
@@ -39,7 +39,7 @@ public struct EmbeddingForward<V, M, T, I, G> : ITeamKernel<V, G>
 /// walks the part's tokens: no two workers write one element, and the bits do not depend on how the work is cut.
 /// token (rows); dy (rows, d); dWeight (parts, v, d), zero before.
 /// </summary>
-public struct EmbeddingBackward<V, M, T, I> : IKernel
+internal struct EmbeddingBackward<V, M, T, I> : IKernel
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
@@ -72,7 +72,7 @@ public struct EmbeddingBackward<V, M, T, I> : IKernel
 }
 
 /// <summary>Launchers of the embedding.</summary>
-public static class EmbeddingKernels
+internal static class EmbeddingKernels
 {
     public static void Forward(Tensor tokens, Tensor weight, Tensor y) => weight.Launch(new ForwardLaunch(tokens, weight, y));
 

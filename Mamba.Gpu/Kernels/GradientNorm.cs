@@ -7,7 +7,7 @@ namespace Mamba.Gpu;
 // either end of what a float holds is taken again, of elements times a power of two: x in memory once, in a cache a second time.
 
 /// <summary>norms[first + block] = √Σ x² over a block of BlockSize elements, a team per block. x (count).</summary>
-public struct BlockNorms<V, M, T, G> : ITeamKernel<V, G>
+internal struct BlockNorms<V, M, T, G> : ITeamKernel<V, G>
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
@@ -36,7 +36,7 @@ public struct BlockNorms<V, M, T, G> : ITeamKernel<V, G>
 /// One team: result = (norm, root), norm that of the blocks' norms (count), root² = min(1, max / (norm + 1e-6)): the coefficient itself
 /// may be too small for a float. 1 if the norm is infinite or NaN. result (2).
 /// </summary>
-public struct ClipCoefficient<V, M, T, G> : ITeamKernel<V, G>
+internal struct ClipCoefficient<V, M, T, G> : ITeamKernel<V, G>
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
@@ -65,7 +65,7 @@ public struct ClipCoefficient<V, M, T, G> : ITeamKernel<V, G>
 /// <param name="Low">Sums of squares below may lack squares that were too small.</param>
 /// <param name="Up">A power of two that makes them large; <paramref name="Down"/> is 1 over it.</param>
 /// <param name="Down">What is multiplied by it has a square that is not too large.</param>
-public readonly record struct NormRange<T>(T Low, T Up, T Down) where T : unmanaged
+internal readonly record struct NormRange<T>(T Low, T Up, T Down) where T : unmanaged
 {
     /// <summary>√Σ x², of elements o … o + count − 1 of x: NaN if one is, else infinite if one is. All threads of the team must call it.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -84,7 +84,7 @@ public readonly record struct NormRange<T>(T Low, T Up, T Down) where T : unmana
 }
 
 /// <summary>(factor · x)²</summary>
-public readonly struct ScaledSquares<V, M, T>(M x, long o, V factor) : IRowTerm<V>
+internal readonly struct ScaledSquares<V, M, T>(M x, long o, V factor) : IRowTerm<V>
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
@@ -102,7 +102,7 @@ public readonly struct ScaledSquares<V, M, T>(M x, long o, V factor) : IRowTerm<
 }
 
 /// <summary>x ← x · root · root, in place. x (count), result (2): its second element is the root.</summary>
-public struct ScaleByCoefficient<V, M, T> : IKernel
+internal struct ScaleByCoefficient<V, M, T> : IKernel
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
@@ -122,7 +122,7 @@ public struct ScaleByCoefficient<V, M, T> : IKernel
 }
 
 /// <summary>Launchers of the gradient norm and of clipping.</summary>
-public static class GradientNormKernels
+internal static class GradientNormKernels
 {
     /// <summary>result (2) ← (norm, root of the coefficient) of all xs together. Nothing is read back.</summary>
     public static void Norm(IReadOnlyList<Tensor> xs, double max, Tensor result)

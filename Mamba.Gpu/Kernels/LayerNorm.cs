@@ -6,7 +6,7 @@ namespace Mamba.Gpu;
 // With g = w·dy:  dx = rstd·(g − mean(g) − x̂·mean(g·x̂)),  dw = Σ_rows dy·x̂,  db = Σ_rows dy.
 
 /// <summary>A team per row. x, y (rows, d); weight, bias (d); mean, rstd (rows).</summary>
-public struct LayerNormForward<V, M, T, G> : ITeamKernel<V, G>
+internal struct LayerNormForward<V, M, T, G> : ITeamKernel<V, G>
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
@@ -49,7 +49,7 @@ public struct LayerNormForward<V, M, T, G> : ITeamKernel<V, G>
 }
 
 /// <summary>A team per block of rows. x, dy, dx (rows, d); weight (d); mean, rstd (rows); partial (blocks, 2, d) gets the block's dw and db.</summary>
-public struct LayerNormBackward<V, M, T, G> : ITeamKernel<V, G>
+internal struct LayerNormBackward<V, M, T, G> : ITeamKernel<V, G>
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
@@ -98,7 +98,7 @@ public struct LayerNormBackward<V, M, T, G> : ITeamKernel<V, G>
 }
 
 /// <summary>g = w · dy, or dy if there is no w.</summary>
-public readonly struct SlopeSums<V, M, T>(M dy, M weight, int hasWeight, long o) : IRowTerm<V>
+internal readonly struct SlopeSums<V, M, T>(M dy, M weight, int hasWeight, long o) : IRowTerm<V>
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
@@ -112,7 +112,7 @@ public readonly struct SlopeSums<V, M, T>(M dy, M weight, int hasWeight, long o)
 }
 
 /// <summary>g · (x − μ)</summary>
-public readonly struct SlopeProducts<V, M, T>(M dy, M weight, int hasWeight, M x, V mean, long o) : IRowTerm<V>
+internal readonly struct SlopeProducts<V, M, T>(M dy, M weight, int hasWeight, M x, V mean, long o) : IRowTerm<V>
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
@@ -133,7 +133,7 @@ public readonly struct SlopeProducts<V, M, T>(M dy, M weight, int hasWeight, M x
 }
 
 /// <summary>Launchers of LayerNorm.</summary>
-public static class LayerNormKernels
+internal static class LayerNormKernels
 {
     public static void Forward(Tensor x, Tensor? weight, Tensor? bias, double eps, Tensor y, Tensor mean, Tensor rstd) =>
         x.Launch(new ForwardLaunch(x, weight, bias, eps, y, mean, rstd));

@@ -21,7 +21,7 @@ namespace Mamba.Gpu;
 // where its sequence starts: segmented scans, Blelloch §1.5, but for the flags, which are not scanned along.
 
 /// <summary>One step h → A h + X, or several in a row, X being what they make of the state 0.</summary>
-public readonly struct LinearStep<V, M, T>(V a, V x)
+internal readonly struct LinearStep<V, M, T>(V a, V x)
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
@@ -42,8 +42,8 @@ public readonly struct LinearStep<V, M, T>(V a, V x)
 /// The steps of a recurrence in the order of its walk: a, x (b, l, m), initial (b, m), start (b, l). Step s is row s of time, in reverse
 /// row l − 1 − s. Shifted, its coefficient is that of the row after it, a_{t+1}, as the gradient has it.
 /// </summary>
-/// <typeparam name="R">Whether sequences start within a row.</typeparam>
-public struct LinearSteps<R, V, M, T, I>
+// R: whether sequences start within a row.
+internal struct LinearSteps<R, V, M, T, I>
     where R : struct, IFlag
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
@@ -109,7 +109,7 @@ public struct LinearSteps<R, V, M, T, I>
 /// Where the sequence of each row starts, by so many passes as there are doublings up to the distances that matter: to ← max(from, from Distance rows
 /// before), −1 standing for none. The first pass reads the marks of a reset mask, not 0 where a sequence starts. From, to (b, l).
 /// </summary>
-public struct SequenceStarts<I> : IKernel where I : struct, IMemory<int>
+internal struct SequenceStarts<I> : IKernel where I : struct, IMemory<int>
 {
     public I From, To;
     public int Marks;               // 1: from holds marks
@@ -142,7 +142,7 @@ public struct SequenceStarts<I> : IKernel where I : struct, IMemory<int>
 /// device a run is one channel, whose state stays in a register; on the host it is whole cache lines, row by row as memory
 /// likes it, and the state is read from the row before. That is the same number: the cut changes no bit.
 /// </summary>
-public struct LinearRecurrenceSequential<R, V, M, T, I> : IKernel
+internal struct LinearRecurrenceSequential<R, V, M, T, I> : IKernel
     where R : struct, IFlag
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
@@ -201,9 +201,8 @@ public struct LinearRecurrenceSequential<R, V, M, T, I> : IKernel
 /// After a pass the elements s &lt; 2 Distance are states: all steps up to s, h_{−1} among them. The others are the last
 /// 2 Distance steps up to s. A state needs no product any more, so none is written for it; nor for steps that a start of a sequence parts.
 /// </remarks>
-/// <typeparam name="R">Whether sequences start within a row.</typeparam>
-/// <typeparam name="F">Whether it is the first pass.</typeparam>
-public struct LinearRecurrenceKoggeStone<R, F, V, M, T, I> : IKernel
+// R: whether sequences start within a row. F: whether it is the first pass.
+internal struct LinearRecurrenceKoggeStone<R, F, V, M, T, I> : IKernel
     where R : struct, IFlag
     where F : struct, IFlag
     where V : unmanaged, ILane<V, M, T>
@@ -257,7 +256,7 @@ public struct LinearRecurrenceKoggeStone<R, F, V, M, T, I> : IKernel
 //     leaves        h_s               = step s applied to before(s)
 
 /// <summary>One level of the up-sweep, from halves of Distance steps to nodes of twice that: a and x of the sums, (b, l, m). The first reads the inputs.</summary>
-public struct LinearRecurrenceUpSweep<R, F, V, M, T, I> : IKernel
+internal struct LinearRecurrenceUpSweep<R, F, V, M, T, I> : IKernel
     where R : struct, IFlag
     where F : struct, IFlag
     where V : unmanaged, ILane<V, M, T>
@@ -305,7 +304,7 @@ public struct LinearRecurrenceUpSweep<R, F, V, M, T, I> : IKernel
 /// One level of the down-sweep, from nodes to their halves of Distance steps: the states before them, in place of the x of
 /// the sums (b, l, m). The first level has the root, whose state is h_{−1}.
 /// </summary>
-public struct LinearRecurrenceDownSweep<R, V, M, T, I> : IKernel
+internal struct LinearRecurrenceDownSweep<R, V, M, T, I> : IKernel
     where R : struct, IFlag
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
@@ -347,7 +346,7 @@ public struct LinearRecurrenceDownSweep<R, V, M, T, I> : IKernel
 }
 
 /// <summary>The last level: pairs of steps, each from the state before the pair, which lies in h (b, l, m) where its last state will be.</summary>
-public struct LinearRecurrenceLeaves<R, V, M, T, I> : IKernel
+internal struct LinearRecurrenceLeaves<R, V, M, T, I> : IKernel
     where R : struct, IFlag
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
@@ -387,7 +386,7 @@ public struct LinearRecurrenceLeaves<R, V, M, T, I> : IKernel
 /// da_t = g_t h_{t−1} and dinitial = a_0 g_0, both 0 where row t starts a sequence. a, h, g, da (b, l, m); initial, dInitial (b, m), neither if there is
 /// no initial; reset (b, l).
 /// </summary>
-public struct LinearRecurrenceGradients<V, M, T, I> : IKernel
+internal struct LinearRecurrenceGradients<V, M, T, I> : IKernel
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged

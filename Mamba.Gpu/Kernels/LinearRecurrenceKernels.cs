@@ -3,7 +3,7 @@ using System.Numerics;
 namespace Mamba.Gpu;
 
 /// <summary>Launchers of the linear recurrence h_t = a_t h_{t−1} + x_t; a, x, h (b, l, m), reset (b, l), not 0 where a sequence starts.</summary>
-public static class LinearRecurrenceKernels
+internal static class LinearRecurrenceKernels
 {
     /// <summary>h from a, x and h_{−1} = initial (b, m), 0 if absent.</summary>
     public static void Forward(LinearScan algorithm, Tensor a, Tensor x, Tensor? initial, Tensor? reset, Tensor h) =>

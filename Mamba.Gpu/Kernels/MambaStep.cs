@@ -19,7 +19,7 @@ namespace Mamba.Gpu;
 /// The second launch: the scan's step. u, delta, y (b, d); xz (b, 2 d), z last; dtBC (b, r + 2 n); A_log (d, n); deltaBias, skip (d);
 /// state (b, n, d).
 /// </summary>
-public struct MambaStepScan<V, M, T> : IKernel
+internal struct MambaStepScan<V, M, T> : IKernel
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
@@ -68,7 +68,7 @@ public struct MambaStepScan<V, M, T> : IKernel
 }
 
 /// <summary>Launchers of a step.</summary>
-public static class MambaStepKernels
+internal static class MambaStepKernels
 {
     /// <summary>y (b, d); ssmState (b, n, d) moves on in place. u, delta (b, d), dtBC (b, r + 2 n), aLog (d, n), deltaBias and skip (d).</summary>
     public static void Scan(Tensor xz, Tensor ssmState, Tensor u, Tensor delta, Tensor dtBC, Tensor aLog, Tensor deltaBias, Tensor skip, Tensor y) =>

@@ -6,7 +6,7 @@ namespace Mamba.Gpu;
 // device. A float32 takes one word (its top 24 bits), a float64 two (27 and 26 bits, as PhiloxRandom.NextDouble).
 
 /// <summary>y = low + range · u with u uniform in [0, 1), (count).</summary>
-public struct UniformFill<V, M, T> : IKernel
+internal struct UniformFill<V, M, T> : IKernel
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
@@ -44,7 +44,7 @@ public struct UniformFill<V, M, T> : IKernel
 /// y = mean + deviation · z with z standard normal, (count), by Box and Muller: z = √(−2 log(1 − u)) cos 2πw. One element
 /// takes two uniform numbers, so in float64 it is what PhiloxRandom.NextNormal gives, to rounding.
 /// </summary>
-public struct NormalFill<V, M, T> : IKernel
+internal struct NormalFill<V, M, T> : IKernel
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
@@ -82,7 +82,7 @@ public struct NormalFill<V, M, T> : IKernel
 /// y = x · scale where word i of the stream is at least the threshold, 0 elsewhere, whatever x, (count). An element takes one word in both dtypes, so they keep
 /// the same elements.
 /// </summary>
-public struct DropoutKernel<V, M, T> : IKernel
+internal struct DropoutKernel<V, M, T> : IKernel
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
@@ -118,7 +118,7 @@ public struct DropoutKernel<V, M, T> : IKernel
 }
 
 /// <summary>From random words to numbers, inside kernels.</summary>
-public static class RandomWords
+internal static class RandomWords
 {
     const MethodImplOptions Inline = MethodImplOptions.AggressiveInlining;
 
@@ -163,7 +163,7 @@ public static class RandomWords
 }
 
 /// <summary>Launchers of random numbers.</summary>
-public static class RandomKernels
+internal static class RandomKernels
 {
     /// <summary>y uniform in [low, high).</summary>
     public static void Uniform(Tensor y, ulong seed, ulong stream, double low, double high) => y.Launch(new UniformLaunch(y, seed, stream, low, high));

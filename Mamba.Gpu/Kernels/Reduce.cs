@@ -3,7 +3,7 @@ using System.Runtime.CompilerServices;
 namespace Mamba.Gpu;
 
 /// <summary>What many numbers become one by: a sum, a maximum.</summary>
-public interface IReduction
+internal interface IReduction
 {
     /// <summary>What no numbers become.</summary>
     static abstract V Start<V, M, T>()
@@ -26,7 +26,7 @@ public interface IReduction
 }
 
 /// <summary>The reductions.</summary>
-public static class Reduction
+internal static class Reduction
 {
     const MethodImplOptions Inline = MethodImplOptions.AggressiveInlining;
 
@@ -53,7 +53,7 @@ public static class Reduction
 // at most some 80 half ulps of Σ|x| for each time the kernel runs, and in practice some ulps: it grows with log n.
 
 /// <summary>x (outer, n, inner) → y (outer, blocks, inner), lanes over the inner axis.</summary>
-public struct ReduceColumns<F, V, M, T> : IKernel
+internal struct ReduceColumns<F, V, M, T> : IKernel
     where F : struct, IReduction
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
@@ -86,7 +86,7 @@ public struct ReduceColumns<F, V, M, T> : IKernel
 }
 
 /// <summary>x (outer, n) → y (outer, blocks), a team for each block.</summary>
-public struct ReduceRows<F, V, M, T, G> : ITeamKernel<V, G>
+internal struct ReduceRows<F, V, M, T, G> : ITeamKernel<V, G>
     where F : struct, IReduction
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
@@ -124,7 +124,7 @@ public struct ReduceRows<F, V, M, T, G> : ITeamKernel<V, G>
 /// y[row] = the first k with x[row, k] largest, a NaN being larger than any number; x (rows, n), y (rows) int32. Each lane remembers its
 /// largest element and in which group of lanes that was; the first group that holds the largest of all is then looked through element by element.
 /// </summary>
-public struct ArgMaxRows<V, M, T, I, G> : ITeamKernel<V, G>
+internal struct ArgMaxRows<V, M, T, I, G> : ITeamKernel<V, G>
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
@@ -169,7 +169,7 @@ public struct ArgMaxRows<V, M, T, I, G> : ITeamKernel<V, G>
 }
 
 /// <summary>Launchers of reductions.</summary>
-public static class ReduceKernels
+internal static class ReduceKernels
 {
     const int ColumnBlock = 64, RowBlock = 4096;
 

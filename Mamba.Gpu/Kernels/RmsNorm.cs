@@ -7,7 +7,7 @@ namespace Mamba.Gpu;
 // Forward reads x (and residual) once from memory and once more from cache; backward likewise, its dw in the same pass.
 
 /// <summary>A team per row. x, residual, sum, y (rows, d); weight (d); rstd (rows).</summary>
-public struct RmsNormForward<V, M, T, G> : ITeamKernel<V, G>
+internal struct RmsNormForward<V, M, T, G> : ITeamKernel<V, G>
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
@@ -47,7 +47,7 @@ public struct RmsNormForward<V, M, T, G> : ITeamKernel<V, G>
 /// A team per block of rows: dx row by row, and the block's sum of dw. x (the normed input), dy, dSum, dx (rows, d);
 /// weight (d); rstd (rows); dWeight (blocks, d). dSum, what comes back along the residual, is added to dx.
 /// </summary>
-public struct RmsNormBackward<V, M, T, G> : ITeamKernel<V, G>
+internal struct RmsNormBackward<V, M, T, G> : ITeamKernel<V, G>
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
@@ -92,7 +92,7 @@ public struct RmsNormBackward<V, M, T, G> : ITeamKernel<V, G>
 }
 
 /// <summary>(x + residual)², the sum in brackets being stored.</summary>
-public readonly struct AddedSquares<V, M, T>(M x, M residual, M stored, long o) : IRowTerm<V>
+internal readonly struct AddedSquares<V, M, T>(M x, M residual, M stored, long o) : IRowTerm<V>
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
@@ -110,7 +110,7 @@ public readonly struct AddedSquares<V, M, T>(M x, M residual, M stored, long o) 
 }
 
 /// <summary>w · dy · x, w the same for every row.</summary>
-public readonly struct WeightedProducts<V, M, T>(M weight, M dy, M x, long o) : IRowTerm<V>
+internal readonly struct WeightedProducts<V, M, T>(M weight, M dy, M x, long o) : IRowTerm<V>
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
@@ -123,7 +123,7 @@ public readonly struct WeightedProducts<V, M, T>(M weight, M dy, M x, long o) : 
 }
 
 /// <summary>Launchers of RMSNorm.</summary>
-public static class RmsNormKernels
+internal static class RmsNormKernels
 {
     /// <summary>y, rstd of x; with a residual, sum = x + residual takes the place of x.</summary>
     public static void Forward(Tensor x, Tensor? residual, Tensor weight, double eps, Tensor? sum, Tensor y, Tensor rstd) =>

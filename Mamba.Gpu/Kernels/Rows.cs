@@ -3,7 +3,7 @@ using System.Runtime.CompilerServices;
 namespace Mamba.Gpu;
 
 /// <summary>A term of a sum along a row.</summary>
-public interface IRowTerm<V>
+internal interface IRowTerm<V>
 {
     /// <summary>sum + the terms of elements i, i + 1, … of the row; those beyond the first <paramref name="lanes"/> are not the row's and may be anything.</summary>
     V Add(long i, int lanes, V sum);
@@ -14,7 +14,7 @@ public interface IRowTerm<V>
 /// 48 + count / 4096 links in all, and the error is at most that many half ulps of Σ|term|: where all terms are equal, which rounds the same way each
 /// time, it stays below 10⁻⁶ up to 2^20 of them. One running sum has count links, and was off by 2·10⁻⁴ at 2^18.
 /// </summary>
-public struct Cascade<V, M, T>
+internal struct Cascade<V, M, T>
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
@@ -67,7 +67,7 @@ public struct Cascade<V, M, T>
 /// Passes over one row of elements that a team shares: thread r of s takes lanes r, r + s, … Four at a time: one chain of
 /// additions would wait for each to end. None is longer than <see cref="Cascade{V, M, T}.Links"/>.
 /// </summary>
-public static class Row
+internal static class Row
 {
     /// <summary>Σ term(i), i &lt; count. All threads of the team must call it.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -128,7 +128,7 @@ public static class Row
 }
 
 /// <summary>x</summary>
-public readonly struct RowValues<V, M, T>(M x, long o) : IRowTerm<V>
+internal readonly struct RowValues<V, M, T>(M x, long o) : IRowTerm<V>
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
@@ -141,7 +141,7 @@ public readonly struct RowValues<V, M, T>(M x, long o) : IRowTerm<V>
 }
 
 /// <summary>x · y</summary>
-public readonly struct RowProducts<V, M, T>(M x, M y, long o) : IRowTerm<V>
+internal readonly struct RowProducts<V, M, T>(M x, M y, long o) : IRowTerm<V>
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
@@ -154,7 +154,7 @@ public readonly struct RowProducts<V, M, T>(M x, M y, long o) : IRowTerm<V>
 }
 
 /// <summary>(x − shift)²</summary>
-public readonly struct RowSquares<V, M, T>(M x, long o, V shift) : IRowTerm<V>
+internal readonly struct RowSquares<V, M, T>(M x, long o, V shift) : IRowTerm<V>
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
@@ -172,7 +172,7 @@ public readonly struct RowSquares<V, M, T>(M x, long o, V shift) : IRowTerm<V>
 }
 
 /// <summary>exp(x − shift)</summary>
-public readonly struct RowExponentials<V, M, T>(M x, long o, V shift) : IRowTerm<V>
+internal readonly struct RowExponentials<V, M, T>(M x, long o, V shift) : IRowTerm<V>
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
@@ -186,7 +186,7 @@ public readonly struct RowExponentials<V, M, T>(M x, long o, V shift) : IRowTerm
 }
 
 /// <summary>sum = Σ partial[block], in a fixed order: the second pass of every sum over rows. partial (blocks, count), sum (count).</summary>
-public struct SumPartials<V, M, T> : IKernel
+internal struct SumPartials<V, M, T> : IKernel
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
@@ -204,7 +204,7 @@ public struct SumPartials<V, M, T> : IKernel
 }
 
 /// <summary>Launches what several ops share.</summary>
-public static class PartialKernels
+internal static class PartialKernels
 {
     /// <summary>
     /// Rows that one block adds up: 8 to 64, about 256 blocks in all. It depends on the problem alone, so sums over rows

@@ -3,7 +3,7 @@ using System.Runtime.CompilerServices;
 namespace Mamba.Gpu;
 
 /// <summary>y = exp(x − max) / Σ exp(x − max), a team per row. x, y (rows, d).</summary>
-public struct SoftmaxForward<V, M, T, G> : ITeamKernel<V, G>
+internal struct SoftmaxForward<V, M, T, G> : ITeamKernel<V, G>
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
@@ -29,7 +29,7 @@ public struct SoftmaxForward<V, M, T, G> : ITeamKernel<V, G>
 }
 
 /// <summary>exp(x − shift), stored in y.</summary>
-public readonly struct StoredExponentials<V, M, T>(M x, M y, long o, V shift) : IRowTerm<V>
+internal readonly struct StoredExponentials<V, M, T>(M x, M y, long o, V shift) : IRowTerm<V>
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
@@ -48,7 +48,7 @@ public readonly struct StoredExponentials<V, M, T>(M x, M y, long o, V shift) : 
 }
 
 /// <summary>dx = y·(dy − Σ dy·y), a team per row. y, dy, dx (rows, d).</summary>
-public struct SoftmaxBackward<V, M, T, G> : ITeamKernel<V, G>
+internal struct SoftmaxBackward<V, M, T, G> : ITeamKernel<V, G>
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
@@ -73,7 +73,7 @@ public struct SoftmaxBackward<V, M, T, G> : ITeamKernel<V, G>
 }
 
 /// <summary>y = x − max − log Σ exp(x − max), a team per row. x, y (rows, d).</summary>
-public struct LogSoftmaxForward<V, M, T, G> : ITeamKernel<V, G>
+internal struct LogSoftmaxForward<V, M, T, G> : ITeamKernel<V, G>
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
@@ -99,7 +99,7 @@ public struct LogSoftmaxForward<V, M, T, G> : ITeamKernel<V, G>
 }
 
 /// <summary>dx = dy − exp(y)·Σ dy, a team per row. y, dy, dx (rows, d).</summary>
-public struct LogSoftmaxBackward<V, M, T, G> : ITeamKernel<V, G>
+internal struct LogSoftmaxBackward<V, M, T, G> : ITeamKernel<V, G>
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
@@ -124,7 +124,7 @@ public struct LogSoftmaxBackward<V, M, T, G> : ITeamKernel<V, G>
 }
 
 /// <summary>Launchers of softmax and log-softmax, over the last axis.</summary>
-public static class SoftmaxKernels
+internal static class SoftmaxKernels
 {
     public static void Forward(Tensor x, Tensor y, bool log) => x.Launch(new ForwardLaunch(x, y, log));
     public static void Backward(Tensor y, Tensor dy, Tensor dx, bool log) => y.Launch(new BackwardLaunch(y, dy, dx, log));

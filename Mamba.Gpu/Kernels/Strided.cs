@@ -6,7 +6,7 @@ namespace Mamba.Gpu;
 /// From the number of a row to the offset of its first element, for up to four axes around the row. Axes are numbered from
 /// the outermost; unused ones come first, with extent 1. A row number that fits in the axes at the end needs no division.
 /// </summary>
-public struct RowOffsets
+internal struct RowOffsets
 {
     public long Extent2, Extent3, Extent4;
     public long Stride1, Stride2, Stride3, Stride4;
@@ -93,7 +93,7 @@ public struct RowOffsets
 /// Copies rows: y[YStart + row·YStride + j] = x[XStart + XRows(row) + j·XStep], j &lt; Inner. Slices, concatenations, permutations
 /// and repetitions are all this.
 /// </summary>
-public struct CopyRows<V, M, T> : IKernel
+internal struct CopyRows<V, M, T> : IKernel
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
@@ -124,7 +124,7 @@ public struct CopyRows<V, M, T> : IKernel
 }
 
 /// <summary>Launchers of copies. int32 is copied as float32: four bytes are four bytes.</summary>
-public static class CopyKernels
+internal static class CopyKernels
 {
     /// <summary>x (rows, xRow) → y (rows, yRow): elements xStart to xStart + count of each row of x to yStart … of that of y.</summary>
     public static void Columns(Tensor x, long xRow, long xStart, Tensor y, long yRow, long yStart, long rows, long count) =>

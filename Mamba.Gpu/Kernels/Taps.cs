@@ -10,7 +10,7 @@ namespace Mamba.Gpu;
 /// <typeparam name="W">The list itself.</typeparam>
 /// <typeparam name="V">Lane.</typeparam>
 /// <typeparam name="M">Memory.</typeparam>
-public interface ITaps<W, V, M> where W : struct, ITaps<W, V, M>
+internal interface ITaps<W, V, M> where W : struct, ITaps<W, V, M>
 {
     /// <summary>k</summary>
     static abstract int Count { get; }
@@ -35,7 +35,7 @@ public interface ITaps<W, V, M> where W : struct, ITaps<W, V, M>
 }
 
 /// <summary>The last value of a list.</summary>
-public struct LastTap<V, M, T> : ITaps<LastTap<V, M, T>, V, M>
+internal struct LastTap<V, M, T> : ITaps<LastTap<V, M, T>, V, M>
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
@@ -61,7 +61,7 @@ public struct LastTap<V, M, T> : ITaps<LastTap<V, M, T>, V, M>
 }
 
 /// <summary>A value before the rest of a list.</summary>
-public struct Tap<W, V, M, T> : ITaps<Tap<W, V, M, T>, V, M>
+internal struct Tap<W, V, M, T> : ITaps<Tap<W, V, M, T>, V, M>
     where W : struct, ITaps<W, V, M>
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>

@@ -3,7 +3,7 @@ using System.Runtime.CompilerServices;
 namespace Mamba.Gpu;
 
 /// <summary>y[c, r] = scale · x[r, c]: x (batch, rows, columns), y (batch, columns, rows).</summary>
-public struct TransposeScaled<V, M, T> : IKernel
+internal struct TransposeScaled<V, M, T> : IKernel
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
@@ -46,7 +46,7 @@ public struct TransposeScaled<V, M, T> : IKernel
 }
 
 /// <summary>Launcher of transposes.</summary>
-public static class TransposeKernels
+internal static class TransposeKernels
 {
     /// <summary>y (batch, columns, rows) = scale · x (batch, rows, columns)</summary>
     public static void Transpose(Tensor x, Tensor y, long batch, long rows, long columns, double scale = 1) =>

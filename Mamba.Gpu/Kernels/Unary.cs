@@ -2,42 +2,10 @@ using System.Runtime.CompilerServices;
 
 namespace Mamba.Gpu;
 
-/// <summary>A function of one number and its derivative, over any lanes. A new one needs these two lines and no kernel.</summary>
-public interface IUnary
-{
-    /// <summary>y = f(x). <paramref name="parameter"/> is the op's scalar, if it has one.</summary>
-    static abstract V Forward<V, M, T>(V x, V parameter)
-        where V : unmanaged, ILane<V, M, T>
-        where M : struct, IMemory<T>
-        where T : unmanaged;
-
-    /// <summary>f′(x), given x and y = f(x).</summary>
-    static abstract V Derivative<V, M, T>(V x, V y, V parameter)
-        where V : unmanaged, ILane<V, M, T>
-        where M : struct, IMemory<T>
-        where T : unmanaged;
-
-    /// <summary>
-    /// dx = dy · f′(x). A function that hides x where its derivative is 0, as a mask does, says <see cref="Unary.Masked"/>: nothing comes
-    /// through there, neither NaN nor infinity.
-    /// </summary>
-    static virtual V Gradient<V, M, T>(V dy, V derivative)
-        where V : unmanaged, ILane<V, M, T>
-        where M : struct, IMemory<T>
-        where T : unmanaged => dy * derivative;
-}
-
 /// <summary>The functions of one number; each is NaN at NaN. Where one has a corner, the derivative there is the one PyTorch takes.</summary>
-public static class Unary
+internal static class Unary
 {
     const MethodImplOptions Inline = MethodImplOptions.AggressiveInlining;
-
-    /// <summary>x · mask, and 0 where the mask is, whatever x.</summary>
-    [MethodImpl(Inline)]
-    public static V Masked<V, M, T>(V x, V mask)
-        where V : unmanaged, ILane<V, M, T>
-        where M : struct, IMemory<T>
-        where T : unmanaged => V.IfZero(mask, mask, x * mask);
 
     /// <summary>−x</summary>
     public struct Neg : IUnary
@@ -93,7 +61,7 @@ public static class Unary
     {
         [MethodImpl(Inline)] static V IUnary.Forward<V, M, T>(V x, V s) => V.Max(V.Of(0), x);
         [MethodImpl(Inline)] static V IUnary.Derivative<V, M, T>(V x, V y, V s) => V.IfLess(-x, V.Of(0), V.Of(1), V.Of(0));
-        [MethodImpl(Inline)] static V IUnary.Gradient<V, M, T>(V dy, V derivative) => Masked<V, M, T>(dy, derivative);
+        [MethodImpl(Inline)] static V IUnary.Gradient<V, M, T>(V dy, V derivative) => Lanes.Masked<V, M, T>(dy, derivative);
     }
 
     /// <summary>σ(x) = 1 / (1 + e^−x)</summary>
@@ -228,7 +196,7 @@ public static class Unary
     {
         [MethodImpl(Inline)] static V IUnary.Forward<V, M, T>(V x, V s) => V.Max(s, x);
         [MethodImpl(Inline)] static V IUnary.Derivative<V, M, T>(V x, V y, V s) => V.IfLess(x, s, V.Of(0), V.Of(1));
-        [MethodImpl(Inline)] static V IUnary.Gradient<V, M, T>(V dy, V derivative) => Masked<V, M, T>(dy, derivative);
+        [MethodImpl(Inline)] static V IUnary.Gradient<V, M, T>(V dy, V derivative) => Lanes.Masked<V, M, T>(dy, derivative);
     }
 
     /// <summary>min(x, s); derivative 1 at s.</summary>
@@ -236,6 +204,6 @@ public static class Unary
     {
         [MethodImpl(Inline)] static V IUnary.Forward<V, M, T>(V x, V s) => V.Min(s, x);
         [MethodImpl(Inline)] static V IUnary.Derivative<V, M, T>(V x, V y, V s) => V.IfLess(s, x, V.Of(0), V.Of(1));
-        [MethodImpl(Inline)] static V IUnary.Gradient<V, M, T>(V dy, V derivative) => Masked<V, M, T>(dy, derivative);
+        [MethodImpl(Inline)] static V IUnary.Gradient<V, M, T>(V dy, V derivative) => Lanes.Masked<V, M, T>(dy, derivative);
     }
 }

@@ -6,7 +6,7 @@ namespace Mamba.Gpu;
 /// y = condition ≠ 0 ? a : b, y (rows, inner); what is not chosen is not looked at. condition, a and b are walked row by row, each row contiguous or
 /// one element repeated. A condition that holds for a whole row is read once, and the row copied.
 /// </summary>
-public struct SelectRows<V, M, T, I> : IKernel
+internal struct SelectRows<V, M, T, I> : IKernel
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged
@@ -58,7 +58,7 @@ public struct SelectRows<V, M, T, I> : IKernel
 }
 
 /// <summary>Launcher of a choice between two tensors.</summary>
-public static class WhereKernels
+internal static class WhereKernels
 {
     /// <summary>y = condition ≠ 0 ? a : b; the shapes of condition (int32), a and b broadcast to that of y.</summary>
     /// <exception cref="MambaException">More axes are left after merging than a kernel walks.</exception>

@@ -8,7 +8,7 @@ using System.Runtime.Intrinsics.X86;
 namespace Mamba.Gpu;
 
 /// <summary>256 bits of floats on the host.</summary>
-public unsafe struct Float256 : ILane<Float256, HostMemory<float>, float>
+internal unsafe struct Float256 : ILane<Float256, HostMemory<float>, float>
 {
     const MethodImplOptions Inline = MethodImplOptions.AggressiveInlining;
 

@@ -66,6 +66,7 @@ public interface ILane<V, M, T> : INumber<V, V, M, T>
     /// <summary>The largest lane, in every lane; NaN if there is one.</summary>
     static abstract V Largest(V v);
 
+    /// <summary>−a</summary>
     static abstract V operator -(V a);
 
     /// <summary>The larger one; NaN if either is (IEEE 754-2019, maximum; which of two zeros is left open). Free of that care where a is a constant.</summary>
@@ -74,6 +75,7 @@ public interface ILane<V, M, T> : INumber<V, V, M, T>
     /// <summary>The smaller one, likewise.</summary>
     static abstract V Min(V a, V b);
 
+    /// <summary>|a|</summary>
     static abstract V Abs(V a);
 
     /// <summary>The natural logarithm of a &gt; 0.</summary>
@@ -90,11 +92,4 @@ public interface ILane<V, M, T> : INumber<V, V, M, T>
 
     /// <summary>a is NaN ? yes : no, lane by lane.</summary>
     static abstract V IfNaN(V a, V yes, V no);
-}
-
-/// <summary>Where elements live, seen from inside a kernel.</summary>
-public interface IMemory<T> where T : unmanaged
-{
-    /// <summary>One element, for kernels that move values without computing.</summary>
-    T this[long i] { get; set; }
 }

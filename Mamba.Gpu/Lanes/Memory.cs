@@ -4,7 +4,7 @@ using ILGPU;
 namespace Mamba.Gpu;
 
 /// <summary>Elements in host memory.</summary>
-public unsafe struct HostMemory<T>(T* pointer) : IMemory<T> where T : unmanaged
+internal unsafe struct HostMemory<T>(T* pointer) : IMemory<T> where T : unmanaged
 {
     public T* Pointer = pointer;
 
@@ -18,7 +18,7 @@ public unsafe struct HostMemory<T>(T* pointer) : IMemory<T> where T : unmanaged
 }
 
 /// <summary>Elements in device memory.</summary>
-public struct DeviceMemory<T>(ArrayView<T> view) : IMemory<T> where T : unmanaged
+internal struct DeviceMemory<T>(ArrayView<T> view) : IMemory<T> where T : unmanaged
 {
     public ArrayView<T> View = view;
 

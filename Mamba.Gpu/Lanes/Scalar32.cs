@@ -4,7 +4,7 @@ using ILGPU.Algorithms;
 namespace Mamba.Gpu;
 
 /// <summary>One float on a device: one thread is one lane.</summary>
-public struct Scalar32 : ILane<Scalar32, DeviceMemory<float>, float>
+internal struct Scalar32 : ILane<Scalar32, DeviceMemory<float>, float>
 {
     float x;
     Scalar32(float x) => this.x = x;

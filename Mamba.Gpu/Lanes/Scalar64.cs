@@ -7,7 +7,7 @@ namespace Mamba.Gpu;
 /// One double on a device that has them. Its exponentials and logarithms are our own: those of ILGPU.Algorithms are 43 KB
 /// of PTX each, and not the same on every device.
 /// </summary>
-public struct Scalar64 : ILane<Scalar64, DeviceMemory<double>, double>
+internal struct Scalar64 : ILane<Scalar64, DeviceMemory<double>, double>
 {
     const double Log2E = 1.44269504088896340736, Ln2 = 0.693147180559945309417, Ln2High = 6.93147180369123816490e-1, Ln2Low = 1.90821492927058770002e-10;
     const double LargestFinite = 1.7976931348623157e308;

@@ -4,7 +4,7 @@ using ILGPU;
 namespace Mamba.Gpu;
 
 /// <summary>A team of one core: its lanes are its members.</summary>
-public readonly struct HostTeam<V, T>(int index, int count, int slot) : ITeam<V>
+internal readonly struct HostTeam<V, T>(int index, int count, int slot) : ITeam<V>
     where V : unmanaged, ILane<V, HostMemory<T>, T>
     where T : unmanaged
 {
@@ -20,7 +20,7 @@ public readonly struct HostTeam<V, T>(int index, int count, int slot) : ITeam<V>
 
 /// <summary>A team of one thread group; it sums through shared memory, pairwise in a fixed order.</summary>
 /// <param name="shared">Shared memory, one lane for each thread. Allocated once by the entry point.</param>
-public readonly struct GroupTeam<V, T>(ArrayView<V> shared) : ITeam<V>
+internal readonly struct GroupTeam<V, T>(ArrayView<V> shared) : ITeam<V>
     where V : unmanaged, ILane<V, DeviceMemory<T>, T>
     where T : unmanaged
 {

@@ -1,3 +1,4 @@
+using Mamba.Checks;
 using System.Text.Json;
 using NUnit.Framework;
 

@@ -1,6 +1,7 @@
 using System.Text.RegularExpressions;
 using ILGPU;
 using ILGPU.Runtime;
+using Mamba.Checks;
 using Mamba.Gpu;
 using NUnit.Framework;
 using Group = ILGPU.Group;

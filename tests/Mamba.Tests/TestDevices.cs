@@ -10,7 +10,7 @@ namespace Mamba.Tests;
 /// that is absent is ignored. <c>cpu-128</c>, <c>cpu-256</c> and <c>cpu-512</c> are the host with vectors of that width
 /// (.NET emulates those the processor lacks).
 /// </summary>
-public static class TestDevices
+internal static class TestDevices
 {
     static readonly Dictionary<string, ComputeDevice> Opened = [];
     static readonly string[] Required = (Environment.GetEnvironmentVariable("MAMBA_REQUIRE_DEVICES") ?? "")

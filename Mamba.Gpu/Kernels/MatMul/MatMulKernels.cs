@@ -1,7 +1,7 @@
 namespace Mamba.Gpu;
 
 /// <summary>C (batch, m, n) = op(A) (batch, m, k) · op(B) (batch, k, n) [+ C] [+ bias (n)], as tensors. Strides are elements from one batch item to the next; 0 shares it.</summary>
-public readonly record struct MatMulProblem(Tensor A, Tensor B, Tensor C, long M, long N, long K)
+internal readonly record struct MatMulProblem(Tensor A, Tensor B, Tensor C, long M, long N, long K)
 {
     /// <summary>A is stored (k, m).</summary>
     public bool TransposeA { get; init; }
@@ -25,7 +25,7 @@ public readonly record struct MatMulProblem(Tensor A, Tensor B, Tensor C, long M
 }
 
 /// <summary>Launcher of the matrix product: the one kernel with two implementations, <see cref="HostMatMul{T, V}"/> and <see cref="DeviceMatMul"/>.</summary>
-public static class MatMulKernels
+internal static class MatMulKernels
 {
     /// <summary>Computes <paramref name="problem"/> on its tensors' device.</summary>
     public static void Multiply(in MatMulProblem problem)

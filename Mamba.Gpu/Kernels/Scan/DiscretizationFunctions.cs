@@ -3,7 +3,7 @@ using System.Runtime.CompilerServices;
 namespace Mamba.Gpu;
 
 /// <summary>α, γ and β of a discretization as functions of z = ΔA by themselves, for the algorithms that store them.</summary>
-public static class DiscretizationFunctions
+internal static class DiscretizationFunctions
 {
     const MethodImplOptions Inline = MethodImplOptions.AggressiveInlining;
 

@@ -9,7 +9,7 @@ namespace Mamba.Gpu;
 /// <param name="ForwardStrip">Channels of an item of work, forward.</param>
 /// <param name="BackwardStrip">Channels of an item of work, backward: larger strips make fewer partials of dB and dC, smaller ones more items.</param>
 /// <param name="Window">Steps whose partials of dB and dC are kept at a time.</param>
-public sealed record ScanPlan(int Segments, long SegmentLength, int ForwardStrip, int BackwardStrip, long Window)
+internal sealed record ScanPlan(int Segments, long SegmentLength, int ForwardStrip, int BackwardStrip, long Window)
 {
     const int LargestStrip = 256, SmallestStrip = 32, DeviceStrip = 128;
     const int HostItems = 8;                // enough for the shares of a few cores

@@ -20,8 +20,8 @@ namespace Mamba.Gpu;
 /// l tokens a chain of additions has at most 64 + l/8192 links, and the error is below that many half ulps of the sum of magnitudes: at 2^20 tokens
 /// 1.2e-5 in float32 at the worst.
 /// </summary>
-/// <typeparam name="L">One state.</typeparam>
-public struct SelectiveScanBackward<L, PB, PC, V, M, T, I, G> : ITeamKernel<V, G>
+// L: one state. docs/glossary.md has the other letters.
+internal struct SelectiveScanBackward<L, PB, PC, V, M, T, I, G> : ITeamKernel<V, G>
     where L : struct, IStates<L, V, M, T>
     where PB : struct, IProjection<V, M>
     where PC : struct, IProjection<V, M>

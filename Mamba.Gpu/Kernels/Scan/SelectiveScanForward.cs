@@ -12,7 +12,7 @@ namespace Mamba.Gpu;
 /// Reads u, delta, z once and B, C from cache; writes out once. With more states than S holds it is launched again for the
 /// next ones and adds to y: <see cref="First"/> and <see cref="Last"/> say which launch this is.
 /// </summary>
-public struct SelectiveScanForward<S, PB, PC, V, M, T, I> : IKernel
+internal struct SelectiveScanForward<S, PB, PC, V, M, T, I> : IKernel
     where S : struct, IStates<S, V, M, T>
     where PB : struct, IProjection<V, M>
     where PC : struct, IProjection<V, M>

@@ -7,8 +7,8 @@ namespace Mamba.Gpu;
 /// time, softplus first, then the states a few at a time with the sums of y in scratch, then the gate. Rows are read in whole
 /// cache lines, softplus and gate are paid once for all n, and what is touched between stays in L1.
 /// </summary>
-/// <typeparam name="L">One state.</typeparam>
-public struct SelectiveScanForwardStrip<L, PB, PC, V, M, T, I> : IKernel
+// L: one state. docs/glossary.md has the other letters.
+internal struct SelectiveScanForwardStrip<L, PB, PC, V, M, T, I> : IKernel
     where L : struct, IStates<L, V, M, T>
     where PB : struct, IProjection<V, M>
     where PC : struct, IProjection<V, M>

@@ -10,7 +10,7 @@ namespace Mamba.Gpu;
 /// state at its end, starting from zero; in reverse Ā g at its start. If a sequence starts in the segment nothing remains, and that is said by
 /// a flag: a decay of 0 would let a NaN or an infinity through.
 /// </summary>
-public struct SelectiveScanSegments<S, PB, PC, V, M, T, I> : IKernel
+internal struct SelectiveScanSegments<S, PB, PC, V, M, T, I> : IKernel
     where S : struct, IStates<S, V, M, T>
     where PB : struct, IProjection<V, M>
     where PC : struct, IProjection<V, M>
@@ -108,7 +108,7 @@ public struct SelectiveScanSegments<S, PB, PC, V, M, T, I> : IKernel
 /// Second pass: the state before each segment from <see cref="First"/> (b, n, d), zero if absent, one segment after another; in
 /// reverse from the last. What is left after all of them is written to <see cref="Rest"/> (b, n, d). Of a segment that is cut its own part alone goes on.
 /// </summary>
-public struct SelectiveScanCarry<S, V, M, T, I> : IKernel
+internal struct SelectiveScanCarry<S, V, M, T, I> : IKernel
     where S : struct, IStates<S, V, M, T>
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
@@ -145,7 +145,7 @@ public struct SelectiveScanCarry<S, V, M, T, I> : IKernel
 }
 
 /// <summary>The sum over strips of partials (strips, b, window, width), in a fixed order, into a window of sum (b, l, width).</summary>
-public struct SumScanPartials<V, M, T> : IKernel
+internal struct SumScanPartials<V, M, T> : IKernel
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
     where T : unmanaged

@@ -1,9 +1,10 @@
 using System.Reflection;
+using Mamba.Gpu;
 
-namespace Mamba.Gpu;
+namespace Mamba.Checks;
 
 /// <summary>A kernel as a device compiles it: closed for one element type, with the entry point it is launched through.</summary>
-public sealed class DeviceKernel
+internal sealed class DeviceKernel
 {
     internal DeviceKernel(string name, DType dtype, MethodInfo entry, bool grouped)
     {

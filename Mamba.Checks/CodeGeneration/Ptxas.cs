@@ -2,14 +2,15 @@ using System.ComponentModel;
 using System.Diagnostics;
 using System.Globalization;
 using System.Text.RegularExpressions;
+using Mamba.Gpu;
 
-namespace Mamba.Gpu;
+namespace Mamba.Checks;
 
 /// <summary>
 /// ptxas, the assembler of the CUDA toolkit: it needs no GPU and says how many registers a kernel takes and whether they
 /// suffice. docs/codegen.md says where to get it.
 /// </summary>
-public sealed partial class Ptxas
+internal sealed partial class Ptxas
 {
     static readonly string FileName = OperatingSystem.IsWindows() ? "ptxas.exe" : "ptxas";
 

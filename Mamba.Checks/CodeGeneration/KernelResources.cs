@@ -1,4 +1,6 @@
-namespace Mamba.Gpu;
+using Mamba.Gpu;
+
+namespace Mamba.Checks;
 
 /// <summary>What a kernel takes on a GPU, as ptxas tells it.</summary>
 /// <param name="Registers">32-bit registers a thread. A multiprocessor has 65,536: with 64 a thread it holds 1,024 threads.</param>
@@ -6,4 +8,4 @@ namespace Mamba.Gpu;
 /// <param name="SpillLoads">Bytes a thread reads back.</param>
 /// <param name="Stack">Bytes of local memory a thread, spilled values and arrays.</param>
 /// <param name="Shared">Bytes of shared memory a group.</param>
-public sealed record KernelResources(int Registers, int SpillStores, int SpillLoads, int Stack, int Shared);
+internal sealed record KernelResources(int Registers, int SpillStores, int SpillLoads, int Stack, int Shared);

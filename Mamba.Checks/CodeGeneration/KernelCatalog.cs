@@ -1,9 +1,10 @@
 using System.Reflection;
+using Mamba.Gpu;
 
-namespace Mamba.Gpu;
+namespace Mamba.Checks;
 
 /// <summary>
-/// Every kernel a device can be given, found by reflection: each struct of this assembly that is an <see cref="IKernel"/> or
+/// Every kernel a device can be given, found by reflection: each struct of Mamba.Gpu that is an <see cref="IKernel"/> or
 /// an <see cref="ITeamKernel{V, G}"/>, closed for float32 and for float64. A new kernel needs no line here.
 /// </summary>
 /// <remarks>
@@ -13,7 +14,7 @@ namespace Mamba.Gpu;
 /// then each other choice of one parameter, the rest as usual; and last, the last choice of all of them at once. The first
 /// choice is the struct declared first in the source, and of trees the size named first in <see cref="Depths"/>.
 /// </remarks>
-public static class KernelCatalog
+internal static class KernelCatalog
 {
     /// <summary>
     /// Words in the names of the kernels that take nearly all the time of training and generation. They have to keep what
@@ -46,7 +47,7 @@ public static class KernelCatalog
         new(DType.Float64, typeof(Scalar64), typeof(DeviceMemory<double>), typeof(double), typeof(DeviceMemory<int>), typeof(GroupTeam<Scalar64, double>)),
     ];
 
-    static readonly Type[] Structs = [.. typeof(KernelCatalog).Assembly.GetTypes().Where(t => t.IsValueType).OrderBy(t => t.MetadataToken)];   // as declared
+    static readonly Type[] Structs = [.. typeof(IKernel).Assembly.GetTypes().Where(t => t.IsValueType).OrderBy(t => t.MetadataToken)];   // as declared
 
     static readonly Lazy<(DeviceKernel[] Kernels, string[] Problems)> Found = new(Find);
 
@@ -62,7 +63,7 @@ public static class KernelCatalog
         var problems = new List<string>();
         foreach (Elements elements in DTypes)
         {
-            foreach (Type definition in Structs.Where(t => IsKernel(t) && !HostOnly.ContainsKey(Plain(t))))
+            foreach (Type definition in Structs.Where(t => IsKernel(t) && !HostOnly.ContainsKey(KernelNames.Plain(t))))
             {
                 try
                 {
@@ -70,7 +71,7 @@ public static class KernelCatalog
                 }
                 catch (Exception e) when (e is MambaException or ArgumentException)
                 {
-                    problems.Add($"{Plain(definition)} in {elements.DType.Name()}: {e.Message}");
+                    problems.Add($"{KernelNames.Plain(definition)} in {elements.DType.Name()}: {e.Message}");
                 }
             }
             kernels.AddRange(MatMuls(elements));
@@ -93,14 +94,12 @@ public static class KernelCatalog
         MethodInfo entry = team
             ? typeof(KernelEntry).GetMethod(nameof(KernelEntry.RunTeam))!.MakeGenericMethod(kernel, elements.V, elements.T)
             : typeof(KernelEntry).GetMethod(nameof(KernelEntry.Run))!.MakeGenericMethod(kernel);
-        return new DeviceKernel(NameOf(kernel), elements.DType, entry, team);
+        return new DeviceKernel(KernelNames.Of(kernel), elements.DType, entry, team);
     }
 
     static bool IsKernel(Type type) => Implements(type, typeof(IKernel)) || Implements(type, typeof(ITeamKernel<,>));
 
-    static bool Implements(Type type, Type definition) => type.GetInterfaces().Any(i => Definition(i) == definition);
-
-    static Type Definition(Type type) => type.IsGenericType ? type.GetGenericTypeDefinition() : type;
+    static bool Implements(Type type, Type definition) => type.GetInterfaces().Any(i => KernelNames.Definition(i) == definition);
 
     // The usual way to close a definition, then the others: see the remarks above.
     static IEnumerable<Type> Close(Type definition, Elements elements)
@@ -140,32 +139,7 @@ public static class KernelCatalog
             [.. nest.GetGenericArguments().Select(p => Roles(p).Intersect(roles).Any() ? inner : Choices(p, elements)[0])]), depth - 1);
     }
 
-    // The interfaces of this assembly a type parameter is bound to.
+    // The interfaces of Mamba.Gpu a type parameter is bound to.
     static Type[] Roles(Type parameter) =>
-        [.. parameter.GetGenericParameterConstraints().Where(c => c.IsInterface && c.Assembly == typeof(KernelCatalog).Assembly).Select(Definition)];
-
-    // UnaryForward<Silu>, CausalConv1dForward<8>, SelectiveScanForward<16, PerToken, PerToken>; states say how they are
-    // discretized, and whether they are complex, where that is not the usual: 1 ZeroOrderHold, 2 Complex
-    internal static string NameOf(Type type)
-    {
-        if (!type.IsGenericType)
-            return Plain(type);
-        string[] choices = [.. type.GetGenericTypeDefinition().GetGenericArguments().Zip(type.GetGenericArguments())
-            .Where(p => p.First.Name is not ("V" or "M" or "T" or "I" or "G"))
-            .Select(p => p.Second.GetProperty("Count", BindingFlags.Static | BindingFlags.Public) is { } count ? count.GetValue(null) + Unusual(p.Second) : NameOf(p.Second))];
-        return choices.Length == 0 ? Plain(type) : $"{Plain(type)}<{string.Join(", ", choices)}>";
-    }
-
-    static string Unusual(Type states)
-    {
-        Type one = states;
-        while (Definition(one) == typeof(Pair<,,,>))
-            one = one.GetGenericArguments()[0];
-        if (Definition(one) != typeof(One<,,,,>))
-            return "";
-        Type[] arguments = one.GetGenericArguments();
-        return (arguments[0] == typeof(Schemes.ExponentialEuler) ? "" : " " + arguments[0].Name) + (Definition(arguments[1]) == typeof(Complex<,,>) ? " Complex" : "");
-    }
-
-    static string Plain(Type type) => type.Name.Split('`')[0];
+        [.. parameter.GetGenericParameterConstraints().Where(c => c.IsInterface && c.Assembly == typeof(IKernel).Assembly).Select(KernelNames.Definition)];
 }

@@ -1,18 +1,19 @@
 using System.Text.RegularExpressions;
-using ILGPU;
 using ILGPU.Algorithms;
-using ILGPU.Backends;
 using ILGPU.Backends.EntryPoints;
 using ILGPU.Backends.OpenCL;
 using ILGPU.Backends.PTX;
-using ILGPU.Runtime;
+using ILGPU.Backends;
 using ILGPU.Runtime.Cuda;
 using ILGPU.Runtime.OpenCL;
+using ILGPU.Runtime;
+using ILGPU;
+using Mamba.Gpu;
 
-namespace Mamba.Gpu;
+namespace Mamba.Checks;
 
 /// <summary>Compiles kernels as a device would, without one: to PTX for CUDA, and to OpenCL C. It may be called from many threads.</summary>
-public static partial class KernelCompiler
+internal static partial class KernelCompiler
 {
     /// <summary>
     /// The kernel in PTX. A GPU of <paramref name="architecture"/> (sm_80, sm_90, …) gets this code from us; for one newer

@@ -1,27 +1,5 @@
 namespace Mamba.Checks;
 
-/// <summary>An input of an <see cref="OpCase"/>: floats drawn uniformly from [low, high).</summary>
-/// <param name="Name">Its name in the op.</param>
-/// <param name="Shape">Its shape.</param>
-/// <param name="Low">The smallest value.</param>
-/// <param name="High">Above the largest.</param>
-/// <param name="EitherSign">Whether half of the values are negated: to stay away from 0.</param>
-public sealed record CaseInput(string Name, Shape Shape, double Low = -1, double High = 1, bool EitherSign = false)
-{
-    /// <summary>The values, the same for the same seed.</summary>
-    public double[] Values(ulong seed)
-    {
-        var random = new PhiloxRandom(seed, stream: 0x696e707574);
-        double[] values = new double[Shape.Count];
-        for (int i = 0; i < values.Length; i++)
-        {
-            double x = Low + (High - Low) * random.NextDouble();
-            values[i] = EitherSign && random.NextUInt32() % 2 == 0 ? -x : x;
-        }
-        return values;
-    }
-}
-
 /// <summary>
 /// One way to call one op: what <c>mamba gradcheck</c> differentiates and <c>mamba parity</c> runs on every device. A case of your own
 /// is one of these, in a public static property <c>Cases</c> of any public class: <c>mamba gradcheck --assembly Mine.dll</c>.
@@ -72,18 +50,6 @@ public sealed record OpCase(string Op, string Variant, IReadOnlyList<CaseInput> 
         return new OpenCase([.. inputs.Select((x, i) => (Inputs[i].Name, x))], () => Function(inputs), null);
     }
 
-    /// <summary>The op and its variant.</summary>
+    /// <summary>The op, and the variant if there is one.</summary>
     public override string ToString() => Variant.Length == 0 ? Op : $"{Op} {Variant}";
-}
-
-/// <summary>A case on a device.</summary>
-internal sealed record OpenCase((string Name, Tensor Value)[] Inputs, Func<Tensor[]> Function, IDisposable? Model) : IDisposable
-{
-    public void Dispose()
-    {
-        Model?.Dispose();
-        if (Model is null)
-            foreach ((_, Tensor value) in Inputs)
-                value.Dispose();
-    }
 }

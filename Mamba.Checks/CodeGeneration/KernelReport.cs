@@ -1,10 +1,11 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
+using Mamba.Gpu;
 
-namespace Mamba.Gpu;
+namespace Mamba.Checks;
 
 /// <summary>A kernel's code, and what can be said about it without a GPU.</summary>
-public sealed partial record KernelReport
+internal sealed partial record KernelReport
 {
     /// <summary>The kernel.</summary>
     public required DeviceKernel Kernel { get; init; }
