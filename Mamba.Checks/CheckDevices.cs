@@ -2,7 +2,10 @@ using Mamba.Gpu;
 
 namespace Mamba.Checks;
 
-/// <summary>Devices by name; <c>cpu-128</c>, <c>cpu-256</c> and <c>cpu-512</c> are the host with vectors of that width, which .NET emulates where the processor lacks them.</summary>
+/// <summary>
+/// Devices by name; <c>cpu-128</c>, <c>cpu-256</c> and <c>cpu-512</c> are the host with vectors of that width, which .NET emulates where the processor lacks
+/// them.
+/// </summary>
 public static class CheckDevices
 {
     /// <summary>Opens a device for checks.</summary>
@@ -22,7 +25,9 @@ public static class CheckDevices
     public static IReadOnlyList<string> Parse(string list)
     {
         string[] names = list.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
-        return [.. names.SelectMany(name => name == "all" ? Everything() : name == "fast" ? Everything().Where(n => n.StartsWith("cpu", StringComparison.Ordinal) || n.StartsWith("cuda", StringComparison.Ordinal)) : [name]).Distinct(StringComparer.Ordinal)];
+        return [.. names.SelectMany(name => name == "all" ? Everything() : name == "fast"
+            ? Everything().Where(n => n.StartsWith("cpu", StringComparison.Ordinal) || n.StartsWith("cuda", StringComparison.Ordinal))
+            : [name]).Distinct(StringComparer.Ordinal)];
     }
 
     static IEnumerable<string> Everything() => Devices.List().SelectMany(d => d.Name == "cpu" ? ["cpu-128", "cpu-256", "cpu-512"] : new[] { d.Name });

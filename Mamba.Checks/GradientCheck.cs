@@ -37,7 +37,8 @@ public static class GradientCheck
         using var devices = new ThreadLocal<Device>(() => CheckDevices.Open(device, threads: 1), trackAllValues: true);
         try
         {
-            foreach (GradientResult result in differentiable.AsParallel().AsOrdered().WithMergeOptions(ParallelMergeOptions.NotBuffered).Select(c => Run(c, devices.Value!, options)))
+            foreach (GradientResult result in differentiable.AsParallel().AsOrdered().WithMergeOptions(ParallelMergeOptions.NotBuffered).Select(c =>
+                Run(c, devices.Value!, options)))
                 yield return result;
         }
         finally

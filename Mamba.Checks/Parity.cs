@@ -32,7 +32,8 @@ public static class Parity
         using var benches = new ThreadLocal<Bench>(() => new Bench(device, 1, null), trackAllValues: true);
         try
         {
-            foreach (ParityResult[] results in cases.AsParallel().AsOrdered().WithMergeOptions(ParallelMergeOptions.NotBuffered).Select(c => benches.Value!.Run(c).ToArray()))
+            foreach (ParityResult[] results in cases.AsParallel().AsOrdered().WithMergeOptions(ParallelMergeOptions.NotBuffered).Select(c =>
+                benches.Value!.Run(c).ToArray()))
                 foreach (ParityResult result in results)
                     yield return result;
         }
@@ -80,7 +81,8 @@ public static class Parity
                     hostWatch.Check();
                     Values[] runs = [.. Enumerable.Range(0, Runs).Select(_ => Evaluate(c, device, dtype))];
                     watch.Check();
-                    double tolerance = dtype == DType.Float64 ? c.Float64Tolerance : c.Float32Tolerance, floor = Floor * expected.Numbers.SelectMany(x => x).Select(Math.Abs).Where(double.IsFinite).DefaultIfEmpty().Max();
+                    double tolerance = dtype == DType.Float64 ? c.Float64Tolerance : c.Float32Tolerance;
+                    double floor = Floor * expected.Numbers.SelectMany(x => x).Select(Math.Abs).Where(double.IsFinite).DefaultIfEmpty().Max();
                     result = Result([.. runs[0].Names.Select((n, i) => Compare(runs[0], expected, i, floor, tolerance, dtype))],
                         runs.All(run => run.Numbers.Zip(runs[0].Numbers).All(p => SameBits(p.First, p.Second))));
                 }
@@ -112,10 +114,13 @@ public static class Parity
             var d = Difference.Between(actual.Names[i], actual.Shapes[i], actual.Numbers[i], expected.Numbers[i], tolerance, dtype);
             double largest = expected.Numbers[i].Select(Math.Abs).Where(double.IsFinite).DefaultIfEmpty().Max();
             double relative = d.Relative == 0 ? 0 : Math.Abs(d.Actual - d.Expected) / Math.Max(largest, floor);
-            return new ParityOutput(d.Name, actual.Shapes[i].ToArray(), double.IsNaN(relative) ? double.PositiveInfinity : relative, d.Ulps, tolerance, d.Index, d.Actual, d.Expected, actual.Unwritten[i]) { Bits = Digest(actual.Numbers[i], actual.DTypes[i]) };
+            return new ParityOutput(d.Name, actual.Shapes[i].ToArray(), double.IsNaN(relative) ? double.PositiveInfinity : relative, d.Ulps, tolerance,
+                d.Index, d.Actual, d.Expected, actual.Unwritten[i])
+            { Bits = Digest(actual.Numbers[i], actual.DTypes[i]) };
         }
 
-        static bool SameBits(double[] a, double[] b) => a.Length == b.Length && a.Zip(b).All(p => BitConverter.DoubleToInt64Bits(p.First) == BitConverter.DoubleToInt64Bits(p.Second));
+        static bool SameBits(double[] a, double[] b) =>
+            a.Length == b.Length && a.Zip(b).All(p => BitConverter.DoubleToInt64Bits(p.First) == BitConverter.DoubleToInt64Bits(p.Second));
 
         // FNV-1a. Processors differ in the sign and the rest of the NaN they make, which nothing here depends on: one stands for all.
         static string Digest(double[] numbers, DType dtype)
@@ -146,7 +151,8 @@ public static class Parity
                 Gradients gradients = tape.Backward(GradCheck.Seeds(outputs));
                 all = [.. all, .. open.Inputs.Where(x => gradients.Contains(x.Value)).Select(x => ($"gradient of {x.Name}", gradients[x.Value]))];
             }
-            return new Values([.. all.Select(x => x.Name)], [.. all.Select(x => x.Value.Shape)], [.. all.Select(x => x.Value.DType)], [.. all.Select(x => x.Value.ToDoubles())], [.. all.Select(x => MemoryGuard.Unwritten(x.Value))]);
+            return new Values([.. all.Select(x => x.Name)], [.. all.Select(x => x.Value.Shape)], [.. all.Select(x => x.Value.DType)],
+                [.. all.Select(x => x.Value.ToDoubles())], [.. all.Select(x => MemoryGuard.Unwritten(x.Value))]);
         }
 
         public void Dispose()

@@ -11,8 +11,10 @@ namespace Mamba.Checks;
 /// <param name="Repeatable">Whether three runs gave the same bits.</param>
 /// <param name="Kernels">Kernels that ran.</param>
 /// <param name="Failure">One line, if the op failed: a kernel wrote outside its tensors, or ended the process.</param>
-public sealed record ParityResult(string Op, string Case, string Device, [property: JsonPropertyName("dtype")] string DType, IReadOnlyList<ParityOutput> Outputs, bool Repeatable, IReadOnlyList<string> Kernels, string? Failure = null)
+public sealed record ParityResult(string Op, string Case, string Device, [property: JsonPropertyName("dtype")] string DType,
+    IReadOnlyList<ParityOutput> Outputs, bool Repeatable, IReadOnlyList<string> Kernels, string? Failure = null)
 {
     /// <summary>One line, if anything is wrong.</summary>
-    public string? Problem => Failure ?? Outputs.Select(o => o.Problem).FirstOrDefault(p => p is not null) ?? (Repeatable ? null : "three runs gave different bits");
+    public string? Problem =>
+        Failure ?? Outputs.Select(o => o.Problem).FirstOrDefault(p => p is not null) ?? (Repeatable ? null : "three runs gave different bits");
 }

@@ -13,7 +13,8 @@ public static partial class OpCatalog
             int[] places = new int[Arguments.Count];        // where each argument is among those given
             for (int i = 0, at = 0; i < places.Length; i++)
                 places[i] = Arguments[i].Given ? at++ : -1;
-            return new OpCase("SelectiveScan", ToString(), [.. Arguments.Where(a => a.Given).Select(a => a.Input)], x => Apply([.. places.Select(i => i < 0 ? null : x[i])], Algorithm))
+            return new OpCase("SelectiveScan", ToString(), [.. Arguments.Where(a => a.Given).Select(a => a.Input)],
+                x => Apply([.. places.Select(i => i < 0 ? null : x[i])], Algorithm))
             {
                 Float32Tolerance = 3e-5,
                 Float64Tolerance = 1e-11,
@@ -22,7 +23,8 @@ public static partial class OpCatalog
         }
 
         public override string ToString() => $"{Discretization.Name} {AlgorithmName ?? Algorithm.Name} "
-            + Flags((Complex, "complex"), (Groups > 0, $"{Groups} groups"), (ConstantB, "constant B"), (ConstantC, "constant C"), (!Skip, "no D"), (!Gate, "no z"),
+            + Flags((Complex, "complex"), (Groups > 0, $"{Groups} groups"), (ConstantB, "constant B"), (ConstantC, "constant C"), (!Skip, "no D"),
+                (!Gate, "no z"),
                 (!Bias, "no bias"), (!Softplus, "no softplus"), (!Initial, "from zero"), (Resets.Count > 0, "reset"), (ChannelsLast, "channels last"))
             + $"b {B} l {L} d {D} n {N}";
     }
@@ -31,7 +33,14 @@ public static partial class OpCatalog
     {
         // every flag off and on
         for (int flags = 0; flags < 32; flags++)
-            yield return new(2, 3, 3, 2) { Skip = (flags & 1) != 0, Gate = (flags & 2) != 0, Bias = (flags & 4) != 0, Softplus = (flags & 8) != 0, Initial = (flags & 16) != 0 };
+            yield return new(2, 3, 3, 2)
+            {
+                Skip = (flags & 1) != 0,
+                Gate = (flags & 2) != 0,
+                Bias = (flags & 4) != 0,
+                Softplus = (flags & 8) != 0,
+                Initial = (flags & 16) != 0
+            };
 
         // every discretization, real and complex, with every kind of B and C, packed and not
         foreach (Discretization scheme in Discretization.All)
@@ -92,7 +101,12 @@ public static partial class OpCatalog
         {
             foreach (bool complex in OffOn)
             {
-                var form = new ScanCase(2, 130, 3, 2) { Algorithm = ScanAlgorithm.ChunkedInto(segments), AlgorithmName = $"chunked into {segments}", Complex = complex };
+                var form = new ScanCase(2, 130, 3, 2)
+                {
+                    Algorithm = ScanAlgorithm.ChunkedInto(segments),
+                    AlgorithmName = $"chunked into {segments}",
+                    Complex = complex
+                };
                 yield return form;
                 yield return form with { Resets = [40, 64, 100], Discretization = Discretization.ZeroOrderHold };
                 yield return form with { Groups = 3, Initial = false, Gate = false, Discretization = Discretization.ExponentialTrapezoidal };
@@ -113,11 +127,14 @@ public static partial class OpCatalog
                 {
                     bool softplus = bias;
                     yield return new("HiddenAttention", $"{scheme.Name} {Flags((bias, "bias"), (!softplus, "no softplus"), (reset, "reset"))}b 2 l 4 d 3 n 2",
-                        [new("delta", (2, 4, 3), softplus ? -3 : 0.01, softplus ? 1 : 0.7), new("A", (3, 2), -2, -0.1), new("B", (2, 4, 2)), new("C", (2, 4, 2)), .. bias ? [new("deltaBias", 3)] : Array.Empty<CaseInput>()],
-                        x => [Ops.HiddenAttention(x[0], x[1], x[2], x[3], bias ? x[4] : null, softplus, reset ? Ints(x[0], (2, 4), i => i % 3 == 2 ? 1 : 0) : null, scheme)]);
+                        [new("delta", (2, 4, 3), softplus ? -3 : 0.01, softplus ? 1 : 0.7), new("A", (3, 2), -2, -0.1), new("B", (2, 4, 2)),
+                            new("C", (2, 4, 2)), .. bias ? [new("deltaBias", 3)] : Array.Empty<CaseInput>()],
+                        x => [Ops.HiddenAttention(x[0], x[1], x[2], x[3], bias ? x[4] : null, softplus,
+                            reset ? Ints(x[0], (2, 4), i => i % 3 == 2 ? 1 : 0) : null, scheme)]);
                 }
             }
         }
-        yield return new("HiddenAttention", "l 1 n 1", [new("delta", (1, 1, 1)), new("A", (1, 1), -2, -0.1), new("B", (1, 1, 1)), new("C", (1, 1, 1))], x => [Ops.HiddenAttention(x[0], x[1], x[2], x[3])]);
+        yield return new("HiddenAttention", "l 1 n 1", [new("delta", (1, 1, 1)), new("A", (1, 1), -2, -0.1), new("B", (1, 1, 1)), new("C", (1, 1, 1))],
+            x => [Ops.HiddenAttention(x[0], x[1], x[2], x[3])]);
     }
 }

@@ -102,7 +102,8 @@ public record ScanForm(int B, int L, int D, int N)
             }, algorithm);
             return outputs.LastInput is null ? [outputs.Y, outputs.LastState] : [outputs.Y, outputs.LastState, outputs.LastInput];
         }
-        ScanResult r = Ops.SelectiveScan(u, delta, a, b, c, Given(5), Given(6), Given(7), Softplus, Given(8), ResetMask(u.Device), Discretization, algorithm, Given(9));
+        ScanResult r = Ops.SelectiveScan(u, delta, a, b, c, Given(5), Given(6), Given(7), Softplus, Given(8), ResetMask(u.Device), Discretization, algorithm,
+            Given(9));
         return r.LastInput is null ? [r.Y, r.LastState] : [r.Y, r.LastState, r.LastInput];
     }
 

@@ -12,8 +12,10 @@ public static partial class Ops
     /// <param name="weight">As in the official checkpoint, without its axis of extent 1.</param>
     /// <param name="bias">Added before the activation.</param>
     /// <param name="silu">Whether silu follows.</param>
-    /// <param name="state">(b, k, d): the k inputs before x, oldest first, as <see cref="ConvState(Tensor, Tensor, Tensor)"/> gives them; zeros if absent. The oldest is not looked at.</param>
-    /// <param name="reset">(b, l) int32: not 0 where a token starts a new sequence, which sees no input before it. <see cref="Packing.Resets"/> makes one.</param>
+    /// <param name="state">(b, k, d): the k inputs before x, oldest first, as <see cref="ConvState(Tensor, Tensor, Tensor)"/> gives them; zeros if absent.
+    /// The oldest is not looked at.</param>
+    /// <param name="reset">(b, l) int32: not 0 where a token starts a new sequence, which sees no input before it. <see cref="Packing.Resets"/> makes
+    /// one.</param>
     public static Tensor CausalConv1d(Tensor x, Tensor weight, Tensor? bias = null, bool silu = true, Tensor? state = null, Tensor? reset = null)
     {
         Arguments.Axes("CausalConv1d", x, "b, l, d");
@@ -83,7 +85,8 @@ public static partial class Ops
     {
         long d = x.Shape[^1];
         if (weight.Shape.Rank != 2 || weight.Shape[0] != d || weight.Shape[1] is < 1 or > CausalConv1dKernels.MostTaps)
-            throw new MambaException($"{op}: weight has shape {weight.Shape}; expected (d={d}, k), k from 1 to {CausalConv1dKernels.MostTaps}. d comes from x {x.Shape}.");
+            throw new MambaException($"{op}: weight has shape {weight.Shape}; expected (d={d}, k), k from 1 to {CausalConv1dKernels.MostTaps}. d comes from "
+                + $"x {x.Shape}.");
         if (bias is not null)
             Shape.Expect(op, bias, d, $"d comes from x {x.Shape}");
         if (state is not null)

@@ -25,7 +25,8 @@ public static partial class Ops
     /// <param name="ALog">(d, n)</param>
     /// <param name="D">(d): the skip.</param>
     /// <exception cref="MambaException">A shape does not fit; the message says which.</exception>
-    public static Tensor MambaStep(Tensor xz, Tensor convState, Tensor ssmState, Tensor convWeight, Tensor? convBias, Tensor xProj, Tensor dtProj, Tensor deltaBias, Tensor ALog, Tensor D)
+    public static Tensor MambaStep(Tensor xz, Tensor convState, Tensor ssmState, Tensor convWeight, Tensor? convBias, Tensor xProj, Tensor dtProj,
+        Tensor deltaBias, Tensor ALog, Tensor D)
     {
         const string Op = "MambaStep";
         Arguments.Floats(Op, xz);

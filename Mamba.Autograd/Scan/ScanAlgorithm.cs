@@ -60,7 +60,8 @@ public abstract class ScanAlgorithm
 
     /// <summary>
     /// Computes y (b, l, d), the last state and, for a discretization that looks back, the last input, both in <see cref="ScanInputs.StateShape"/>,
-    /// from inputs that were checked. Gradients are the tape's, of the ops that are called here, or of <see cref="Tape.Record(string, Tensor[], Tensor[], Func{Tensor[], Tensor[]})"/>.
+    /// from inputs that were checked. Gradients are the tape's, of the ops that are called here, or of
+    /// <see cref="Tape.Record(string, Tensor[], Tensor[], Func{Tensor[], Tensor[]})"/>.
     /// </summary>
     protected abstract ScanOutputs Run(ScanInputs inputs);
 
@@ -101,7 +102,8 @@ public abstract class ScanAlgorithm
             if (tensor.Shape != shape)
                 throw new MambaException($"Scan algorithm '{Name}' returned {what} of shape {tensor.Shape}; expected {shape}.");
             if (tensor.DType != inputs.U.DType || tensor.Device != inputs.U.Device)
-                throw new MambaException($"Scan algorithm '{Name}' returned {what} as {tensor.DType.Name()} on {tensor.Device}; expected {inputs.U.DType.Name()} on {inputs.U.Device}, as u.");
+                throw new MambaException($"Scan algorithm '{Name}' returned {what} as {tensor.DType.Name()} on {tensor.Device}; expected "
+                    + $"{inputs.U.DType.Name()} on {inputs.U.Device}, as u.");
         }
     }
 }

@@ -77,16 +77,20 @@ internal static class KernelCatalog
             kernels.AddRange(MatMuls(elements));
         }
         foreach (Type form in (Type[])[typeof(TF32), typeof(BF16)])
-            kernels.Add(new DeviceKernel($"{nameof(TensorCoreMatMul)}<{form.Name}>", DType.Float32, typeof(TensorCoreMatMul).GetMethod(nameof(TensorCoreMatMul.Run))!.MakeGenericMethod(form), grouped: true) { OldestGpu = "sm_80" });
+            kernels.Add(new DeviceKernel($"{nameof(TensorCoreMatMul)}<{form.Name}>", DType.Float32,
+                typeof(TensorCoreMatMul).GetMethod(nameof(TensorCoreMatMul.Run))!.MakeGenericMethod(form), grouped: true)
+            { OldestGpu = "sm_80" });
         return ([.. kernels.OrderBy(k => k.Name, StringComparer.Ordinal).ThenBy(k => k.DType)], [.. problems]);
     }
 
     // The tiles a matrix product is cut into, the usual one first.
     static readonly (Type Sums, Type Side, int Tile)[] MatMulTiles =
-        [(typeof(Sums8<,>), typeof(Side16), 128), (typeof(Sums4<,>), typeof(Side16), 64), (typeof(Sums4<,>), typeof(Side8), 32), (typeof(Sums4<,>), typeof(Side4), 16)];
+        [(typeof(Sums8<,>), typeof(Side16), 128), (typeof(Sums4<,>), typeof(Side16), 64), (typeof(Sums4<,>), typeof(Side8), 32),
+            (typeof(Sums4<,>), typeof(Side4), 16)];
 
     static IEnumerable<DeviceKernel> MatMuls(Elements elements) => MatMulTiles.Select(t => new DeviceKernel($"{nameof(DeviceMatMul)}<{t.Tile}>", elements.DType,
-        typeof(DeviceMatMul).GetMethod(nameof(DeviceMatMul.Run))!.MakeGenericMethod(elements.V, elements.T, t.Sums.MakeGenericType(elements.V, elements.T), t.Side), grouped: true));
+        typeof(DeviceMatMul).GetMethod(nameof(DeviceMatMul.Run))!.MakeGenericMethod(elements.V, elements.T, t.Sums.MakeGenericType(elements.V, elements.T),
+            t.Side), grouped: true));
 
     static DeviceKernel Kernel(Type kernel, Elements elements)
     {
@@ -129,7 +133,8 @@ internal static class KernelCatalog
         Type[] nests = [.. players.Where(s => s.IsGenericTypeDefinition && s.GetGenericArguments().Any(p => Roles(p).Intersect(roles).Any()))];
         Type[] leaves = [.. players.Except(nests).SelectMany(s => Close(s, elements))];
         if (leaves.Length == 0)
-            throw new MambaException($"nothing stands for its type parameter {parameter.Name}; KernelCatalog closes V, M, T, I, G, and what is bound to an interface that structs of Mamba.Gpu implement.");
+            throw new MambaException($"nothing stands for its type parameter {parameter.Name}; KernelCatalog closes V, M, T, I, G, and what is bound to an "
+                + $"interface that structs of Mamba.Gpu implement.");
         if (parameter.Name == "L")          // one state: the kernel makes trees of it itself
             return leaves;
         int[] depths = roles.Select(role => Depths.GetValueOrDefault(role)).FirstOrDefault(d => d is not null) ?? DepthsOfOthers;

@@ -59,7 +59,8 @@ internal static partial class KernelCompiler
             using Context context = Context.Create(b => b.EnableAlgorithms().Optimize(OptimizationLevel.O2));
             using Backend backend = open(context);
             return backend.Compile(
-                kernel.Grouped ? EntryPointDescription.FromExplicitlyGroupedKernel(kernel.Entry) : EntryPointDescription.FromImplicitlyGroupedKernel(kernel.Entry),
+                kernel.Grouped ? EntryPointDescription.FromExplicitlyGroupedKernel(kernel.Entry)
+                    : EntryPointDescription.FromImplicitlyGroupedKernel(kernel.Entry),
                 new KernelSpecialization());
         }
         catch (Exception e) when (e is not OutOfMemoryException)

@@ -36,7 +36,9 @@ internal sealed partial record KernelReport
         : Resources is { Stack: > 0 } ? "a hot kernel has a stack"
         : null);
 
-    /// <summary>Compiles <paramref name="kernel"/> and has <paramref name="ptxas"/>, if there is one, assemble it. Failures end up in <see cref="Error"/>.</summary>
+    /// <summary>
+    /// Compiles <paramref name="kernel"/> and has <paramref name="ptxas"/>, if there is one, assemble it. Failures end up in <see cref="Error"/>.
+    /// </summary>
     public static KernelReport Of(DeviceKernel kernel, string architecture = "sm_80", Ptxas? ptxas = null)
     {
         var report = new KernelReport { Kernel = kernel };

@@ -63,7 +63,8 @@ internal sealed partial class Ptxas
         yield return "/usr/local/cuda/bin";
         foreach (string parent in (string[])["/usr/local", @"C:\Program Files\NVIDIA GPU Computing Toolkit\CUDA"])
             if (Directory.Exists(parent))
-                foreach (string toolkit in Directory.GetDirectories(parent, OperatingSystem.IsWindows() ? "v*" : "cuda-*").OrderDescending(StringComparer.Ordinal))
+                foreach (string toolkit in Directory.GetDirectories(parent,
+                    OperatingSystem.IsWindows() ? "v*" : "cuda-*").OrderDescending(StringComparer.Ordinal))
                     yield return System.IO.Path.Combine(toolkit, "bin");
         yield return "/opt/cuda/bin";
         yield return "/usr/lib/nvidia-cuda-toolkit/bin";
@@ -96,7 +97,8 @@ internal sealed partial class Ptxas
 
     static int Number(Match match, string group) => int.Parse(match.Groups[group].ValueSpan, CultureInfo.InvariantCulture);
 
-    static string FirstLine(string output) => output.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).FirstOrDefault() ?? "nothing";
+    static string FirstLine(string output) =>
+        output.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).FirstOrDefault() ?? "nothing";
 
     static (int Code, string Output) Run(string path, string[] arguments, string input = "")
     {

@@ -6,6 +6,8 @@ namespace Mamba;
 /// <param name="Float64">Whether it computes in float64.</param>
 public readonly record struct DeviceInfo(string Name, string Description, bool Float64)
 {
-    /// <summary>Whether its float32 kernels compute with subnormal numbers, unless told otherwise; else such inputs and results count as zero. docs/subnormals.md.</summary>
+    /// <summary>
+    /// Whether its float32 kernels compute with subnormal numbers, unless told otherwise; else such inputs and results count as zero. docs/subnormals.md.
+    /// </summary>
     public bool KeepsSubnormals { get; init; }
 }

@@ -27,7 +27,8 @@ public static class Devices
 
     // ILGPU asks for libcuda.so and libOpenCL.so, names that only the packages for developers bring; the drivers' own end in .so.1.
     static nint Driver(string name, Assembly assembly, DllImportSearchPath? path) =>
-        NativeLibrary.TryLoad(name, assembly, path, out nint library) || (OperatingSystem.IsLinux() && NativeLibrary.TryLoad($"lib{name}.so.1", assembly, path, out library)) ? library : 0;
+        NativeLibrary.TryLoad(name, assembly, path, out nint library)
+            || (OperatingSystem.IsLinux() && NativeLibrary.TryLoad($"lib{name}.so.1", assembly, path, out library)) ? library : 0;
 
     extension(Device)
     {
@@ -81,7 +82,9 @@ public static class Devices
                 yield return new($"cuda:{i}", cuda!.GetCudaDevice(i).Name, true) { KeepsSubnormals = IlgpuDevice.Keeps(cuda!.GetCudaDevice(i)) };
         using (Context? opencl = OpenCLContext())
             for (int i = 0; i < (opencl?.GetCLDevices().Count ?? 0); i++)
-                yield return new($"opencl:{i}", opencl!.GetCLDevice(i).Name, opencl!.GetCLDevice(i).Capabilities.Float64) { KeepsSubnormals = IlgpuDevice.Keeps(opencl!.GetCLDevice(i)) };
+                yield return new($"opencl:{i}", opencl!.GetCLDevice(i).Name,
+                    opencl!.GetCLDevice(i).Capabilities.Float64)
+                { KeepsSubnormals = IlgpuDevice.Keeps(opencl!.GetCLDevice(i)) };
         yield return new("ilgpu-cpu", "ILGPU's simulator of a device: a checker, thousands of times slower", true) { KeepsSubnormals = true };
     }
 
@@ -153,7 +156,8 @@ public static class Devices
         {
             return Context.Create(b => build(Events ? b.Profiling() : b));
         }
-        catch (Exception e) when (e is DllNotFoundException or TypeInitializationException or NotSupportedException or ILGPU.Runtime.AcceleratorException or EntryPointNotFoundException)
+        catch (Exception e) when (e is DllNotFoundException or TypeInitializationException or NotSupportedException or EntryPointNotFoundException
+            or ILGPU.Runtime.AcceleratorException)
         {
             return null;
         }

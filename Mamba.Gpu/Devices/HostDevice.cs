@@ -49,7 +49,8 @@ internal sealed unsafe class HostDevice : ComputeDevice
     public override bool KeepSubnormals
     {
         get => pool.KeepSubnormals || !Subnormals.CanFlush;
-        set => pool.KeepSubnormals = value || Subnormals.CanFlush ? value : throw new MambaException($"{Name}: this platform has no switch that flushes subnormal numbers; they are kept.");
+        set => pool.KeepSubnormals = value || Subnormals.CanFlush ? value
+            : throw new MambaException($"{Name}: this platform has no switch that flushes subnormal numbers; they are kept.");
     }
 
     internal HostPool Pool => pool;

@@ -55,7 +55,9 @@ internal sealed unsafe class HostPool : IDisposable
     /// <summary>Shares a large launch is best cut into.</summary>
     public int Shares => Size == 1 ? 1 : Size * SharesPerThread;
 
-    /// <summary>Whether launches from now on compute with subnormal numbers; false: such inputs and results count as zero, see <see cref="Subnormals"/>.</summary>
+    /// <summary>
+    /// Whether launches from now on compute with subnormal numbers; false: such inputs and results count as zero, see <see cref="Subnormals"/>.
+    /// </summary>
     public bool KeepSubnormals { get; set; }
 
     /// <summary>Runs entryPoint(arguments, i, count) once for every i below count, on all threads, and returns when all are done.</summary>

@@ -10,7 +10,9 @@ public interface ILauncher<V, M, T, I, G>
     /// <summary>The elements of an int32 tensor.</summary>
     I Ints(Tensor? tensor);
 
-    /// <summary>Places of scratch that a launch of <paramref name="items"/> teams (or workers on the host) needs: one for each core, or a few hundred on a device.</summary>
+    /// <summary>
+    /// Places of scratch that a launch of <paramref name="items"/> teams (or workers on the host) needs: one for each core, or a few hundred on a device.
+    /// </summary>
     int Slots(long items);
 
     /// <summary>Threads <see cref="RunTeams"/> gives a team for rows of <paramref name="width"/> elements: 1 on the host.</summary>

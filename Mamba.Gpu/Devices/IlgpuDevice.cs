@@ -83,7 +83,8 @@ internal sealed class IlgpuDevice : ComputeDevice
         set
         {
             if (value != keepsSubnormals)
-                throw new MambaException($"{Name}: its float32 kernels {(keepsSubnormals ? "compute with" : "flush")} subnormal numbers; only cpu can be told what to do with them.");
+                throw new MambaException($"{Name}: its float32 kernels {(keepsSubnormals ? "compute with" : "flush")} subnormal numbers; only cpu can be "
+                    + $"told what to do with them.");
         }
     }
 
@@ -169,7 +170,8 @@ internal sealed class IlgpuDevice : ComputeDevice
 
     int Groups(in MatMulProblem problem, int tile) => Tiles(problem, tile) is <= int.MaxValue and var groups
         ? (int)groups
-        : throw new MambaException($"MatMul: ({problem.Batch}, {problem.M}, {problem.N}) needs {Tiles(problem, tile)} tiles; {Name} runs {int.MaxValue} at most.");
+        : throw new MambaException($"MatMul: ({problem.Batch}, {problem.M}, {problem.N}) needs {Tiles(problem, tile)} tiles; {Name} runs {int.MaxValue} at "
+            + $"most.");
 
     internal DeviceMatMulArguments<T> Arguments<T>(in MatMulProblem problem, int tile) where T : unmanaged => new()
     {

@@ -15,7 +15,8 @@ internal static class KernelNames
             return Plain(type);
         string[] choices = [.. type.GetGenericTypeDefinition().GetGenericArguments().Zip(type.GetGenericArguments())
             .Where(p => p.First.Name is not ("V" or "M" or "T" or "I" or "G"))
-            .Select(p => p.Second.GetProperty("Count", BindingFlags.Static | BindingFlags.Public) is { } count ? count.GetValue(null) + Unusual(p.Second) : Of(p.Second))];
+            .Select(p => p.Second.GetProperty("Count", BindingFlags.Static | BindingFlags.Public) is { } count ? count.GetValue(null) + Unusual(p.Second)
+                : Of(p.Second))];
         return choices.Length == 0 ? Plain(type) : $"{Plain(type)}<{string.Join(", ", choices)}>";
     }
 
@@ -33,6 +34,7 @@ internal static class KernelNames
         if (Definition(one) != typeof(One<,,,,>))
             return "";
         Type[] arguments = one.GetGenericArguments();
-        return (arguments[0] == typeof(Schemes.ExponentialEuler) ? "" : " " + arguments[0].Name) + (Definition(arguments[1]) == typeof(Complex<,,>) ? " Complex" : "");
+        return (arguments[0] == typeof(Schemes.ExponentialEuler) ? "" : " " + arguments[0].Name)
+            + (Definition(arguments[1]) == typeof(Complex<,,>) ? " Complex" : "");
     }
 }

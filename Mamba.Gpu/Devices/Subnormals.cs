@@ -48,7 +48,8 @@ internal static unsafe class Subnormals
             at = environmentAt;
     }
 
-    static bool Find(nint library, string get, string set, out delegate* unmanaged[Cdecl, SuppressGCTransition]<byte*, int> reader, out delegate* unmanaged[Cdecl, SuppressGCTransition]<byte*, int> writer)
+    static bool Find(nint library, string get, string set, out delegate* unmanaged[Cdecl, SuppressGCTransition]<byte*, int> reader,
+        out delegate* unmanaged[Cdecl, SuppressGCTransition]<byte*, int> writer)
     {
         bool found = NativeLibrary.TryGetExport(library, get, out nint getter) & NativeLibrary.TryGetExport(library, set, out nint setter);
         reader = found ? (delegate* unmanaged[Cdecl, SuppressGCTransition]<byte*, int>)getter : null;

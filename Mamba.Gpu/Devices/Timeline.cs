@@ -70,6 +70,7 @@ internal sealed class Timeline(ComputeDevice device)
 
         static bool Tells(Type t) => !t.IsPrimitive && t.Name.Split('`')[0] is not ("HostMemory" or "DeviceMemory" or "HostTeam" or "GroupTeam") && !IsLane(t);
 
-        static bool IsLane(Type t) => !t.IsGenericType && Array.Exists(t.GetInterfaces(), i => i.IsGenericType && i.GetGenericTypeDefinition() == typeof(ILane<,,>));
+        static bool IsLane(Type t) =>
+            !t.IsGenericType && Array.Exists(t.GetInterfaces(), i => i.IsGenericType && i.GetGenericTypeDefinition() == typeof(ILane<,,>));
     }
 }

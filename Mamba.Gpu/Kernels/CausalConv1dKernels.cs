@@ -22,7 +22,8 @@ internal static class CausalConv1dKernels
     }
 
     /// <summary>dx (b, l, d), dWeight (d, k), dBias (d), and dState (b, k, d) where there is a state.</summary>
-    public static void Backward(Tensor x, Tensor weight, Tensor? bias, Tensor? state, Tensor? reset, bool silu, Tensor dy, Tensor dx, Tensor dWeight, Tensor dBias, Tensor? dState)
+    public static void Backward(Tensor x, Tensor weight, Tensor? bias, Tensor? state, Tensor? reset, bool silu, Tensor dy, Tensor dx, Tensor dWeight,
+        Tensor dBias, Tensor? dState)
     {
         dState?.Clear();        // its oldest entry was never read; and all of it, if there are no steps
         if (x.Count == 0)
@@ -49,7 +50,8 @@ internal static class CausalConv1dKernels
         x.Launch(new StepLaunch(x, state, weight, bias, silu, y));
 
     /// <summary>state (b, k, d): the last k inputs of (previous ++ x), zeros for those before the last reset.</summary>
-    public static void StateAfter(Tensor x, Tensor? previous, Tensor? reset, Tensor state) => x.Launch(new StateLaunch(x, previous, reset, state, Backward: false));
+    public static void StateAfter(Tensor x, Tensor? previous, Tensor? reset, Tensor state) =>
+        x.Launch(new StateLaunch(x, previous, reset, state, Backward: false));
 
     /// <summary>dx (b, l, d), and dPrevious (b, k, d) if wanted, from <paramref name="dState"/> (b, k, d).</summary>
     public static void StateAfterBackward(Tensor? reset, Tensor dState, Tensor dx, Tensor? dPrevious)
@@ -113,7 +115,8 @@ internal static class CausalConv1dKernels
     }
 
     readonly record struct BackwardLaunch(
-        Tensor X, Tensor Weight, Tensor? Bias, Tensor? State, Tensor? Reset, bool Silu, Tensor DY, Tensor DX, Tensor? DState, Tensor Partial, long SegmentLength) : ILaunch, ITapsLaunch
+        Tensor X, Tensor Weight, Tensor? Bias, Tensor? State, Tensor? Reset, bool Silu, Tensor DY, Tensor DX, Tensor? DState, Tensor Partial,
+            long SegmentLength) : ILaunch, ITapsLaunch
     {
         void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => Taps.Choose(Weight.Shape[0], this, on);
 

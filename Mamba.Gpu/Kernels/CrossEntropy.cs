@@ -5,7 +5,9 @@ namespace Mamba.Gpu;
 // loss = mean over rows that count of  lse − x[target],  lse = log Σ_{j < classes} exp(x_j).
 // dx_j = (exp(x_j − lse) − [j = target]) · dloss / count: the softmax is never stored, only lse.
 
-/// <summary>A team per row. x (rows, v); target, lse, loss, counted (rows). counted is 1, or 0 where the target is ignored; a target outside 0 … classes − 1 gives NaN.</summary>
+/// <summary>
+/// A team per row. x (rows, v); target, lse, loss, counted (rows). counted is 1, or 0 where the target is ignored; a target outside 0 … classes − 1 gives NaN.
+/// </summary>
 internal struct CrossEntropyForward<V, M, T, I, G> : ITeamKernel<V, G>
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>
@@ -47,7 +49,10 @@ internal struct CrossEntropyForward<V, M, T, I, G> : ITeamKernel<V, G>
     }
 }
 
-/// <summary>One team: mean = Σ loss / Σ counted and scale = 1 / Σ counted, both 0 if nothing counts. loss, counted (rows); mean, scale (1). Off by 10⁻⁶ at the most up to 2^20 rows.</summary>
+/// <summary>
+/// One team: mean = Σ loss / Σ counted and scale = 1 / Σ counted, both 0 if nothing counts. loss, counted (rows); mean, scale (1). Off by 10⁻⁶ at the most up
+/// to 2^20 rows.
+/// </summary>
 internal struct CrossEntropyMean<V, M, T, G> : ITeamKernel<V, G>
     where V : unmanaged, ILane<V, M, T>
     where M : struct, IMemory<T>

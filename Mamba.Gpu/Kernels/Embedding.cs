@@ -110,7 +110,8 @@ internal static class EmbeddingKernels
             if (vocabulary == 0 || d == 0)
                 return;
             // Enough items for the threads of a device, a column each, or for the cores of a host, which take whole rows if there are entries enough.
-            long wanted = Math.Max(1, (V.Width == 1 ? 32768 : 16) / Parts), runs = V.Width == 1 ? d : Math.Min(Math.Max(1, wanted / vocabulary), (d + V.Width - 1) / V.Width);
+            long wanted = Math.Max(1, (V.Width == 1 ? 32768 : 16) / Parts);
+            long runs = V.Width == 1 ? d : Math.Min(Math.Max(1, wanted / vocabulary), (d + V.Width - 1) / V.Width);
             long columns = ((d + runs - 1) / runs + V.Width - 1) / V.Width * V.Width, block = Math.Max(1, vocabulary * runs / wanted);
             runs = (d + columns - 1) / columns;
             on.Run(new EmbeddingBackward<V, M, T, I>

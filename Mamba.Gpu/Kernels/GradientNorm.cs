@@ -156,7 +156,15 @@ internal static class GradientNormKernels
     readonly record struct NormsLaunch(Tensor X, Tensor Norms, long First) : ILaunch
     {
         void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => on.RunTeams(
-            new BlockNorms<V, M, T, G> { X = on.Memory(X), Norms = on.Memory(Norms), Range = Range<T>(), Count = X.Count, First = First, BlockSize = BlockSize },
+            new BlockNorms<V, M, T, G>
+            {
+                X = on.Memory(X),
+                Norms = on.Memory(Norms),
+                Range = Range<T>(),
+                Count = X.Count,
+                First = First,
+                BlockSize = BlockSize
+            },
             Blocks(X.Count), BlockSize);
     }
 

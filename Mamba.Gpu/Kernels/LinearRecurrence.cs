@@ -255,7 +255,9 @@ internal struct LinearRecurrenceKoggeStone<R, F, V, M, T, I> : IKernel
 //                   before(right)     = sum(left) applied to before(node)
 //     leaves        h_s               = step s applied to before(s)
 
-/// <summary>One level of the up-sweep, from halves of Distance steps to nodes of twice that: a and x of the sums, (b, l, m). The first reads the inputs.</summary>
+/// <summary>
+/// One level of the up-sweep, from halves of Distance steps to nodes of twice that: a and x of the sums, (b, l, m). The first reads the inputs.
+/// </summary>
 internal struct LinearRecurrenceUpSweep<R, F, V, M, T, I> : IKernel
     where R : struct, IFlag
     where F : struct, IFlag

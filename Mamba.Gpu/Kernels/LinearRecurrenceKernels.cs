@@ -178,7 +178,8 @@ internal static class LinearRecurrenceKernels
         void IStepsLaunch.With<R, V, M, T, I, G>(ILauncher<V, M, T, I, G> on)
         {
             long strip = LinearRecurrenceSequential<R, V, M, T, I>.Strip(V.Width), strips = (H.Shape[2] + strip - 1) / strip;
-            on.Run(new LinearRecurrenceSequential<R, V, M, T, I> { Steps = Steps.On<R, V, M, T, I, G>(on), H = on.Memory(H) }, H.Shape[0] * strips, H.Shape[1] * Math.Min(strip, H.Shape[2]));
+            on.Run(new LinearRecurrenceSequential<R, V, M, T, I> { Steps = Steps.On<R, V, M, T, I, G>(on), H = on.Memory(H) }, H.Shape[0] * strips,
+                H.Shape[1] * Math.Min(strip, H.Shape[2]));
         }
     }
 

@@ -74,7 +74,8 @@ internal static class MambaStepKernels
     public static void Scan(Tensor xz, Tensor ssmState, Tensor u, Tensor delta, Tensor dtBC, Tensor aLog, Tensor deltaBias, Tensor skip, Tensor y) =>
         xz.Launch(new ScanLaunch(xz, ssmState, u, delta, dtBC, aLog, deltaBias, skip, y));
 
-    readonly record struct ScanLaunch(Tensor XZ, Tensor State, Tensor U, Tensor Delta, Tensor DtBC, Tensor ALog, Tensor DeltaBias, Tensor Skip, Tensor Y) : ILaunch
+    readonly record struct ScanLaunch(Tensor XZ, Tensor State, Tensor U, Tensor Delta, Tensor DtBC, Tensor ALog, Tensor DeltaBias, Tensor Skip, Tensor Y)
+        : ILaunch
     {
         void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on)
         {

@@ -5,7 +5,9 @@ namespace Mamba.Gpu;
 /// <summary>A term of a sum along a row.</summary>
 internal interface IRowTerm<V>
 {
-    /// <summary>sum + the terms of elements i, i + 1, … of the row; those beyond the first <paramref name="lanes"/> are not the row's and may be anything.</summary>
+    /// <summary>
+    /// sum + the terms of elements i, i + 1, … of the row; those beyond the first <paramref name="lanes"/> are not the row's and may be anything.
+    /// </summary>
     V Add(long i, int lanes, V sum);
 }
 

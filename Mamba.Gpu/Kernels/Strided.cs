@@ -142,7 +142,8 @@ internal static class CopyKernels
         strides.CopyTo(stride[1..]);
         int axes = RowOffsets.Merge(extent, stride, unused);
         if (axes > RowOffsets.MaxAxes)
-            throw new MambaException($"{op}: from {x.Shape} to {y.Shape} is a walk over {axes} axes after merging; at most {RowOffsets.MaxAxes} are supported.");
+            throw new MambaException($"{op}: from {x.Shape} to {y.Shape} is a walk over {axes} axes after merging; at most {RowOffsets.MaxAxes} are "
+                + $"supported.");
         long inner = extent[axes - 1];
         Copy(x, y, RowOffsets.From(extent[..axes], stride[..axes]), xStart: 0, stride[axes - 1], yStart: 0, inner, y.Count / inner, inner);
     }

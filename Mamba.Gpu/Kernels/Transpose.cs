@@ -62,6 +62,7 @@ internal static class TransposeKernels
             Rows = Rows,
             Columns = Columns,
             Scale = T.CreateTruncating(Scale),
-        }, Batch * ((Rows + V.Width - 1) / V.Width) * ((Columns + TransposeScaled<V, M, T>.ColumnsTogether - 1) / TransposeScaled<V, M, T>.ColumnsTogether), TransposeScaled<V, M, T>.ColumnsTogether * V.Width);
+        }, Batch * ((Rows + V.Width - 1) / V.Width) * ((Columns + TransposeScaled<V, M, T>.ColumnsTogether - 1) / TransposeScaled<V, M, T>.ColumnsTogether),
+            TransposeScaled<V, M, T>.ColumnsTogether * V.Width);
     }
 }

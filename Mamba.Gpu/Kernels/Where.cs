@@ -67,7 +67,8 @@ internal static class WhereKernels
         if (y.Count == 0)
             return;
         int rank = Math.Max(1, y.Shape.Rank);
-        Span<long> extents = stackalloc long[rank], conditionStrides = stackalloc long[rank], aStrides = stackalloc long[rank], bStrides = stackalloc long[rank];
+        Span<long> extents = stackalloc long[rank], conditionStrides = stackalloc long[rank], aStrides = stackalloc long[rank];
+        Span<long> bStrides = stackalloc long[rank];
         extents.Fill(1);
         for (int i = 0; i < y.Shape.Rank; i++)
             extents[i] = y.Shape[i];
@@ -76,9 +77,11 @@ internal static class WhereKernels
         RowOffsets.Strides(b.Shape, bStrides);
         int axes = RowOffsets.Merge(extents, conditionStrides, aStrides, bStrides);
         if (axes > RowOffsets.MaxAxes)
-            throw new MambaException($"Where: {condition.Shape}, {a.Shape} and {b.Shape} are a walk over {axes} axes after merging; at most {RowOffsets.MaxAxes} are supported.");
+            throw new MambaException($"Where: {condition.Shape}, {a.Shape} and {b.Shape} are a walk over {axes} axes after merging; at most "
+                + $"{RowOffsets.MaxAxes} are supported.");
         ReadOnlySpan<long> extent = extents[..axes];
-        y.Launch(new SelectLaunch(condition, a, b, y, RowOffsets.From(extent, conditionStrides[..axes]), RowOffsets.From(extent, aStrides[..axes]), RowOffsets.From(extent, bStrides[..axes]),
+        y.Launch(new SelectLaunch(condition, a, b, y, RowOffsets.From(extent, conditionStrides[..axes]), RowOffsets.From(extent, aStrides[..axes]),
+            RowOffsets.From(extent, bStrides[..axes]),
             conditionStrides[axes - 1], aStrides[axes - 1], bStrides[axes - 1], extent[^1]));
     }
 

@@ -19,16 +19,20 @@ internal static class Elementary256
 
     // The instruction gives b where a or b is NaN.
     [MethodImpl(Inline)]
-    public static Vector256<float> Max(Vector256<float> a, Vector256<float> b) => Vector256.ConditionalSelect(Vector256.Equals(a, a), Vector256.MaxNative(a, b), a);
+    public static Vector256<float> Max(Vector256<float> a, Vector256<float> b) =>
+        Vector256.ConditionalSelect(Vector256.Equals(a, a), Vector256.MaxNative(a, b), a);
 
     [MethodImpl(Inline)]
-    public static Vector256<double> Max(Vector256<double> a, Vector256<double> b) => Vector256.ConditionalSelect(Vector256.Equals(a, a), Vector256.MaxNative(a, b), a);
+    public static Vector256<double> Max(Vector256<double> a, Vector256<double> b) =>
+        Vector256.ConditionalSelect(Vector256.Equals(a, a), Vector256.MaxNative(a, b), a);
 
     [MethodImpl(Inline)]
-    public static Vector256<float> Min(Vector256<float> a, Vector256<float> b) => Vector256.ConditionalSelect(Vector256.Equals(a, a), Vector256.MinNative(a, b), a);
+    public static Vector256<float> Min(Vector256<float> a, Vector256<float> b) =>
+        Vector256.ConditionalSelect(Vector256.Equals(a, a), Vector256.MinNative(a, b), a);
 
     [MethodImpl(Inline)]
-    public static Vector256<double> Min(Vector256<double> a, Vector256<double> b) => Vector256.ConditionalSelect(Vector256.Equals(a, a), Vector256.MinNative(a, b), a);
+    public static Vector256<double> Min(Vector256<double> a, Vector256<double> b) =>
+        Vector256.ConditionalSelect(Vector256.Equals(a, a), Vector256.MinNative(a, b), a);
 
     // 2^a = 2^t · p(f), a = t + f, |f| ≤ ½. AVX-512 has instructions for both ends of it. Elsewhere adding 1.5·2^23 leaves t in
     // the low bits of the sum, ready to be shifted into the exponent. The clamp makes infinity exact: t is 128 and f is 0 there. Below the
@@ -148,7 +152,8 @@ internal static class Elementary256
         Vector256<double> r = Vector256.FusedMultiplyAdd(t, Vector256.Create(-6.93147180369123816490e-1), y);
         r = Vector256.FusedMultiplyAdd(t, Vector256.Create(-1.90821492927058770002e-10), r);
         Vector256<double> e = (ExpReduced(r).AsInt64() + (s.AsInt64() << 52)).AsDouble();
-        e = Vector256.ConditionalSelect(Vector256.GreaterThanOrEqual(a, Vector256.Create(-708.3964185322641)), e, Vector256.MaxNative(Vector256<double>.Zero, a));
+        e = Vector256.ConditionalSelect(Vector256.GreaterThanOrEqual(a, Vector256.Create(-708.3964185322641)), e,
+            Vector256.MaxNative(Vector256<double>.Zero, a));
         return Vector256.ConditionalSelect(Vector256.GreaterThan(a, Vector256.Create(709.7827128933840)), Vector256.Create(double.PositiveInfinity), e);
     }
 

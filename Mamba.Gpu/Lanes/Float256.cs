@@ -59,11 +59,13 @@ internal unsafe struct Float256 : ILane<Float256, HostMemory<float>, float>
     [MethodImpl(Inline)] public static Float256 Round(Float256 a) => new() { x = Vector256.Round(a.x) };
     [MethodImpl(Inline)] public static float First(Float256 v) => v.x.ToScalar();
     [MethodImpl(Inline)] public static int ToInt(Float256 v) => (int)v.x.ToScalar();
-    [MethodImpl(Inline)] public static Float256 Keep(Float256 v, int lanes) => lanes >= Vector256<float>.Count ? v : new() { x = Elementary256.Keep(v.x, lanes) };
+    [MethodImpl(Inline)]
+    public static Float256 Keep(Float256 v, int lanes) => lanes >= Vector256<float>.Count ? v : new() { x = Elementary256.Keep(v.x, lanes) };
     [MethodImpl(Inline)] public static Float256 Sum(Float256 v) => new() { x = Vector256.Create(LaneSums.Sum(v.x)) };
 
     [MethodImpl(Inline)]
-    public static void StoreSums(Float256 a, Float256 b, Float256 c, Float256 d, HostMemory<float> p, long i) => LaneSums.Store(a.x, b.x, c.x, d.x, p.Pointer + i);
+    public static void StoreSums(Float256 a, Float256 b, Float256 c, Float256 d, HostMemory<float> p, long i) =>
+        LaneSums.Store(a.x, b.x, c.x, d.x, p.Pointer + i);
 
     [MethodImpl(Inline)] public static Float256 Largest(Float256 v) => new() { x = Vector256.Create(LaneSums.Largest(v.x)) };
 
@@ -83,7 +85,8 @@ internal unsafe struct Float256 : ILane<Float256, HostMemory<float>, float>
     [MethodImpl(Inline)] public static Float256 Log1p(Float256 e) => new() { x = Elementary256.Log1p(e.x) };
 
     [MethodImpl(Inline)]
-    public static Float256 IfLess(Float256 a, Float256 b, Float256 yes, Float256 no) => new() { x = Vector256.ConditionalSelect(Vector256.LessThan(a.x, b.x), yes.x, no.x) };
+    public static Float256 IfLess(Float256 a, Float256 b, Float256 yes, Float256 no) =>
+        new() { x = Vector256.ConditionalSelect(Vector256.LessThan(a.x, b.x), yes.x, no.x) };
 
     [MethodImpl(Inline)]
     public static Float256 IfNaN(Float256 a, Float256 yes, Float256 no) => new() { x = Vector256.ConditionalSelect(Vector256.Equals(a.x, a.x), no.x, yes.x) };
@@ -95,11 +98,14 @@ internal unsafe struct Float256 : ILane<Float256, HostMemory<float>, float>
     [MethodImpl(Inline)] public static Float256 Load(HostMemory<float> p, long at, long stride) => new() { x = Vector256.Load(p.Pointer + at) };
     [MethodImpl(Inline)] public static void Store(Float256 a, HostMemory<float> p, long at, long stride, int lanes) => Store(p, at, a, lanes);
     [MethodImpl(Inline)] public static void Store(Float256 a, HostMemory<float> p, long at, long stride) => a.x.Store(p.Pointer + at);
-    [MethodImpl(Inline)] public static Float256 Get<P>(HostMemory<float> p, long at, long stride) where P : struct, IProjection<Float256, HostMemory<float>> => P.Get(p, at);
+    [MethodImpl(Inline)]
+    public static Float256 Get<P>(HostMemory<float> p, long at, long stride) where P : struct, IProjection<Float256, HostMemory<float>> => P.Get(p, at);
     [MethodImpl(Inline)] public static Float256 Times(Float256 a, Float256 s) => new() { x = a.x * s.x };
     [MethodImpl(Inline)] public static Float256 FmaTimes(Float256 a, Float256 s, Float256 c) => new() { x = Vector256.FusedMultiplyAdd(a.x, s.x, c.x) };
     [MethodImpl(Inline)] public static Float256 IfSmall(Float256 z, Float256 yes, Float256 no) => IfLess(Abs(z), Of(1), yes, no);
-    [MethodImpl(Inline)] public static Float256 IfZero(Float256 z, Float256 yes, Float256 no) => new() { x = Vector256.ConditionalSelect(Vector256.Equals(z.x, Vector256<float>.Zero), yes.x, no.x) };
+    [MethodImpl(Inline)]
+    public static Float256 IfZero(Float256 z, Float256 yes, Float256 no) =>
+        new() { x = Vector256.ConditionalSelect(Vector256.Equals(z.x, Vector256<float>.Zero), yes.x, no.x) };
     [MethodImpl(Inline)] public static Float256 Conjugate(Float256 a) => a;
     [MethodImpl(Inline)] public static Float256 Output(Float256 c, Float256 h, Float256 sum) => new() { x = Vector256.FusedMultiplyAdd(c.x, h.x, sum.x) };
     [MethodImpl(Inline)] public static Float256 OutputSlope(Float256 c) => c;

@@ -5,8 +5,8 @@ namespace Mamba.Gpu;
 /// host it is one SIMD vector and a core is 4, 8 or 16 lanes. Neighbouring lanes are neighbouring elements in memory.
 /// </summary>
 /// <remarks>
-/// Lanes are real numbers: arithmetic is in <see cref="INumber{N, V, M, T}"/>. Loads may read past the end of a row, into values that belong to nobody (every host buffer has 64 spare bytes at its
-/// end); stores and sums take the number of lanes that count, so nothing is ever written outside.
+/// Lanes are real numbers: arithmetic is in <see cref="INumber{N, V, M, T}"/>. Loads may read past the end of a row, into values that belong to nobody (every
+/// host buffer has 64 spare bytes at its end); stores and sums take the number of lanes that count, so nothing is ever written outside.
 /// </remarks>
 /// <typeparam name="V">The lane type itself.</typeparam>
 /// <typeparam name="M">Memory: a pointer on the host, an ArrayView on a device.</typeparam>
@@ -28,7 +28,9 @@ public interface ILane<V, M, T> : INumber<V, V, M, T>
     /// <summary>All lanes to elements i, i + 1, … of p, for scratch that is a whole number of lanes wide.</summary>
     static abstract void Store(M p, long i, V v);
 
-    /// <summary>Asks for elements i, i + 1, … of p to be brought near; they may lie outside of p. Nothing on a device, which hides latency by its threads.</summary>
+    /// <summary>
+    /// Asks for elements i, i + 1, … of p to be brought near; they may lie outside of p. Nothing on a device, which hides latency by its threads.
+    /// </summary>
     static abstract void Prefetch(M p, long i);
 
     /// <summary>Elements i, i + stride, … of p in the first <paramref name="lanes"/> lanes, zeros in the others.</summary>

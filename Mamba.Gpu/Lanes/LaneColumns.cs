@@ -65,7 +65,8 @@ internal static unsafe class LaneColumns
         if (sizeof(T) == 4)
         {
             long step = 4 * stride;
-            Vector512<T> r0 = FourBlocks(p, step), r1 = FourBlocks(p + stride, step), r2 = FourBlocks(p + 2 * stride, step), r3 = FourBlocks(p + 3 * stride, step);
+            Vector512<T> r0 = FourBlocks(p, step), r1 = FourBlocks(p + stride, step), r2 = FourBlocks(p + 2 * stride, step),
+                r3 = FourBlocks(p + 3 * stride, step);
             Vector512<T> even = ZipLow(r0, r2), odd = ZipLow(r1, r3);
             (a, b) = (ZipLow(even, odd), ZipHigh(even, odd));
             (even, odd) = (ZipHigh(r0, r2), ZipHigh(r1, r3));

@@ -6,12 +6,14 @@ namespace Mamba.Tests;
 public class CausalConv1dTests
 {
     static readonly (int B, int L, int D, int K)[] Sizes =
-        [(1, 1, 1, 1), (2, 3, 5, 2), (1, 2, 17, 4), (2, 37, 3, 4), (1, 70, 19, 3), (3, 5, 33, 5), (1, 7, 4, 6), (1, 1, 3, 7), (2, 33, 2, 8), (1, 2, 600, 4), (0, 4, 3, 4), (2, 0, 3, 4)];
+        [(1, 1, 1, 1), (2, 3, 5, 2), (1, 2, 17, 4), (2, 37, 3, 4), (1, 70, 19, 3), (3, 5, 33, 5), (1, 7, 4, 6), (1, 1, 3, 7), (2, 33, 2, 8), (1, 2, 600, 4),
+            (0, 4, 3, 4), (2, 0, 3, 4)];
 
     static Input[] Inputs((int B, int L, int D, int K) s) =>
         [Input.Random((s.B, s.L, s.D), 1, -2, 2), Input.Random((s.D, s.K), 2), Input.Random(s.D, 3), Input.Random((s.B, s.K, s.D), 4, -2, 2)];
 
-    static Func<Tensor[], Tensor[]> Conv(bool silu, bool bias, bool state) => x => [Ops.CausalConv1d(x[0], x[1], bias ? x[2] : null, silu, state ? x[3] : null)];
+    static Func<Tensor[], Tensor[]> Conv(bool silu, bool bias, bool state) =>
+        x => [Ops.CausalConv1d(x[0], x[1], bias ? x[2] : null, silu, state ? x[3] : null)];
 
     [Test]
     public void The_last_weight_meets_the_newest_input([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device)
@@ -41,7 +43,8 @@ public class CausalConv1dTests
                     {
                         int at = t - (s.K - 1) + j;
                         if (at >= first)
-                            sum += inputs[1].Values[c * s.K + j] * (at >= 0 ? inputs[0].Values[(b * s.L + at) * s.D + c] : state ? inputs[3].Values[(b * s.K + s.K + at) * s.D + c] : 0);
+                            sum += inputs[1].Values[c * s.K + j] * (at >= 0 ? inputs[0].Values[(b * s.L + at) * s.D + c] : state
+                                ? inputs[3].Values[(b * s.K + s.K + at) * s.D + c] : 0);
                     }
                     y[(b * s.L + t) * s.D + c] = silu ? sum / (1 + Math.Exp(-sum)) : sum;
                 }
@@ -50,7 +53,8 @@ public class CausalConv1dTests
     }
 
     [Test]
-    public void Outputs_are_those_of_a_plain_loop([ValueSource(nameof(Sizes))] (int B, int L, int D, int K) s, [Values] bool silu, [Values] bool bias, [Values] bool state)
+    public void Outputs_are_those_of_a_plain_loop([ValueSource(nameof(Sizes))] (int B, int L, int D, int K) s, [Values] bool silu, [Values] bool bias,
+        [Values] bool state)
     {
         using var scope = new TensorScope();
         Input[] inputs = Inputs(s);
@@ -65,15 +69,18 @@ public class CausalConv1dTests
         Check(device, dtype, Conv(silu: all, bias: all, state: all), Inputs(s));
 
     [Test]
-    public void Gradients_are_those_of_differences([ValueSource(nameof(Sizes))] (int B, int L, int D, int K) s, [Values] bool silu, [Values] bool bias, [Values] bool state) =>
+    public void Gradients_are_those_of_differences([ValueSource(nameof(Sizes))] (int B, int L, int D, int K) s, [Values] bool silu, [Values] bool bias,
+        [Values] bool state) =>
         Assert.That(GradientError(Conv(silu, bias, state), Inputs(s.D > 100 ? (s.B, s.L, 40, s.K) : s)), Is.LessThan(1e-8));
 
     [Test]
-    public void Pieces_of_a_sequence_give_the_bits_of_the_whole([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device, [Values(1, 3, 4, 8)] int k)
+    public void Pieces_of_a_sequence_give_the_bits_of_the_whole([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device,
+        [Values(1, 3, 4, 8)] int k)
     {
         using var scope = new TensorScope();
         Device on = TestDevices.Open(device);
-        Tensor weight = TestData.Random((5, k), DType.Float32, on, 1), bias = TestData.Random(5, DType.Float32, on, 2), x = TestData.Random((1, 40, 5), DType.Float32, on, 3);
+        Tensor weight = TestData.Random((5, k), DType.Float32, on, 1), bias = TestData.Random(5, DType.Float32, on, 2);
+        Tensor x = TestData.Random((1, 40, 5), DType.Float32, on, 3);
         float[] whole = Ops.CausalConv1d(x, weight, bias).ToArray<float>();
         var pieces = new List<float>();
         Tensor? state = null;
@@ -127,7 +134,8 @@ public class CausalConv1dTests
         [Ops.ConvState(x[0], (int)x[3].Shape[1], previous ? x[3] : null, Tensor.From(reset, (x[0].Shape[0], x[0].Shape[1]), x[0].Device))];
 
     [Test]
-    public void Taps_do_not_reach_across_a_reset([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device, [ValueSource(nameof(Masks))] string mask)
+    public void Taps_do_not_reach_across_a_reset([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device,
+        [ValueSource(nameof(Masks))] string mask)
     {
         Device on = TestDevices.Open(device);
         foreach ((int B, int L, int D, int K) s in Sizes)
@@ -144,7 +152,8 @@ public class CausalConv1dTests
     }
 
     [Test]
-    public void Every_device_agrees_on_resets([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device, [Values(DType.Float32, DType.Float64)] DType dtype,
+    public void Every_device_agrees_on_resets([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device,
+        [Values(DType.Float32, DType.Float64)] DType dtype,
         [Values("everywhere", "two in a row", "by chance")] string mask, [Values] bool all)
     {
         foreach ((int B, int L, int D, int K) s in Sizes)
@@ -184,7 +193,9 @@ public class CausalConv1dTests
             for (int b = 0; b < s.B; b++)
             {
                 int[] starts = [.. Enumerable.Range(0, s.L).Where(t => t == 0 || reset[b * s.L + t] != 0), s.L];
-                rows.Add(Ops.Concat(1, [.. starts.Zip(starts.Skip(1), (from, to) => Ops.CausalConv1d(Ops.Slice(Ops.Slice(x[0], 0, b, 1), 1, from, to - from), x[1], bias ? x[2] : null, silu,
+                rows.Add(Ops.Concat(1,
+                    [.. starts.Zip(starts.Skip(1),
+                    (from, to) => Ops.CausalConv1d(Ops.Slice(Ops.Slice(x[0], 0, b, 1), 1, from, to - from), x[1], bias ? x[2] : null, silu,
                     state && reset[b * s.L + from] == 0 ? Ops.Slice(x[3], 0, b, 1) : null))]));
             }
             return [Ops.Concat(0, [.. rows])];
@@ -198,7 +209,8 @@ public class CausalConv1dTests
     public void A_mask_of_zeros_gives_the_bits_of_no_mask([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device, [Values(1, 4, 8)] int k)
     {
         Input[] inputs = Inputs((2, 70, 19, k));
-        double[][] with = Evaluate(device, DType.Float32, Packed(new int[140], true, true, true), inputs), without = Evaluate(device, DType.Float32, Conv(true, true, true), inputs);
+        double[][] with = Evaluate(device, DType.Float32, Packed(new int[140], true, true, true), inputs),
+            without = Evaluate(device, DType.Float32, Conv(true, true, true), inputs);
         Assert.That(with, Is.EqualTo(without));
     }
 
@@ -225,9 +237,11 @@ public class CausalConv1dTests
         Device device = TestDevices.Open("cpu-256");
         Tensor x = Tensor.Zeros((1, 2, 3), DType.Float32, device), weight = Tensor.Zeros((3, 4), DType.Float32, device);
         void Refused(Func<Tensor> op, string message) => Assert.That(() => op(), Throws.TypeOf<MambaException>().With.Message.EqualTo(message));
-        Refused(() => Ops.CausalConv1d(x, weight, reset: Tensor.From([1, 0, 0], (1, 3), device)), "CausalConv1d: reset has shape (1, 3); expected (1, 2). b and l come from x (1, 2, 3).");
+        Refused(() => Ops.CausalConv1d(x, weight, reset: Tensor.From([1, 0, 0], (1, 3), device)),
+            "CausalConv1d: reset has shape (1, 3); expected (1, 2). b and l come from x (1, 2, 3).");
         Refused(() => Ops.CausalConv1d(x, weight, reset: Tensor.Zeros((1, 2), DType.Float32, device)), "CausalConv1d: reset is float32; expected int32.");
-        Refused(() => Ops.ConvState(x, 4, reset: Tensor.From([1, 0], (2, 1), device)), "ConvState: reset has shape (2, 1); expected (1, 2). b and l come from x (1, 2, 3).");
+        Refused(() => Ops.ConvState(x, 4, reset: Tensor.From([1, 0], (2, 1), device)),
+            "ConvState: reset has shape (2, 1); expected (1, 2). b and l come from x (1, 2, 3).");
     }
 
     [Test]
@@ -237,7 +251,8 @@ public class CausalConv1dTests
         {
             using var device = new Gpu.HostDevice(threads);
             using var tape = new Tape();
-            Tensor x = Tape.Watch(TestData.Random((2, 300, 33), DType.Float32, device, 1)), weight = Tape.Watch(TestData.Random((33, 4), DType.Float32, device, 2));
+            Tensor x = Tape.Watch(TestData.Random((2, 300, 33), DType.Float32, device, 1));
+            Tensor weight = Tape.Watch(TestData.Random((33, 4), DType.Float32, device, 2));
             Tensor y = Ops.CausalConv1d(x, weight);
             Gradients gradients = tape.Backward([(y, TestData.Random(y.Shape, DType.Float32, device, 3))]);
             return [y.ToDoubles(), gradients[x].ToDoubles(), gradients[weight].ToDoubles()];
@@ -251,6 +266,7 @@ public class CausalConv1dTests
         using var scope = new TensorScope();
         Device device = TestDevices.Open("cpu-256");
         Assert.That(() => Ops.CausalConv1d(Tensor.Zeros((1, 2, 3), DType.Float32, device), Tensor.Zeros((3, 9), DType.Float32, device)),
-            Throws.TypeOf<MambaException>().With.Message.EqualTo("CausalConv1d: weight has shape (3, 9); expected (d=3, k), k from 1 to 8. d comes from x (1, 2, 3)."));
+            Throws.TypeOf<MambaException>().With.Message.EqualTo("CausalConv1d: weight has shape (3, 9); expected (d=3, k), k from 1 to 8. d comes from x "
+                + "(1, 2, 3)."));
     }
 }

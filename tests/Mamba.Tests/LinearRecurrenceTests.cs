@@ -67,11 +67,13 @@ public class LinearRecurrenceTests
     }
 
     [Test]
-    public void Two_halves_and_three_are_worked_out_by_hand([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device, [ValueSource(nameof(Algorithms))] LinearScan algorithm)
+    public void Two_halves_and_three_are_worked_out_by_hand([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device,
+        [ValueSource(nameof(Algorithms))] LinearScan algorithm)
     {
         using var tape = new Tape();
         Device on = TestDevices.Open(device);
-        Tensor a = Tape.Watch(Tensor.From([0.5, 2, -1], (1, 3, 1), on)), x = Tape.Watch(Tensor.From([1.0, 1, 3], (1, 3, 1), on)), initial = Tape.Watch(Tensor.From([4.0], (1, 1), on));
+        Tensor a = Tape.Watch(Tensor.From([0.5, 2, -1], (1, 3, 1), on)), x = Tape.Watch(Tensor.From([1.0, 1, 3], (1, 3, 1), on));
+        Tensor initial = Tape.Watch(Tensor.From([4.0], (1, 1), on));
         Assert.That(Ops.LinearRecurrence(a, x, algorithm: algorithm).ToDoubles(), Is.EqualTo(new[] { 1.0, 3, 0 }));
         Tensor h = Ops.LinearRecurrence(a, x, initial, algorithm);
         Assert.That(h.ToDoubles(), Is.EqualTo(new[] { 3.0, 7, -4 }));
@@ -97,7 +99,8 @@ public class LinearRecurrenceTests
     }
 
     [Test]
-    public void There_may_be_more_elements_than_a_device_has_threads([ValueSource(typeof(TestDevices), nameof(TestDevices.Fast))] string device, [ValueSource(nameof(Algorithms))] LinearScan algorithm)
+    public void There_may_be_more_elements_than_a_device_has_threads([ValueSource(typeof(TestDevices), nameof(TestDevices.Fast))] string device,
+        [ValueSource(nameof(Algorithms))] LinearScan algorithm)
     {
         const int L = 1100, M = 1000;           // 1.1 million, more than 2^20 threads
         using var scope = new TensorScope();
@@ -113,7 +116,8 @@ public class LinearRecurrenceTests
         foreach ((int b, int l, int m) in Shapes(device))
         {
             Input[] inputs = Inputs(b, l, m, initial);
-            double[][] expected = PlainGradients(b, l, m, inputs, TestData.Uniform(b * l * m, seed: 100)), actual = Evaluate(device, dtype, Recurrence(algorithm), inputs);
+            double[][] expected = PlainGradients(b, l, m, inputs, TestData.Uniform(b * l * m, seed: 100)),
+                actual = Evaluate(device, dtype, Recurrence(algorithm), inputs);
             for (int i = 0; i < expected.Length; i++)
                 Assert.That(TestData.RelativeError(actual[1 + i], expected[i]), Is.LessThan(Tolerance(dtype)), $"({b}, {l}, {m}), gradient of input {i}");
         }
@@ -261,7 +265,8 @@ public class LinearRecurrenceTests
     }
 
     [Test]
-    public void Without_steps_the_initial_state_has_a_gradient_of_zero([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device, [ValueSource(nameof(Algorithms))] LinearScan algorithm)
+    public void Without_steps_the_initial_state_has_a_gradient_of_zero([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device,
+        [ValueSource(nameof(Algorithms))] LinearScan algorithm)
     {
         double[][] results = Evaluate(device, DType.Float32, Recurrence(algorithm), Inputs(2, 0, 3, initial: true));
         Assert.That(results[^1], Is.EqualTo(new double[6]));

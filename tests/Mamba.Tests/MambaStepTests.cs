@@ -14,7 +14,8 @@ public class MambaStepTests
 
     static readonly Sizes[] All =
     [
-        new(1, 1, 1, 1, 1), new(3, 7, 3, 2, 1), new(1, 33, 16, 3, 3), new(5, 17, 5, 4, 2), new(2, 64, 16, 5, 4), new(1, 129, 17, 6, 9), new(9, 20, 64, 7, 2), new(2, 35, 256, 8, 3), new(1, 2048, 16, 4, 48),
+        new(1, 1, 1, 1, 1), new(3, 7, 3, 2, 1), new(1, 33, 16, 3, 3), new(5, 17, 5, 4, 2), new(2, 64, 16, 5, 4), new(1, 129, 17, 6, 9), new(9, 20, 64, 7, 2),
+            new(2, 35, 256, 8, 3), new(1, 2048, 16, 4, 48),
     ];
 
     static IEnumerable<Sizes> On(string device) => device == "ilgpu-cpu" ? All[..2] : All;
@@ -70,7 +71,8 @@ public class MambaStepTests
     }
 
     [Test]
-    public void A_step_is_that_of_plain_loops([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device, [Values(DType.Float32, DType.Float64)] DType dtype, [Values] bool bias)
+    public void A_step_is_that_of_plain_loops([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device,
+        [Values(DType.Float32, DType.Float64)] DType dtype, [Values] bool bias)
     {
         foreach (Sizes s in On(device))
         {
@@ -117,7 +119,8 @@ public class MambaStepTests
         {
             Tensor[] x = Inputs(sizes, DType.Float32, device);
             x[i] = Tensor.Zeros((7, 7, 7, 7), DType.Float32, device);
-            Assert.That(() => Step(x, bias: true), Throws.TypeOf<MambaException>().With.Message.StartsWith("MambaStep: ").And.Message.Contains(names[i]), names[i]);
+            Assert.That(() => Step(x, bias: true), Throws.TypeOf<MambaException>().With.Message.StartsWith("MambaStep: ").And.Message.Contains(names[i]),
+                names[i]);
             x = Inputs(sizes, DType.Float32, device);
             x[i] = Tensor.Zeros(sizes.Shapes[i], DType.Float64, device);
             Assert.That(() => Step(x, bias: true), Throws.TypeOf<MambaException>().With.Message.StartsWith("MambaStep: "), names[i]);
@@ -138,12 +141,14 @@ public class MambaStepTests
     }
 
     [Test]
-    public void Steps_after_a_prompt_equal_the_whole([Values("cpu-128", "cpu-256", "cpu-512", "opencl:0")] string device, [Range(1, 8)] int taps, [Values(1, 5)] int batch)
+    public void Steps_after_a_prompt_equal_the_whole([Values("cpu-128", "cpu-256", "cpu-512", "opencl:0")] string device, [Range(1, 8)] int taps,
+        [Values(1, 5)] int batch)
     {
         const int Length = 14;
         using var scope = new TensorScope();
         Device on = TestDevices.Open(device);
-        var config = new MambaConfig { DModel = 11, NLayer = 2, VocabSize = 13, SsmCfg = new SsmConfig { DConv = taps, Expand = 3, DState = 7 } };      // 33 channels
+        // 33 channels
+        var config = new MambaConfig { DModel = 11, NLayer = 2, VocabSize = 13, SsmCfg = new SsmConfig { DConv = taps, Expand = 3, DState = 7 } };
         using MambaLM model = Model(config, on);
         Tensor tokens = Tensor.From([.. TestData.Uniform(batch * Length, taps, 0, 13).Select(v => (int)v)], (batch, Length), on);
         int[] ids = tokens.ToArray<int>();

@@ -76,7 +76,8 @@ public class MaskingTests
             double[][] expected = Middle(on, clean, alone: true), actual = Middle(on, poisoned, alone: false);
             string[] what = ["y", "du", "ddelta", "dB", "dC", "dz"];
             for (int i = 0; i < expected.Length; i++)
-                Assert.That(TestData.RelativeError(actual[i], expected[i]), Is.LessThan(DType == DType.Float64 ? 1e-12 : 2e-5), $"{what[i]}, {poison} in {(input is null ? "all" : Names[input.Value])}");
+                Assert.That(TestData.RelativeError(actual[i], expected[i]), Is.LessThan(DType == DType.Float64 ? 1e-12 : 2e-5),
+                    $"{what[i]}, {poison} in {(input is null ? "all" : Names[input.Value])}");
         }
     }
 
@@ -84,7 +85,8 @@ public class MaskingTests
     static readonly int[] Inputs = [0, 1, 2, 3, 4, 7, 8, 9, 10];
 
     [Test]
-    public void A_sequence_is_the_same_between_sequences_of_NaN([ValueSource(nameof(Algorithms))] string algorithm, [ValueSource(nameof(Schemes))] string scheme)
+    public void A_sequence_is_the_same_between_sequences_of_NaN([ValueSource(nameof(Algorithms))] string algorithm,
+        [ValueSource(nameof(Schemes))] string scheme)
     {
         var packed = new Packed(100, 3, 2, 37, 70) { Algorithm = algorithm, Scheme = scheme };
         foreach (double poison in new[] { NaN, Infinity, -Infinity })
@@ -100,28 +102,34 @@ public class MaskingTests
     }
 
     [Test]
-    public void Complex_states_keep_NaN_to_their_sequence([Values("chunked", "chunked into 2", "chunked into 4")] string algorithm, [ValueSource(nameof(Schemes))] string scheme)
+    public void Complex_states_keep_NaN_to_their_sequence([Values("chunked", "chunked into 2", "chunked into 4")] string algorithm,
+        [ValueSource(nameof(Schemes))] string scheme)
     {
         foreach (double poison in new[] { NaN, Infinity })
             new Packed(100, 3, 2, 37, 70) { Algorithm = algorithm, Scheme = scheme, Complex = true }.Check(TestDevices.Open("cpu-256"), poison);
     }
 
     [Test]
-    public void A_complex_state_is_zero_where_both_its_parts_are([Values] bool imaginary, [Values("cpu-128", "cpu-256", "cpu-512", "opencl:0", "cuda:0")] string device)
+    public void A_complex_state_is_zero_where_both_its_parts_are([Values] bool imaginary,
+        [Values("cpu-128", "cpu-256", "cpu-512", "opencl:0", "cuda:0")] string device)
     {
         const int L = 96;
         using var scope = new TensorScope();
         Device on = TestDevices.Open(device);
-        Tensor Pairs(Shape shape, double value) => Tensor.From([.. Enumerable.Range(0, (int)shape.Count).Select(i => i % 2 == (imaginary ? 1 : 0) ? value : 0)], shape, DType.Float64, on);
+        Tensor Pairs(Shape shape, double value) =>
+            Tensor.From([.. Enumerable.Range(0, (int)shape.Count).Select(i => i % 2 == (imaginary ? 1 : 0) ? value : 0)], shape, DType.Float64, on);
         Tensor u = TestData.Random((1, L, 3), DType.Float64, on, 1), delta = TestData.Random((1, L, 3), DType.Float64, on, 2, 0.01, 0.1);
         var A = Tensor.From([-1.0, 0, -2, 0, -3, 0], (3, 1, 2), DType.Float64, on);
-        double[] Run(int segments) => Ops.SelectiveScan(u, delta, A, Pairs((1, L, 1, 2), 1), Pairs((1, L, 1, 2), 1), deltaSoftplus: false, algorithm: ScanAlgorithm.ChunkedInto(segments)).Y.ToDoubles();
+        double[] Run(int segments) =>
+            Ops.SelectiveScan(u, delta, A, Pairs((1, L, 1, 2), 1), Pairs((1, L, 1, 2), 1), deltaSoftplus: false,
+            algorithm: ScanAlgorithm.ChunkedInto(segments)).Y.ToDoubles();
         Assert.That(TestData.RelativeError(Run(3), Run(1)), Is.LessThan(1e-14));
     }
 
     [Test]
     public void On_every_device([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device,
-        [Values("sequential", "kogge-stone", "blelloch", "chunked", "chunked into 3")] string algorithm, [Values] bool lookBack, [Values(DType.Float32, DType.Float64)] DType dtype)
+        [Values("sequential", "kogge-stone", "blelloch", "chunked", "chunked into 3")] string algorithm, [Values] bool lookBack,
+            [Values(DType.Float32, DType.Float64)] DType dtype)
     {
         var packed = new Packed(67, 2, 1, 33, 65) { Algorithm = algorithm, Scheme = lookBack ? "exponential-trapezoidal" : "exponential-euler", DType = dtype };
         packed.Check(TestDevices.Open(device), NaN);
@@ -138,7 +146,8 @@ public class MaskingTests
         Device device = TestDevices.Open("cpu-512");
         using (new TensorScope())
         {
-            Tensor u = Tensor.Zeros((1, length, channels), DType.Float32, device), A = Tensor.Zeros((channels, 4), DType.Float32, device), B = Tensor.Zeros((1, length, 4), DType.Float32, device);
+            Tensor u = Tensor.Zeros((1, length, channels), DType.Float32, device), A = Tensor.Zeros((channels, 4), DType.Float32, device);
+            Tensor B = Tensor.Zeros((1, length, 4), DType.Float32, device);
             Assert.That(ScanPlan.For(new ScanInputs { U = u, Delta = u, A = A, B = B, C = B }, host: true).Segments, Is.GreaterThan(1));
         }
         foreach ((int start, int end) in new[] { (100, length - 100), (1024, 1025), (1023, length - 1) })
@@ -153,11 +162,15 @@ public class MaskingTests
         Device device = TestDevices.Open("cpu-256");
         Tensor R(Shape shape, int seed, double low = -1, double high = 1) => TestData.Random(shape, DType.Float64, device, seed, low, high);
         Tensor A = R((3, 2), 1, -2, -0.1), u = R((1, L, 3), 2), delta = R((1, L, 3), 3), B = R((1, L, 2), 4), C = R((1, L, 2), 5);
-        Tensor Poisoned(Tensor x) => Ops.Where(Tensor.From([.. Enumerable.Range(0, L).Select(t => t < Start ? 1 : 0)], (1, L, 1), device), Tensor.From([NaN], 1, DType.Float64, device), x);
+        Tensor Poisoned(Tensor x) =>
+            Ops.Where(Tensor.From([.. Enumerable.Range(0, L).Select(t => t < Start ? 1 : 0)], (1, L, 1), device), Tensor.From([NaN], 1, DType.Float64, device),
+            x);
         Tensor Rest(Tensor x) => Ops.Slice(x, 1, Start, L - Start);
-        ScanResult packed = Ops.SelectiveScan(Poisoned(u), Poisoned(delta), A, Poisoned(B), Poisoned(C), initialState: Tensor.From([.. Enumerable.Repeat(NaN, 6)], (1, 3, 2), DType.Float64, device),
+        ScanResult packed = Ops.SelectiveScan(Poisoned(u), Poisoned(delta), A, Poisoned(B), Poisoned(C),
+            initialState: Tensor.From([.. Enumerable.Repeat(NaN, 6)], (1, 3, 2), DType.Float64, device),
             reset: Packing.Resets(device, L, [Start, L - Start]), discretization: Discretization.Named(scheme), algorithm: Algorithm(algorithm));
-        ScanResult alone = Ops.SelectiveScan(Rest(u), Rest(delta), A, Rest(B), Rest(C), discretization: Discretization.Named(scheme), algorithm: Algorithm(algorithm));
+        ScanResult alone = Ops.SelectiveScan(Rest(u), Rest(delta), A, Rest(B), Rest(C), discretization: Discretization.Named(scheme),
+            algorithm: Algorithm(algorithm));
         Assert.That(TestData.RelativeError(packed.LastState.ToDoubles(), alone.LastState.ToDoubles()), Is.LessThan(1e-13));
         if (alone.LastInput is not null)
             Assert.That(packed.LastInput!.ToDoubles(), Is.EqualTo(alone.LastInput.ToDoubles()));
@@ -173,7 +186,8 @@ public class MaskingTests
         Tensor Run(double[] u)
         {
             Tensor R(Shape shape, int seed, double low = -1, double high = 1) => TestData.Random(shape, DType.Float64, device, seed, low, high);
-            return Ops.SelectiveScan(Tensor.From(u, (1, L, 1), DType.Float64, device), R((1, L, 1), 2), R((1, 2), 3, -2, -0.1), R((1, L, 2), 4), R((1, L, 2), 5), algorithm: Algorithm(algorithm)).Y;
+            return Ops.SelectiveScan(Tensor.From(u, (1, L, 1), DType.Float64, device), R((1, L, 1), 2), R((1, 2), 3, -2, -0.1), R((1, L, 2), 4),
+                R((1, L, 2), 5), algorithm: Algorithm(algorithm)).Y;
         }
         double[] clean = Run(u).ToDoubles();
         u[At] = NaN;
@@ -183,7 +197,8 @@ public class MaskingTests
     }
 
     [Test]
-    public void A_state_of_zero_stays_one_however_much_decays_of_growth_multiply_to([Values("chunked", "chunked into 2", "chunked into 4", "kogge-stone", "blelloch")] string algorithm,
+    public void A_state_of_zero_stays_one_however_much_decays_of_growth_multiply_to([Values("chunked", "chunked into 2", "chunked into 4", "kogge-stone",
+        "blelloch")] string algorithm,
         [Values("cpu-512", "opencl:0", "cuda:0")] string device, [Values] bool backward)
     {
         // e^{0.5·256} is beyond float32; the sequence holds something at one end alone, so that nothing grows far
@@ -192,8 +207,11 @@ public class MaskingTests
         double[][] Run(ScanAlgorithm how)
         {
             using var tape = new Tape();
-            Tensor R(Shape shape, int seed, int first, int end) => Tensor.From([.. TestData.Uniform(shape.Count, seed).Select((x, i) => i / shape[^1] >= first && i / shape[^1] < end ? x : 0)], shape, DType.Float32, on);
-            Tensor u = Tape.Watch(R((1, L, D), 1, L - 9, backward ? 0 : L)), A = Tensor.From([.. Enumerable.Repeat(0.5, D * N)], (D, N), DType.Float32, on), one = Tensor.From([.. Enumerable.Repeat(1.0, L * D)], (1, L, D), DType.Float32, on);
+            Tensor R(Shape shape, int seed, int first, int end) =>
+                Tensor.From([.. TestData.Uniform(shape.Count, seed).Select((x, i) => i / shape[^1] >= first && i / shape[^1] < end ? x : 0)], shape,
+                DType.Float32, on);
+            Tensor u = Tape.Watch(R((1, L, D), 1, L - 9, backward ? 0 : L)), A = Tensor.From([.. Enumerable.Repeat(0.5, D * N)], (D, N), DType.Float32, on);
+            Tensor one = Tensor.From([.. Enumerable.Repeat(1.0, L * D)], (1, L, D), DType.Float32, on);
             ScanResult r = Ops.SelectiveScan(u, one, A, R((1, L, N), 2, 0, L), R((1, L, N), 3, 0, L), deltaSoftplus: false, algorithm: how);
             return [r.Y.ToDoubles(), r.LastState.ToDoubles(), tape.Backward([(r.Y, R((1, L, D), 4, 0, backward ? 9 : 0))])[u].ToDoubles()];
         }
@@ -205,7 +223,8 @@ public class MaskingTests
     }
 
     [Test]
-    public void Lanes_past_the_last_channel_add_nothing_of_a_constant_B_or_C([Values("cpu-128", "cpu-256", "cpu-512")] string device, [Values] bool constantB, [Values(1, 2)] int groups, [Values(3, 37)] int perGroup)
+    public void Lanes_past_the_last_channel_add_nothing_of_a_constant_B_or_C([Values("cpu-128", "cpu-256", "cpu-512")] string device, [Values] bool constantB,
+        [Values(1, 2)] int groups, [Values(3, 37)] int perGroup)
     {
         // The first channel of each row of n lies behind the last one of the row before, and those of a group behind the group before.
         const int L = 40, N = 3;
@@ -218,7 +237,8 @@ public class MaskingTests
             double[] values = TestData.Uniform(d * N, 5);
             values[(groups - 1) * perGroup * N + N - 1] = poison;          // of the last group's first channel, the last n
             Tensor constant = Tensor.From(values, (d, N), DType.Float64, on), varying = Tape.Watch(R((1, L, groups, N), 4));
-            ScanResult r = Ops.SelectiveScan(R((1, L, d), 1), R((1, L, d), 2), R((d, N), 3, -2, -0.1), constantB ? constant : varying, constantB ? varying : constant);
+            ScanResult r = Ops.SelectiveScan(R((1, L, d), 1), R((1, L, d), 2), R((d, N), 3, -2, -0.1), constantB ? constant : varying,
+                constantB ? varying : constant);
             return tape.Backward([(r.Y, R((1, L, d), 6))])[varying].ToDoubles();
         }
         double[] clean = Gradient(0.5), poisoned = Gradient(NaN);
@@ -235,8 +255,10 @@ public class MaskingTests
         double[] delta = TestData.Uniform(L * D, 1), b = TestData.Uniform(L * N, 2), c = TestData.Uniform(L * N, 3);
         foreach (int t in new[] { 0, 1, 5, 6 })
             (delta[t * D], b[t * N], c[t * N + 1]) = (NaN, Infinity, NaN);
-        double[] m = Ops.HiddenAttention(Tensor.From(delta, (1, L, D), DType.Float64, device), TestData.Random((D, N), DType.Float64, device, 4, -2, -0.1), Tensor.From(b, (1, L, N), DType.Float64, device),
-            Tensor.From(c, (1, L, N), DType.Float64, device), reset: Packing.Resets(device, L, [2, 3, 2]), discretization: Discretization.Named(scheme)).ToDoubles();
+        double[] m = Ops.HiddenAttention(Tensor.From(delta, (1, L, D), DType.Float64, device), TestData.Random((D, N), DType.Float64, device, 4, -2, -0.1),
+            Tensor.From(b, (1, L, N), DType.Float64, device),
+            Tensor.From(c, (1, L, N), DType.Float64, device), reset: Packing.Resets(device, L, [2, 3, 2]),
+                discretization: Discretization.Named(scheme)).ToDoubles();
         for (int channel = 0; channel < D; channel++)
             for (int i = 2; i < 5; i++)
                 for (int j = 0; j < L; j++)
@@ -252,7 +274,8 @@ public class MaskingTests
             using var tape = new Tape();
             Tensor R(Shape shape, int seed, double low = -1, double high = 1) => TestData.Random(shape, DType.Float64, device, seed, low, high);
             Tensor A = Tape.Watch(R((3, 2), 1, -2, -0.1));
-            return tape.Backward([(Ops.SelectiveScan(R((2, 1, 3), 2), R((2, 1, 3), 3), A, R((2, 1, 2), 4), R((2, 1, 2), 5), discretization: Discretization.Named(scheme), algorithm: how).Y, R((2, 1, 3), 6))])[A].ToDoubles();
+            return tape.Backward([(Ops.SelectiveScan(R((2, 1, 3), 2), R((2, 1, 3), 3), A, R((2, 1, 2), 4), R((2, 1, 2), 5),
+                discretization: Discretization.Named(scheme), algorithm: how).Y, R((2, 1, 3), 6))])[A].ToDoubles();
         }
         Assert.That(TestData.RelativeError(Of(Algorithm(algorithm)), Of(ScanAlgorithm.Sequential)), Is.LessThan(1e-13));
     }
@@ -262,7 +285,8 @@ public class MaskingTests
     static readonly LinearScan[] Scans = Enum.GetValues<LinearScan>();
 
     // h and the gradients of a, x and the initial state, for rows of l steps, m channels
-    static double[][] Recurrence(string device, LinearScan algorithm, int l, int m, double[] a, double[] x, double[]? initial, double[] dh, int[]? reset, DType dtype = DType.Float64)
+    static double[][] Recurrence(string device, LinearScan algorithm, int l, int m, double[] a, double[] x, double[]? initial, double[] dh, int[]? reset,
+        DType dtype = DType.Float64)
     {
         Device on = TestDevices.Open(device);
         using var tape = new Tape();
@@ -275,14 +299,17 @@ public class MaskingTests
     }
 
     [Test]
-    public void Sequences_of_a_recurrence_are_those_run_apart([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device, [ValueSource(nameof(Scans))] LinearScan algorithm,
+    public void Sequences_of_a_recurrence_are_those_run_apart([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device,
+        [ValueSource(nameof(Scans))] LinearScan algorithm,
         [Values] bool initial, [Values(NaN, Infinity)] double poison)
     {
-        foreach ((int b, int l, int m) in device == "ilgpu-cpu" ? new[] { (1, 1, 1), (2, 3, 2), (1, 9, 1) } : [(1, 1, 1), (2, 2, 3), (1, 3, 17), (2, 7, 5), (1, 8, 1), (3, 9, 33), (2, 33, 3), (1, 130, 2)])
+        foreach ((int b, int l, int m) in device == "ilgpu-cpu" ? new[] { (1, 1, 1), (2, 3, 2), (1, 9, 1) }
+            : [(1, 1, 1), (2, 2, 3), (1, 3, 17), (2, 7, 5), (1, 8, 1), (3, 9, 33), (2, 33, 3), (1, 130, 2)])
         {
             var random = new Random(l);
             int[] reset = [.. Enumerable.Range(0, b * l).Select(_ => random.Next(l < 10 ? 3 : 25) == 0 ? -7 : 0)];        // any mark but 0
-            double[] a = TestData.Uniform(b * l * m, 1), x = TestData.Uniform(b * l * m, 2), dh = TestData.Uniform(b * l * m, 3), before = TestData.Uniform(b * m, 4);
+            double[] a = TestData.Uniform(b * l * m, 1), x = TestData.Uniform(b * l * m, 2), dh = TestData.Uniform(b * l * m, 3),
+                before = TestData.Uniform(b * m, 4);
             // the a of a start is not looked at: it is poison
             for (int i = 0; i < a.Length; i++)
                 if (reset[i / m] != 0)
@@ -318,11 +345,14 @@ public class MaskingTests
                         continue;
                     bool first = initial && start == 0 && reset[row * l] == 0;
                     double[] Part(double[] v) => v[((row * l + start) * m)..((row * l + end) * m)];
-                    double[][] expected = Recurrence("cpu-256", LinearScan.Sequential, end - start, m, Part(a), Part(x), first ? before[(row * m)..((row + 1) * m)] : null, Part(dh), reset: null);
+                    double[][] expected = Recurrence("cpu-256", LinearScan.Sequential, end - start, m, Part(a), Part(x),
+                        first ? before[(row * m)..((row + 1) * m)] : null, Part(dh), reset: null);
                     for (int i = 0; i < 3; i++)
-                        Assert.That(TestData.RelativeError(Part(actual[i]), expected[i]), Is.LessThan(1e-13), $"({b}, {l}, {m}), row {row} from {start}, tensor {i}");
+                        Assert.That(TestData.RelativeError(Part(actual[i]), expected[i]), Is.LessThan(1e-13),
+                            $"({b}, {l}, {m}), row {row} from {start}, tensor {i}");
                     if (first)
-                        Assert.That(TestData.RelativeError(actual[3][(row * m)..((row + 1) * m)], expected[3]), Is.LessThan(1e-13), $"({b}, {l}, {m}), row {row}, initial");
+                        Assert.That(TestData.RelativeError(actual[3][(row * m)..((row + 1) * m)], expected[3]), Is.LessThan(1e-13),
+                            $"({b}, {l}, {m}), row {row}, initial");
                 }
                 for (int t = 0; t < l; t++)
                     if (reset[row * l + t] != 0)
@@ -334,7 +364,8 @@ public class MaskingTests
     }
 
     [Test]
-    public void Where_no_sequence_starts_a_recurrence_loses_no_NaN([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device, [ValueSource(nameof(Scans))] LinearScan algorithm,
+    public void Where_no_sequence_starts_a_recurrence_loses_no_NaN([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device,
+        [ValueSource(nameof(Scans))] LinearScan algorithm,
         [Values(0, 1, 2, 5, 7, 8, 12)] int at, [Values(NaN, Infinity)] double coefficient, [Values] bool initial)
     {
         // From a step whose coefficient is NaN on, all is, even where the state is 0 all along; infinity times 0 is NaN too. A start would hide it.
@@ -349,11 +380,13 @@ public class MaskingTests
         double[] x = new double[L];
         x[at] = NaN;
         a[at] = 0;
-        Assert.That(Recurrence(device, algorithm, L, 1, a, x, initial ? [0] : null, zeros, reset: null)[0], Is.EqualTo(Enumerable.Range(0, L).Select(t => t >= at ? NaN : 0)));
+        Assert.That(Recurrence(device, algorithm, L, 1, a, x, initial ? [0] : null, zeros, reset: null)[0],
+            Is.EqualTo(Enumerable.Range(0, L).Select(t => t >= at ? NaN : 0)));
     }
 
     [Test]
-    public void Products_of_coefficients_may_leave_the_range_where_the_state_is_zero([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device, [ValueSource(nameof(Scans))] LinearScan algorithm)
+    public void Products_of_coefficients_may_leave_the_range_where_the_state_is_zero([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device,
+        [ValueSource(nameof(Scans))] LinearScan algorithm)
     {
         const int L = 33;
         double[] a = [.. Enumerable.Repeat(1e10, L)], x = new double[L], dh = new double[L];
@@ -369,14 +402,17 @@ public class MaskingTests
         using var scope = new TensorScope();
         Device device = TestDevices.Open("cpu-256");
         var x = Tensor.Zeros((2, 3, 4), DType.Float32, device);
-        Assert.That(() => Ops.LinearRecurrence(x, x, reset: Tensor.From(new int[6], (3, 2), device)), Throws.TypeOf<MambaException>().With.Message.EqualTo("LinearRecurrence: reset has shape (3, 2); expected (2, 3). b and l come from a (2, 3, 4)."));
-        Assert.That(() => Ops.LinearRecurrence(x, x, reset: Tensor.Zeros((2, 3), DType.Float32, device)), Throws.TypeOf<MambaException>().With.Message.EqualTo("LinearRecurrence: reset is float32; expected int32."));
+        Assert.That(() => Ops.LinearRecurrence(x, x, reset: Tensor.From(new int[6], (3, 2), device)),
+            Throws.TypeOf<MambaException>().With.Message.EqualTo("LinearRecurrence: reset has shape (3, 2); expected (2, 3). b and l come from a (2, 3, 4)."));
+        Assert.That(() => Ops.LinearRecurrence(x, x, reset: Tensor.Zeros((2, 3), DType.Float32, device)),
+            Throws.TypeOf<MambaException>().With.Message.EqualTo("LinearRecurrence: reset is float32; expected int32."));
     }
 
     // ---- the convolution -----------------------------------------------------------------------------------------------
 
     [Test]
-    public void A_convolution_keeps_NaN_to_its_sequence([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device, [Values(1, 2, 4, 8)] int k, [Values] bool silu, [Values(NaN, Infinity)] double poison)
+    public void A_convolution_keeps_NaN_to_its_sequence([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device, [Values(1, 2, 4, 8)] int k,
+        [Values] bool silu, [Values(NaN, Infinity)] double poison)
     {
         const int L = 41, D = 3, Start = 30, End = 36;
         Device on = TestDevices.Open(device);
@@ -385,7 +421,8 @@ public class MaskingTests
             int start = alone ? Start : 0, length = alone ? End - Start : L;
             using var tape = new Tape();
             Tensor Of(double[] v) => Tensor.From(v[(start * D)..((start + length) * D)], (1, length, D), DType.Float64, on);
-            Tensor xs = Tape.Watch(Of(x)), before = Tape.Watch(Tensor.From(state, (1, k, D), DType.Float64, on)), weight = TestData.Random((D, k), DType.Float64, on, 4), bias = TestData.Random(D, DType.Float64, on, 5);
+            Tensor xs = Tape.Watch(Of(x)), before = Tape.Watch(Tensor.From(state, (1, k, D), DType.Float64, on));
+            Tensor weight = TestData.Random((D, k), DType.Float64, on, 4), bias = TestData.Random(D, DType.Float64, on, 5);
             Tensor? reset = alone ? null : Tensor.From([.. Enumerable.Range(0, L).Select(t => t is 0 or Start or End ? 1 : 0)], (1, L), on);
             Tensor y = Ops.CausalConv1d(xs, weight, bias, silu, alone ? null : before, reset);
             Gradients gradients = tape.Backward([(y, Of(dy))]);
@@ -418,7 +455,8 @@ public class MaskingTests
     // ---- cross-entropy -------------------------------------------------------------------------------------------------
 
     [Test]
-    public void Ignored_rows_and_columns_past_the_classes_count_for_nothing([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device, [Values(DType.Float32, DType.Float64)] DType dtype,
+    public void Ignored_rows_and_columns_past_the_classes_count_for_nothing([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device,
+        [Values(DType.Float32, DType.Float64)] DType dtype,
         [Values(4, 17, 70)] int vocabulary, [Values(1.0, NaN, Infinity)] double dLoss)
     {
         int classes = vocabulary - 2;
@@ -437,7 +475,9 @@ public class MaskingTests
         (double Loss, double[] Gradient) expected = Run(clean, targets), actual = Run(logits, targets);
         Assert.That(actual.Loss, Is.EqualTo(expected.Loss).And.Not.NaN);
         for (int i = 0; i < logits.Length; i++)
-            Assert.That(actual.Gradient[i], targets[i / vocabulary] < 0 || i % vocabulary >= classes ? Is.Zero : double.IsFinite(dLoss) ? Is.EqualTo(expected.Gradient[i]).And.Not.Zero : Is.Not.InRange(-1e30, 1e30), $"row {i / vocabulary}, column {i % vocabulary}");
+            Assert.That(actual.Gradient[i],
+                targets[i / vocabulary] < 0 || i % vocabulary >= classes ? Is.Zero : double.IsFinite(dLoss) ? Is.EqualTo(expected.Gradient[i]).And.Not.Zero
+                : Is.Not.InRange(-1e30, 1e30), $"row {i / vocabulary}, column {i % vocabulary}");
         (double Loss, double[] Gradient) none = Run(logits, [-100, -100, -100, -100, -100]);
         Assert.That(none.Loss, Is.Zero);
         Assert.That(none.Gradient, Is.All.Zero);
@@ -446,7 +486,8 @@ public class MaskingTests
     // ---- choices and thresholds ----------------------------------------------------------------------------------------
 
     [Test]
-    public void What_is_not_chosen_counts_for_nothing([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device, [Values(DType.Float32, DType.Float64)] DType dtype)
+    public void What_is_not_chosen_counts_for_nothing([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device,
+        [Values(DType.Float32, DType.Float64)] DType dtype)
     {
         Device on = TestDevices.Open(device);
         using var tape = new Tape();
@@ -471,7 +512,8 @@ public class MaskingTests
         Device device = TestDevices.Open("cpu-256");
         Tensor Zeros(Shape shape, DType dtype = DType.Float32) => Tensor.Zeros(shape, dtype, device);
         var condition = Tensor.From([1, 0, 1], 3, device);
-        void Refused(Tensor condition, Tensor a, Tensor b, string message) => Assert.That(() => Ops.Where(condition, a, b), Throws.TypeOf<MambaException>().With.Message.EqualTo("Where: " + message));
+        void Refused(Tensor condition, Tensor a, Tensor b, string message) =>
+            Assert.That(() => Ops.Where(condition, a, b), Throws.TypeOf<MambaException>().With.Message.EqualTo("Where: " + message));
         Refused(condition, condition, Zeros(3), "a is int32 (3); expected float32 or float64.");
         Refused(condition, Zeros(2), Zeros(1), "(3) and (2) do not broadcast: extents 3 and 2 meet, and neither is 1.");
     }
@@ -511,8 +553,10 @@ public class MaskingTests
     {
         Device on = TestDevices.Open(device);
         using var tape = new Tape();
-        Tensor x = Tape.Watch(Tensor.From([NaN, 1.0, NaN], (1, 3), on)), weight = Tape.Watch(Tensor.From([NaN, 1.0, NaN], (3, 1), on)), poison = Tensor.From([NaN], (1, 1), on);
-        Gradients gradients = tape.Backward([(Ops.Slice(x, 1, 1, 1), poison), (Ops.Embedding(Tensor.From([1, -7], 2, on), weight), Tensor.From([NaN, Infinity], (2, 1), on))]);
+        Tensor x = Tape.Watch(Tensor.From([NaN, 1.0, NaN], (1, 3), on)), weight = Tape.Watch(Tensor.From([NaN, 1.0, NaN], (3, 1), on));
+        Tensor poison = Tensor.From([NaN], (1, 1), on);
+        Gradients gradients = tape.Backward([(Ops.Slice(x, 1, 1, 1), poison),
+            (Ops.Embedding(Tensor.From([1, -7], 2, on), weight), Tensor.From([NaN, Infinity], (2, 1), on))]);
         Assert.That(gradients[x].ToDoubles(), Is.EqualTo(new[] { 0, NaN, 0 }));
         Assert.That(gradients[weight].ToDoubles(), Is.EqualTo(new[] { 0, NaN, 0 }));
     }
@@ -524,12 +568,15 @@ public class MaskingTests
     {
         // Such a token's embedding is NaN. The logits of sequences beside it are their own, and so is their loss where its targets are ignored.
         Device on = TestDevices.Open(device);
-        using var model = new MambaLM(new MambaConfig { DModel = 6, NLayer = 2, VocabSize = 11, SsmCfg = new SsmConfig { DState = 3 } }, on, seed: 1, DType.Float64);
+        using var model = new MambaLM(new MambaConfig { DModel = 6, NLayer = 2, VocabSize = 11, SsmCfg = new SsmConfig { DState = 3 } }, on, seed: 1,
+            DType.Float64);
         using var scope = new TensorScope();
         int[] tokens = [3, 1, 99, 2, 7, 7, 0, 4, 99, 5], targets = [-100, -100, -100, -100, 7, 0, 4, -100, -100, -100];
-        Tensor reset = Packing.Resets(on, 10, [4, 4, 1]), packed = model.Forward(Tensor.From(tokens, (1, 10), on), reset: reset), alone = model.Forward(Tensor.From(tokens[4..8], (1, 4), on));
+        Tensor reset = Packing.Resets(on, 10, [4, 4, 1]), packed = model.Forward(Tensor.From(tokens, (1, 10), on), reset: reset);
+        Tensor alone = model.Forward(Tensor.From(tokens[4..8], (1, 4), on));
         Assert.That(TestData.RelativeError(Ops.Slice(packed, 1, 4, 4).ToDoubles(), alone.ToDoubles()), Is.LessThan(1e-13));
-        Assert.That(TestData.RelativeError(Ops.Slice(packed, 1, 0, 2).ToDoubles(), model.Forward(Tensor.From(tokens[..2], (1, 2), on)).ToDoubles()), Is.LessThan(1e-13), "tokens before it");
+        Assert.That(TestData.RelativeError(Ops.Slice(packed, 1, 0, 2).ToDoubles(), model.Forward(Tensor.From(tokens[..2], (1, 2), on)).ToDoubles()),
+            Is.LessThan(1e-13), "tokens before it");
         Assert.That(Ops.Slice(packed, 1, 2, 2).ToDoubles(), Is.All.NaN);
         double loss = Ops.CrossEntropy(packed, Tensor.From(targets, (1, 10), on)).ToDoubles()[0];
         Assert.That(loss, Is.EqualTo(Ops.CrossEntropy(alone, Tensor.From(targets[4..8], (1, 4), on)).ToDoubles()[0]).Within(1e-12));

@@ -10,7 +10,8 @@ namespace Mamba.Tests;
 public sealed record PlainScan(int B, int L, int D, int N) : ScanForm(B, L, D, N)
 {
     public override string ToString() =>
-        $"{Discretization} b {B} l {L} d {D} n {N}" + (Groups > 0 ? $" g {Groups}" : "") + (Complex ? " complex" : "") + (Skip ? "" : " no D") + (Gate ? "" : " no z") + (Bias ? "" : " no bias")
+        $"{Discretization} b {B} l {L} d {D} n {N}" + (Groups > 0 ? $" g {Groups}" : "") + (Complex ? " complex" : "") + (Skip ? "" : " no D")
+            + (Gate ? "" : " no z") + (Bias ? "" : " no bias")
         + (Softplus ? "" : " no softplus") + (Initial ? "" : " from zero") + (ConstantB ? " constant B" : "") + (ConstantC ? " constant C" : "")
         + (Resets.Count > 0 ? $" resets {string.Join(' ', Resets)}" : "");
 
@@ -67,7 +68,8 @@ public sealed record PlainScan(int B, int L, int D, int N) : ScanForm(B, L, D, N
         return Discretization.Name switch
         {
             "exponential-euler" => (e, 1, 0),
-            "zoh" => (e, System.Numerics.Complex.Abs(z) < 1e-2 ? 1 + z / 2 * (1 + z / 3 * (1 + z / 4 * (1 + z / 5 * (1 + z / 6 * (1 + z / 7))))) : (e - 1) / z, 0),
+            "zoh" => (e, System.Numerics.Complex.Abs(z) < 1e-2 ? 1 + z / 2 * (1 + z / 3 * (1 + z / 4 * (1 + z / 5 * (1 + z / 6 * (1 + z / 7))))) : (e - 1) / z,
+                0),
             "euler" => (1 + z, 1, 0),
             "backward-euler" => (1 / (1 - z), 1 / (1 - z), 0),
             "bilinear" => ((1 + z / 2) / (1 - z / 2), 1 / (1 - z / 2), 0),

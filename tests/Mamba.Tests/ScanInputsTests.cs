@@ -40,7 +40,8 @@ public class ScanInputsTests
     }
 
     [Test]
-    public void States_channels_last_are_those_of_the_op_transposed([ValueSource(nameof(Schemes))] string scheme, [Values] bool isComplex, [Values(DType.Float32, DType.Float64)] DType dtype)
+    public void States_channels_last_are_those_of_the_op_transposed([ValueSource(nameof(Schemes))] string scheme, [Values] bool isComplex,
+        [Values(DType.Float32, DType.Float64)] DType dtype)
     {
         foreach ((int b, int l, int d) in new[] { (2, 35, 5), (1, 1, 1), (1, 0, 3) })
             AreTheSame(new PlainScan(b, l, d, 3) { Discretization = Discretization.Named(scheme), Complex = isComplex, Resets = [1, 9] }, dtype, "chunked");
@@ -106,7 +107,8 @@ public class ScanInputsTests
     }
 
     [Test]
-    public void An_algorithm_of_one_s_own_is_a_few_lines_and_agrees([ValueSource(nameof(Schemes))] string scheme, [Values(0, 1, 2, 33)] int l, [Values] bool initial)
+    public void An_algorithm_of_one_s_own_is_a_few_lines_and_agrees([ValueSource(nameof(Schemes))] string scheme, [Values(0, 1, 2, 33)] int l,
+        [Values] bool initial)
     {
         var c = new PlainScan(2, l, 3, 2) { Discretization = Discretization.Named(scheme), Initial = initial, Resets = initial ? [1] : [] };
         double[][] Of(ScanAlgorithm? algorithm) => Run(c, DType.Float64, x =>
@@ -137,8 +139,10 @@ public class ScanInputsTests
         ScanInputs back = inputs with { Discretization = Discretization.ExponentialTrapezoidal };
         Assert.Multiple(() =>
         {
-            Assert.That(Of(inputs, x => new(R((2, 6, 4)), R(x.StateShape))), Is.EqualTo("Scan algorithm 'wrong' returned y of shape (2, 6, 4); expected (2, 6, 3)."));
-            Assert.That(Of(inputs, x => new(x.U, R((2, 3, 4)))), Is.EqualTo("Scan algorithm 'wrong' returned the last state of shape (2, 3, 4); expected (2, 4, 3)."));
+            Assert.That(Of(inputs, x => new(R((2, 6, 4)), R(x.StateShape))),
+                Is.EqualTo("Scan algorithm 'wrong' returned y of shape (2, 6, 4); expected (2, 6, 3)."));
+            Assert.That(Of(inputs, x => new(x.U, R((2, 3, 4)))),
+                Is.EqualTo("Scan algorithm 'wrong' returned the last state of shape (2, 3, 4); expected (2, 4, 3)."));
             Assert.That(Of(inputs, x => new(R((2, 6, 3), DType.Float64), R(x.StateShape))), Does.StartWith("Scan algorithm 'wrong' returned y as float64 on "));
             Assert.That(Of(inputs, x => new(x.U, R(x.StateShape), R(x.StateShape))),
                 Is.EqualTo("Scan algorithm 'wrong' returned a last input; exponential-euler does not look back and has none."));
@@ -153,7 +157,8 @@ public class ScanInputsTests
     public void What_is_registered_is_found_by_name_and_a_name_stands_for_one()
     {
         var mine = new Unrolled();
-        Assert.That(() => ScanAlgorithm.Named("unrolled"), Throws.TypeOf<MambaException>().With.Message.StartsWith("Scan algorithm 'unrolled' is unknown; there are reference, "));
+        Assert.That(() => ScanAlgorithm.Named("unrolled"),
+            Throws.TypeOf<MambaException>().With.Message.StartsWith("Scan algorithm 'unrolled' is unknown; there are reference, "));
         ScanAlgorithm.Register(mine);
         var scheme = new Discretization<SelectiveScanFormsTests.Pade02>("padé-02 of a test");
         Discretization.Register(scheme);
@@ -162,7 +167,8 @@ public class ScanInputsTests
             Assert.That(ScanAlgorithm.Named("unrolled"), Is.SameAs(mine));
             Assert.That(ScanAlgorithm.Named("chunked"), Is.SameAs(ScanAlgorithm.Chunked));
             Assert.That(ScanAlgorithm.All, Has.Count.EqualTo(6).And.No.Member(mine));
-            Assert.That(() => ScanAlgorithm.Register(new Unrolled()), Throws.TypeOf<MambaException>().With.Message.StartsWith("Scan algorithm 'unrolled' is registered already"));
+            Assert.That(() => ScanAlgorithm.Register(new Unrolled()),
+                Throws.TypeOf<MambaException>().With.Message.StartsWith("Scan algorithm 'unrolled' is registered already"));
             Assert.That(() => ScanAlgorithm.Named("nothing"), Throws.TypeOf<MambaException>().With.Message.Contains("attention, unrolled"));
             Assert.That(Discretization.Named("padé-02 of a test"), Is.SameAs(scheme));
             Assert.That(Discretization.All, Has.Count.EqualTo(6).And.No.Member(scheme));

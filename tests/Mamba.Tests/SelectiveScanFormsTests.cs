@@ -9,7 +9,9 @@ namespace Mamba.Tests;
 /// <summary>Every form of the selective scan: discretizations, algorithms, complex states, packing, pieces, segments of time.</summary>
 public class SelectiveScanFormsTests
 {
-    static IEnumerable<TestCaseData> AlgorithmsAndSchemes => ScanAlgorithm.All.SelectMany(_ => Discretization.All, (algorithm, scheme) => new TestCaseData(algorithm, scheme).SetArgDisplayNames(algorithm.Name, scheme.Name));
+    static IEnumerable<TestCaseData> AlgorithmsAndSchemes =>
+        ScanAlgorithm.All.SelectMany(_ => Discretization.All,
+        (algorithm, scheme) => new TestCaseData(algorithm, scheme).SetArgDisplayNames(algorithm.Name, scheme.Name));
 
     [TestCaseSource(nameof(AlgorithmsAndSchemes))]
     public void Every_input_has_a_gradient_at_any_length_from_any_output(ScanAlgorithm algorithm, Discretization scheme)
@@ -24,21 +26,25 @@ public class SelectiveScanFormsTests
                         double[][] Gradients(ScanAlgorithm by)
                         {
                             using var tape = new Tape();
-                            Tensor Of(int seed, Shape shape, double low = -1, double high = 1) => Tape.Watch(TestData.Random(shape, DType.Float64, on, seed, low, high));
+                            Tensor Of(int seed, Shape shape, double low = -1, double high = 1) =>
+                                Tape.Watch(TestData.Random(shape, DType.Float64, on, seed, low, high));
                             Tensor?[] x =
                             [
-                                Of(1, (B, l, D)), Of(2, (B, l, D)), Of(3, (D, N), -2, -0.1), Of(4, (B, l, N)), Of(5, (B, l, N)), Of(6, D), Of(7, (B, l, D)), Of(8, D),
+                                Of(1, (B, l, D)), Of(2, (B, l, D)), Of(3, (D, N), -2, -0.1), Of(4, (B, l, N)), Of(5, (B, l, N)), Of(6, D), Of(7, (B, l, D)),
+                                    Of(8, D),
                                 initial ? Of(9, (B, D, N)) : null, initial && scheme.LooksBack ? Of(10, (B, D, N)) : null,
                             ];
                             Tensor? mask = reset ? Tensor.From([.. Enumerable.Range(0, B * l).Select(i => i % 3 == 1 ? 1 : 0)], (B, l), on) : null;
-                            ScanResult r = Ops.SelectiveScan(x[0]!, x[1]!, x[2]!, x[3]!, x[4]!, x[5], x[6], x[7], initialState: x[8], reset: mask, discretization: scheme, algorithm: by, previousInput: x[9]);
+                            ScanResult r = Ops.SelectiveScan(x[0]!, x[1]!, x[2]!, x[3]!, x[4]!, x[5], x[6], x[7], initialState: x[8], reset: mask,
+                                discretization: scheme, algorithm: by, previousInput: x[9]);
                             Tensor y = k == 0 ? r.Y : k == 1 ? r.LastState : r.LastInput!;
                             Gradients gradients = tape.Backward([(y, TestData.Random(y.Shape, DType.Float64, on, 11))]);
                             return [.. x.OfType<Tensor>().Select(t => gradients[t].ToDoubles())];
                         }
                         double[][] actual = Gradients(algorithm), expected = Gradients(ScanAlgorithm.Chunked);
                         for (int i = 0; i < expected.Length; i++)
-                            Assert.That(actual[i], Is.EqualTo(expected[i]).Within(1e-13), $"l {l}, initial {initial}, reset {reset}, output {k}: gradient of input {i}");
+                            Assert.That(actual[i], Is.EqualTo(expected[i]).Within(1e-13),
+                                $"l {l}, initial {initial}, reset {reset}, output {k}: gradient of input {i}");
                     }
     }
 
@@ -69,14 +75,24 @@ public class SelectiveScanFormsTests
             yield return new(1, 7, 3, 2) { Discretization = Discretization.Named(scheme), Complex = true };
             yield return new(2, 34, 17, 3) { Discretization = Discretization.Named(scheme), Resets = [1, 2, 9, 31, 32] };
             yield return new(1, 33, 4, 4) { Discretization = Discretization.Named(scheme), Complex = true, Resets = [0, 20], Groups = 2, Initial = false };
-            yield return new(2, 9, 6, 6) { Discretization = Discretization.Named(scheme), ConstantB = true, ConstantC = true, Skip = false, Gate = false, Bias = false, Softplus = false };
+            yield return new(2, 9, 6, 6)
+            {
+                Discretization = Discretization.Named(scheme),
+                ConstantB = true,
+                ConstantC = true,
+                Skip = false,
+                Gate = false,
+                Bias = false,
+                Softplus = false
+            };
         }
     }
 
     static readonly PlainScan[] All = [.. Cases()];
 
     [Test]
-    public void Every_form_equals_plain_loops([ValueSource(nameof(All))] PlainScan c, [Values("cpu-128", "cpu-256", "cpu-512", "opencl:0", "ilgpu-cpu", "cuda:0")] string device, [Values(DType.Float32, DType.Float64)] DType dtype)
+    public void Every_form_equals_plain_loops([ValueSource(nameof(All))] PlainScan c,
+        [Values("cpu-128", "cpu-256", "cpu-512", "opencl:0", "ilgpu-cpu", "cuda:0")] string device, [Values(DType.Float32, DType.Float64)] DType dtype)
     {
         using var scope = new TensorScope();
         Tensor[] inputs = c.Inputs(dtype, TestDevices.Open(device)), outputs = c.Apply(inputs);
@@ -94,10 +110,12 @@ public class SelectiveScanFormsTests
         Assert.That(GradCheck.LargestError(x => c.Apply(x), c.Inputs(DType.Float64, TestDevices.Open("cpu-256"))), Is.LessThan(1e-8));
     }
 
-    static IEnumerable<PlainScan> DeviceCases() => All.Where(c => c.Discretization.Name is "zoh" or "exponential-trapezoidal" && (c.Complex || c.Resets.Count > 0));
+    static IEnumerable<PlainScan> DeviceCases() =>
+        All.Where(c => c.Discretization.Name is "zoh" or "exponential-trapezoidal" && (c.Complex || c.Resets.Count > 0));
 
     [Test]
-    public void Gradients_of_forms_agree_on_every_device([ValueSource(nameof(DeviceCases))] PlainScan c, [Values("cpu-128", "cpu-512", "opencl:0", "ilgpu-cpu", "cuda:0")] string device, [Values(DType.Float32, DType.Float64)] DType dtype)
+    public void Gradients_of_forms_agree_on_every_device([ValueSource(nameof(DeviceCases))] PlainScan c,
+        [Values("cpu-128", "cpu-512", "opencl:0", "ilgpu-cpu", "cuda:0")] string device, [Values(DType.Float32, DType.Float64)] DType dtype)
     {
         double[][] expected = Evaluate(c, "cpu-256", DType.Float64), actual = Evaluate(c, device, dtype);
         for (int i = 0; i < expected.Length; i++)
@@ -105,7 +123,8 @@ public class SelectiveScanFormsTests
     }
 
     // outputs, then the gradients of all inputs, zeros for those not used
-    static double[][] Evaluate(PlainScan c, string device, DType dtype, ScanAlgorithm? algorithm = null) => Evaluate(c, TestDevices.Open(device), dtype, algorithm);
+    static double[][] Evaluate(PlainScan c, string device, DType dtype, ScanAlgorithm? algorithm = null) =>
+        Evaluate(c, TestDevices.Open(device), dtype, algorithm);
 
     static double[][] Evaluate(PlainScan c, Device on, DType dtype, ScanAlgorithm? algorithm = null)
     {
@@ -150,9 +169,18 @@ public class SelectiveScanFormsTests
     static readonly string[] Algorithms = [.. ScanAlgorithm.All.Select(a => a.Name)];
 
     [Test]
-    public void Every_algorithm_equals_the_reference([ValueSource(nameof(Algorithms))] string algorithm, [ValueSource(nameof(Schemes))] string scheme, [Values(0, 1, 2, 7, 64, 65)] int length, [Values] bool flags)
+    public void Every_algorithm_equals_the_reference([ValueSource(nameof(Algorithms))] string algorithm, [ValueSource(nameof(Schemes))] string scheme,
+        [Values(0, 1, 2, 7, 64, 65)] int length, [Values] bool flags)
     {
-        var c = new PlainScan(2, length, 3, 2) { Discretization = Discretization.Named(scheme), Skip = flags, Gate = flags, Bias = flags, Initial = flags, Resets = flags ? [3, 40] : [] };
+        var c = new PlainScan(2, length, 3, 2)
+        {
+            Discretization = Discretization.Named(scheme),
+            Skip = flags,
+            Gate = flags,
+            Bias = flags,
+            Initial = flags,
+            Resets = flags ? [3, 40] : []
+        };
         AreClose(Evaluate(c, "cpu-256", DType.Float64, ScanAlgorithm.Named(algorithm)), Evaluate(c, "cpu-256", DType.Float64, ScanAlgorithm.Reference), 1e-12);
     }
 
@@ -172,7 +200,8 @@ public class SelectiveScanFormsTests
     // ---- segments of time --------------------------------------------------------------------------------------------
 
     [Test]
-    public void Segments_of_time_change_nothing_but_rounding([Values(2, 3, 7, 1000)] int segments, [Values("cpu-256", "opencl:0", "cuda:0")] string device, [Values] bool isComplex)
+    public void Segments_of_time_change_nothing_but_rounding([Values(2, 3, 7, 1000)] int segments, [Values("cpu-256", "opencl:0", "cuda:0")] string device,
+        [Values] bool isComplex)
     {
         foreach (var c in new[]
         {
@@ -180,7 +209,8 @@ public class SelectiveScanFormsTests
             new PlainScan(1, 130, 3, 6) { Complex = isComplex, Resets = [40, 64, 100], Discretization = Discretization.ZeroOrderHold },
             new PlainScan(1, 130, 4, 4) { Complex = isComplex, Groups = 2, Initial = false, Gate = false, ConstantC = true },
         })
-            AreClose(Evaluate(c, device, DType.Float64, ScanAlgorithm.ChunkedInto(segments)), Evaluate(c, "cpu-256", DType.Float64, ScanAlgorithm.ChunkedInto(1)), 1e-12, c.ToString());
+            AreClose(Evaluate(c, device, DType.Float64, ScanAlgorithm.ChunkedInto(segments)),
+                Evaluate(c, "cpu-256", DType.Float64, ScanAlgorithm.ChunkedInto(1)), 1e-12, c.ToString());
     }
 
     [Test]
@@ -252,11 +282,13 @@ public class SelectiveScanFormsTests
         foreach ((int start, int length) in new[] { (0, 1), (1, 32), (33, 12) })
         {
             Tensor Piece(int k) => Ops.Slice(x[k], 1, start, length);
-            ScanResult r = Ops.SelectiveScan(Piece(0), Piece(1), x[2], Piece(3), Piece(4), x[5], Piece(6), x[7], true, state, discretization: Discretization.Named(scheme), previousInput: input);
+            ScanResult r = Ops.SelectiveScan(Piece(0), Piece(1), x[2], Piece(3), Piece(4), x[5], Piece(6), x[7], true, state,
+                discretization: Discretization.Named(scheme), previousInput: input);
             pieces.Add(r.Y);
             (state, input) = (r.LastState, r.LastInput);
         }
-        Tensor y = Ops.Concat(1, [.. pieces]), dy = TestData.Random(y.Shape, DType.Float64, device, 31), dLast = TestData.Random(state.Shape, DType.Float64, device, 32);
+        Tensor y = Ops.Concat(1, [.. pieces]), dy = TestData.Random(y.Shape, DType.Float64, device, 31);
+        Tensor dLast = TestData.Random(state.Shape, DType.Float64, device, 32);
         Gradients broken = tape.Backward([(y, dy), (state, dLast)]), unbroken = tape.Backward([(whole[0], dy), (whole[1], dLast)]);
         Assert.That(TestData.RelativeError(y.ToDoubles(), whole[0].ToDoubles()), Is.LessThan(1e-14));
         foreach (int k in Enumerable.Range(0, back ? 10 : 9))
@@ -265,7 +297,8 @@ public class SelectiveScanFormsTests
 
     [Test]
     public void Any_shape_and_any_resets_agree_with_the_reference() =>
-        Gen.Select(Gen.Int[1, 3], Gen.Int[1, 70], Gen.Int[1, 20], Gen.Int[1, 9], Gen.Int[0, 63], Gen.Int[0, Schemes.Length - 1], Gen.Int[0, 69].Array[0, 4]).Sample((b, l, d, n, flags, scheme, resets) =>
+        Gen.Select(Gen.Int[1, 3], Gen.Int[1, 70], Gen.Int[1, 20], Gen.Int[1, 9], Gen.Int[0, 63], Gen.Int[0, Schemes.Length - 1],
+            Gen.Int[0, 69].Array[0, 4]).Sample((b, l, d, n, flags, scheme, resets) =>
         {
             var c = new PlainScan(b, l, d, n)
             {
@@ -315,8 +348,10 @@ public class SelectiveScanFormsTests
         using var scope = new TensorScope();
         const int L = 300, N = 4, Padded = 1024;
         const double Delta = 0.3;
-        Tensor u = TestData.Random((1, L, 1), DType.Float64, device, 1), delta = Tensor.From(Enumerable.Repeat(Delta, L).ToArray(), (1, L, 1), DType.Float64, device);
-        Tensor A = TestData.Random((1, N), DType.Float64, device, 2, -1, -0.05), B = TestData.Random((1, N), DType.Float64, device, 3), C = TestData.Random((1, N), DType.Float64, device, 4);
+        Tensor u = TestData.Random((1, L, 1), DType.Float64, device, 1);
+        Tensor delta = Tensor.From(Enumerable.Repeat(Delta, L).ToArray(), (1, L, 1), DType.Float64, device);
+        Tensor A = TestData.Random((1, N), DType.Float64, device, 2, -1, -0.05), B = TestData.Random((1, N), DType.Float64, device, 3);
+        Tensor C = TestData.Random((1, N), DType.Float64, device, 4);
         double[] a = A.ToDoubles(), b = B.ToDoubles(), c = C.ToDoubles();
         Complex[] kernel = new Complex[Padded], signal = new Complex[Padded];
         for (int t = 0; t < L; t++)
@@ -340,7 +375,8 @@ public class SelectiveScanFormsTests
         Device device = TestDevices.Open("cpu-256");
         using var scope = new TensorScope();
         Tensor[] x = c.Inputs(DType.Float64, device);
-        Tensor m = Ops.HiddenAttention(x[1], x[2], x[3], x[4], x[7], reset: c.ResetMask(device), discretization: Discretization.Named(scheme));    // (b, d, l, l)
+        // (b, d, l, l)
+        Tensor m = Ops.HiddenAttention(x[1], x[2], x[3], x[4], x[7], reset: c.ResetMask(device), discretization: Discretization.Named(scheme));
         Assert.That(m.Shape, Is.EqualTo((Shape)(2, 3, 40, 40)));
         Tensor columns = Ops.Reshape(Ops.Transpose(x[0]), (2, 3, 40, 1)), y = Ops.Transpose(Ops.Reshape(Ops.MatMul(m, columns), (2, 3, 40)));
         Assert.That(TestData.RelativeError(y.ToDoubles(), c.Apply(x)[0].ToDoubles()), Is.LessThan(1e-13));
@@ -349,7 +385,8 @@ public class SelectiveScanFormsTests
     }
 
     [Test]
-    public void Extreme_deltas_give_finite_and_correct_results([Values(DType.Float32, DType.Float64)] DType dtype, [ValueSource(nameof(Hosts))] string host, [Values(1e-8, 1e-4, 1.0, 30.0, 1e3)] double size)
+    public void Extreme_deltas_give_finite_and_correct_results([Values(DType.Float32, DType.Float64)] DType dtype, [ValueSource(nameof(Hosts))] string host,
+        [Values(1e-8, 1e-4, 1.0, 30.0, 1e3)] double size)
     {
         Device device = TestDevices.Open(host);
         var c = new PlainScan(2, 40, 5, 4) { Softplus = false, Bias = false, Step = size };
@@ -363,7 +400,8 @@ public class SelectiveScanFormsTests
     }
 
     [Test]
-    public void Softplus_and_its_slope_go_over_into_those_of_a_line([Values("cpu-128", "cpu-256", "cpu-512", "opencl:0", "cuda:0")] string device, [Values(DType.Float32, DType.Float64)] DType dtype)
+    public void Softplus_and_its_slope_go_over_into_those_of_a_line([Values("cpu-128", "cpu-256", "cpu-512", "opencl:0", "cuda:0")] string device,
+        [Values(DType.Float32, DType.Float64)] DType dtype)
     {
         var c = new PlainScan(2, 33, 5, 2) { Step = 30 };       // raw steps of -90 to 30
         double tolerance = dtype == DType.Float32 ? 2e-5 : 1e-9;      // above 20 it is x itself, 2e-9 off at most
@@ -397,7 +435,8 @@ public class SelectiveScanFormsTests
         static N IDiscretization.Alpha<N, V, M, T>(N z) => N.Of(1) / (N.Of(1) - z + z * z * N.Of(0.5f));
         static N IDiscretization.AlphaSlope<N, V, M, T>(N z, N alpha) => alpha * alpha * (N.Of(1) - z);
         static N IDiscretization.Gamma<N, V, M, T>(N z, N alpha) => alpha * (N.Of(1) - z * N.Of(0.5f));
-        static N IDiscretization.GammaSlope<N, V, M, T>(N z, N alpha, N gamma) => alpha * alpha * (N.Of(1) - z) * (N.Of(1) - z * N.Of(0.5f)) - alpha * N.Of(0.5f);
+        static N IDiscretization.GammaSlope<N, V, M, T>(N z, N alpha, N gamma) =>
+            alpha * alpha * (N.Of(1) - z) * (N.Of(1) - z * N.Of(0.5f)) - alpha * N.Of(0.5f);
         static N IDiscretization.Beta<N, V, M, T>(N z, N alpha) => N.Of(0);
         static N IDiscretization.BetaSlope<N, V, M, T>(N z, N alpha) => N.Of(0);
     }
@@ -407,7 +446,8 @@ public class SelectiveScanFormsTests
     {
         var mine = new Discretization<Pade02>("padé-02");
         Tensor[] Apply(Tensor[] x) => [Ops.SelectiveScan(x[0], x[1], x[2], x[3], x[4], discretization: mine).Y];
-        Agreement.Input[] inputs = [Agreement.Input.Random((1, 5, 3), 1), Agreement.Input.Random((1, 5, 3), 2), Agreement.Input.Random((3, 2), 3, -2, -0.1), Agreement.Input.Random((1, 5, 2), 4), Agreement.Input.Random((1, 5, 2), 5)];
+        Agreement.Input[] inputs = [Agreement.Input.Random((1, 5, 3), 1), Agreement.Input.Random((1, 5, 3), 2), Agreement.Input.Random((3, 2), 3, -2, -0.1),
+            Agreement.Input.Random((1, 5, 2), 4), Agreement.Input.Random((1, 5, 2), 5)];
         Agreement.Check(device, DType.Float64, Apply, inputs);
         Assert.That(Agreement.GradientError(Apply, inputs), Is.LessThan(1e-8));
     }
@@ -457,7 +497,8 @@ public class SelectiveScanFormsTests
         using var scope = new TensorScope();
         // u serves as delta as well: two tensors of this size fit in 24 GB, three do not
         Tensor u = Ops.Uniform((1, L, D), DType.Float32, device, seed: 1, low: 0.001, high: 0.1);
-        Tensor A = Ops.Uniform((D, 1), DType.Float32, device, seed: 2, low: -1, high: -0.01), B = Ops.Uniform((1, L, 1), DType.Float32, device, seed: 3, low: -1), C = Ops.Uniform((1, L, 1), DType.Float32, device, seed: 4, low: -1);
+        Tensor A = Ops.Uniform((D, 1), DType.Float32, device, seed: 2, low: -1, high: -0.01);
+        Tensor B = Ops.Uniform((1, L, 1), DType.Float32, device, seed: 3, low: -1), C = Ops.Uniform((1, L, 1), DType.Float32, device, seed: 4, low: -1);
         Assert.That(u.Count, Is.GreaterThan(1L << 31));
         ScanResult r = Ops.SelectiveScan(u, u, A, B, C, deltaSoftplus: false);
         double[] a = A.ToDoubles(), b = B.ToDoubles(), c = C.ToDoubles(), last = r.LastState.ToDoubles();

@@ -48,7 +48,8 @@ public class SelectiveScanTests
     }
 
     [Test]
-    public void Gradients_agree_on_every_device([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device, [ValueSource(nameof(Cases))] PlainScan c,
+    public void Gradients_agree_on_every_device([ValueSource(typeof(TestDevices), nameof(TestDevices.All))] string device,
+        [ValueSource(nameof(Cases))] PlainScan c,
         [Values(DType.Float32, DType.Float64)] DType dtype)
     {
         double[][] Gradients(Device on, DType type)

@@ -203,7 +203,8 @@ internal struct Panel<V, T>
     /// <param name="alongK">Whether a line's elements are neighbours; else the lines are.</param>
     /// <param name="fours">See <see cref="DeviceMatMulArguments{T}.FoursA"/>.</param>
     /// <param name="pack">Elements of depth that are one in the slab.</param>
-    public static Panel<V, T> Of(ArrayView<T> view, long start, long lines, long depth, long row, long first, int tile, int slab, int alongK, int fours, int pack = 1)
+    public static Panel<V, T> Of(ArrayView<T> view, long start, long lines, long depth, long row, long first, int tile, int slab, int alongK, int fours,
+        int pack = 1)
     {
         int rank = Group.IdxX, perLine = slab / 4, perDepth = tile / 4;
         Panel<V, T> a = new() { view = view, start = start, lines = lines, depth = depth, row = row, alongK = alongK, fours = fours, pack = pack };
@@ -230,7 +231,9 @@ internal struct Panel<V, T>
         return Four<V, T>.Load(a.view, at, left, a.fours != 0);
     }
 
-    /// <summary>Puts them into the slab, from four <paramref name="to"/> on, which lies as (depth, lines) with rows of <paramref name="pitch"/> fours.</summary>
+    /// <summary>
+    /// Puts them into the slab, from four <paramref name="to"/> on, which lies as (depth, lines) with rows of <paramref name="pitch"/> fours.
+    /// </summary>
     public static void Store(Panel<V, T> a, ArrayView<Four<V, T>> slabs, int to, int pitch, Four<V, T> x)
     {
         if (a.alongK == 0)

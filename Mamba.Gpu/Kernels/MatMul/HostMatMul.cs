@@ -127,7 +127,8 @@ internal readonly unsafe struct HostMatMul<T, V> : IKernel where T : unmanaged, 
         if (rows <= FewRows && !a.TransA)   // bound by reading B: walk its rows from end to end
         {
             for (; j < end; j += PanelWidth)
-                for (long p = 0; p == 0 || p < a.K; p += depth) Panel(new Block(A + i * a.RowA + p, a.RowA), rows, B, p, j, Math.Min(end - j, PanelWidth), C, own);
+                for (long p = 0; p == 0 || p < a.K; p += depth) Panel(new Block(A + i * a.RowA + p, a.RowA), rows, B, p, j, Math.Min(end - j, PanelWidth), C,
+                    own);
             return;
         }
         for (long p = 0; p == 0 || p < a.K; p += depth)
@@ -229,7 +230,8 @@ internal readonly unsafe struct HostMatMul<T, V> : IKernel where T : unmanaged, 
     // Two rows take as long as one: four chains of multiply-adds just hide their latency.
 
     [MethodImpl(Hot)]
-    static void Multiply2<R>(T* a, long lda, long step, long rows, T* b, long ldb, long k, T* c, long ldc, bool add, T* bias) where R : unmanaged, IMatMulRow<R, T>
+    static void Multiply2<R>(T* a, long lda, long step, long rows, T* b, long ldb, long k, T* c, long ldc, bool add, T* bias)
+        where R : unmanaged, IMatMulRow<R, T>
     {
         R c0 = default, c1 = default;
         T* a1 = a + (rows - 1) * lda;
@@ -243,7 +245,8 @@ internal readonly unsafe struct HostMatMul<T, V> : IKernel where T : unmanaged, 
     }
 
     [MethodImpl(Hot)]
-    static void Multiply6<R>(T* a, long lda, long step, long rows, T* b, long ldb, long k, T* c, long ldc, bool add, T* bias) where R : unmanaged, IMatMulRow<R, T>
+    static void Multiply6<R>(T* a, long lda, long step, long rows, T* b, long ldb, long k, T* c, long ldc, bool add, T* bias)
+        where R : unmanaged, IMatMulRow<R, T>
     {
         R c0 = default, c1 = default, c2 = default, c3 = default, c4 = default, c5 = default;
         T* a1 = a + lda, a2 = a1 + lda, a3 = rows > 3 ? a2 + lda : a, a4 = rows > 4 ? a3 + lda : a, a5 = rows > 5 ? a4 + lda : a;

@@ -1,6 +1,9 @@
 namespace Mamba.Gpu;
 
-/// <summary>C (batch, m, n) = op(A) (batch, m, k) · op(B) (batch, k, n) [+ C] [+ bias (n)], as tensors. Strides are elements from one batch item to the next; 0 shares it.</summary>
+/// <summary>
+/// C (batch, m, n) = op(A) (batch, m, k) · op(B) (batch, k, n) [+ C] [+ bias (n)], as tensors. Strides are elements from one batch item to the next; 0 shares
+/// it.
+/// </summary>
 internal readonly record struct MatMulProblem(Tensor A, Tensor B, Tensor C, long M, long N, long K)
 {
     /// <summary>A is stored (k, m).</summary>

@@ -22,7 +22,9 @@ internal struct SumFragment
     public float A, B, C, D;
 }
 
-/// <summary>A form of operands tensor cores multiply: how they are rounded and packed, and the instruction of a warp (PTX ISA, Matrix fragments for mma).</summary>
+/// <summary>
+/// A form of operands tensor cores multiply: how they are rounded and packed, and the instruction of a warp (PTX ISA, Matrix fragments for mma).
+/// </summary>
 internal interface ITensorForm<F> where F : struct, ITensorForm<F>
 {
     /// <summary>Elements of depth in a unit of 32 bits.</summary>
@@ -46,7 +48,8 @@ internal static class TensorSums
 {
     public static void Declare() => CudaAsm.Emit(".reg .f32 sum0, sum1, sum2, sum3;");
 
-    public static void Set(SumFragment sums) => CudaAsm.Emit("mov.f32 sum0, %0; mov.f32 sum1, %1; mov.f32 sum2, %2; mov.f32 sum3, %3;", sums.A, sums.B, sums.C, sums.D);
+    public static void Set(SumFragment sums) =>
+        CudaAsm.Emit("mov.f32 sum0, %0; mov.f32 sum1, %1; mov.f32 sum2, %2; mov.f32 sum3, %3;", sums.A, sums.B, sums.C, sums.D);
 
     public static SumFragment Get(SumFragment sums)
     {
@@ -181,7 +184,8 @@ internal static class TensorCoreMatMul
 
     static Eight Load<F>(Panel<Scalar32, float> panel, int alongK, long k) where F : struct, ITensorForm<F>
     {
-        Four<Scalar32, float> x = Panel<Scalar32, float>.Load(panel, k), y = F.Pack == 1 ? Four<Scalar32, float>.Zero() : Panel<Scalar32, float>.Load(panel, alongK != 0 ? k + 4 : k + 1);
+        Four<Scalar32, float> x = Panel<Scalar32, float>.Load(panel, k),
+            y = F.Pack == 1 ? Four<Scalar32, float>.Zero() : Panel<Scalar32, float>.Load(panel, alongK != 0 ? k + 4 : k + 1);
         return new() { A = x.A, B = x.B, C = x.C, D = x.D, E = y.A, F = y.B, G = y.C, H = y.D };
     }
 
@@ -202,17 +206,20 @@ internal static class TensorCoreMatMul
 
     static uint Unit<F>(Scalar32 first, Scalar32 second) where F : struct, ITensorForm<F> => F.Round(Scalar32.First(first), Scalar32.First(second));
 
-    static LeftFragment Left(ArrayView<uint> units, long at) => new() { A = units[at], B = units[at + 8], C = units[at + 4 * Pitch], D = units[at + 4 * Pitch + 8] };
+    static LeftFragment Left(ArrayView<uint> units, long at) =>
+        new() { A = units[at], B = units[at + 8], C = units[at + 4 * Pitch], D = units[at + 4 * Pitch + 8] };
 
     static RightFragment Right(ArrayView<uint> units, long at) => new() { A = units[at], B = units[at + 4 * Pitch] };
 
-    static SumRow Fma<F>(F form, LeftFragment left, RightFragment a, RightFragment b, RightFragment c, RightFragment d, SumRow sums) where F : struct, ITensorForm<F> => new()
-    {
-        A = F.Fma(form, left, a, sums.A),
-        B = F.Fma(form, left, b, sums.B),
-        C = F.Fma(form, left, c, sums.C),
-        D = F.Fma(form, left, d, sums.D),
-    };
+    static SumRow Fma<F>(F form, LeftFragment left, RightFragment a, RightFragment b, RightFragment c, RightFragment d, SumRow sums)
+        where F : struct, ITensorForm<F> =>
+        new()
+        {
+            A = F.Fma(form, left, a, sums.A),
+            B = F.Fma(form, left, b, sums.B),
+            C = F.Fma(form, left, c, sums.C),
+            D = F.Fma(form, left, d, sums.D),
+        };
 
     static void StoreRow(DeviceMatMulArguments<float> a, long to, long i, long j, SumRow sums)
     {

@@ -42,7 +42,8 @@ internal struct Complex<V, M, T> : INumber<Complex<V, M, T>, V, M, T>
     [MethodImpl(Inline)] public static Complex<V, M, T> Constant(double x) => new(V.Constant(x), V.Of(0));
     [MethodImpl(Inline)] public static Complex<V, M, T> operator +(Complex<V, M, T> a, Complex<V, M, T> b) => new(a.re + b.re, a.im + b.im);
     [MethodImpl(Inline)] public static Complex<V, M, T> operator -(Complex<V, M, T> a, Complex<V, M, T> b) => new(a.re - b.re, a.im - b.im);
-    [MethodImpl(Inline)] public static Complex<V, M, T> operator *(Complex<V, M, T> a, Complex<V, M, T> b) => new(a.re * b.re - a.im * b.im, V.Fma(a.re, b.im, a.im * b.re));
+    [MethodImpl(Inline)]
+    public static Complex<V, M, T> operator *(Complex<V, M, T> a, Complex<V, M, T> b) => new(a.re * b.re - a.im * b.im, V.Fma(a.re, b.im, a.im * b.re));
     [MethodImpl(Inline)] public static Complex<V, M, T> Times(Complex<V, M, T> a, V s) => new(a.re * s, a.im * s);
 
     [MethodImpl(Inline)]
@@ -53,7 +54,8 @@ internal struct Complex<V, M, T> : INumber<Complex<V, M, T>, V, M, T>
     }
 
     [MethodImpl(Inline)] public static Complex<V, M, T> Fma(Complex<V, M, T> a, Complex<V, M, T> b, Complex<V, M, T> c) => a * b + c;
-    [MethodImpl(Inline)] public static Complex<V, M, T> FmaTimes(Complex<V, M, T> a, V s, Complex<V, M, T> c) => new(V.Fma(a.re, s, c.re), V.Fma(a.im, s, c.im));
+    [MethodImpl(Inline)]
+    public static Complex<V, M, T> FmaTimes(Complex<V, M, T> a, V s, Complex<V, M, T> c) => new(V.Fma(a.re, s, c.re), V.Fma(a.im, s, c.im));
     [MethodImpl(Inline)] public static Complex<V, M, T> Exp(Complex<V, M, T> a) => Turned(V.Exp(a.re), a.im);
     [MethodImpl(Inline)] public static Complex<V, M, T> Exp2(Complex<V, M, T> a) => Turned(V.Exp2(a.re), a.im * V.Constant(0.693147180559945309417));
 

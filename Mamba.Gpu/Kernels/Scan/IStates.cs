@@ -60,7 +60,8 @@ internal interface IStates<S, V, M, T>
     /// the step after, then ∂L/∂p₋ through this one; <paramref name="h"/> goes from h to h₋. dA and the sums gain this step's part, and
     /// so do the gradients of B and C at <paramref name="dB"/> and <paramref name="dC"/>.
     /// </summary>
-    static abstract void Reverse<PB, PC>(ref S g, ref S dPreviousInput, ref S dA, ref S h, ref S a, ref StepSums<V> sums, bool starts, V delta, V u, V deltaU, V dy, int n,
+    static abstract void Reverse<PB, PC>(ref S g, ref S dPreviousInput, ref S dA, ref S h, ref S a, ref StepSums<V> sums, bool starts, V delta, V u, V deltaU,
+        V dy, int n,
         M B, Column b, M C, Column c, M scratch, Column kept, Column dB, Column dC)
         where PB : struct, IProjection<V, M>
         where PC : struct, IProjection<V, M>;

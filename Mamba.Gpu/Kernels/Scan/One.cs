@@ -19,16 +19,20 @@ internal struct One<D, N, V, M, T> : IStates<One<D, N, V, M, T>, V, M, T>
     public static bool LooksBack { [MethodImpl(Inline)] get => D.LooksBack; }
     [MethodImpl(Inline)] public static One<D, N, V, M, T> Zero() => new() { x = N.Of(0) };
     [MethodImpl(Inline)] public static One<D, N, V, M, T> Identity() => new() { x = N.Of(1) };
-    [MethodImpl(Inline)] public static One<D, N, V, M, T> Load(M p, Column at, int n, int lanes) => new() { x = N.Load(p, at.Start + n * at.Stride, at.Stride, lanes) };
+    [MethodImpl(Inline)]
+    public static One<D, N, V, M, T> Load(M p, Column at, int n, int lanes) => new() { x = N.Load(p, at.Start + n * at.Stride, at.Stride, lanes) };
     [MethodImpl(Inline)] public static One<D, N, V, M, T> LoadWhole(M p, Column at, int n) => new() { x = N.Load(p, at.Start + n * at.Stride, at.Stride) };
     [MethodImpl(Inline)] public static void StoreWhole(ref One<D, N, V, M, T> s, M p, Column at, int n) => N.Store(s.x, p, at.Start + n * at.Stride, at.Stride);
-    [MethodImpl(Inline)] public static void Store(ref One<D, N, V, M, T> s, M p, Column at, int n, int lanes) => N.Store(s.x, p, at.Start + n * at.Stride, at.Stride, lanes);
+    [MethodImpl(Inline)]
+    public static void Store(ref One<D, N, V, M, T> s, M p, Column at, int n, int lanes) => N.Store(s.x, p, at.Start + n * at.Stride, at.Stride, lanes);
 
     [MethodImpl(Inline)]
-    public static One<D, N, V, M, T> After(ref One<D, N, V, M, T> decay, ref One<D, N, V, M, T> s, ref One<D, N, V, M, T> next) => new() { x = Scan.Carried<N, V, M, T>(decay.x, s.x, next.x) };
+    public static One<D, N, V, M, T> After(ref One<D, N, V, M, T> decay, ref One<D, N, V, M, T> s, ref One<D, N, V, M, T> next) =>
+        new() { x = Scan.Carried<N, V, M, T>(decay.x, s.x, next.x) };
 
     [MethodImpl(Inline)]
-    public static One<D, N, V, M, T> Input<PB>(V u, int n, M B, Column b) where PB : struct, IProjection<V, M> => new() { x = N.Times(N.Get<PB>(B, b.Start + n * b.Stride, b.Stride), u) };
+    public static One<D, N, V, M, T> Input<PB>(V u, int n, M B, Column b) where PB : struct, IProjection<V, M> =>
+        new() { x = N.Times(N.Get<PB>(B, b.Start + n * b.Stride, b.Stride), u) };
 
     // Δ (γ p + β p₋)
     [MethodImpl(Inline)]
@@ -46,7 +50,8 @@ internal struct One<D, N, V, M, T> : IStates<One<D, N, V, M, T>, V, M, T>
     }
 
     [MethodImpl(Inline)]
-    public static V Step<PB, PC>(ref One<D, N, V, M, T> h, ref One<D, N, V, M, T> previousInput, ref One<D, N, V, M, T> a, V y, V delta, V u, V deltaU, int n, M B, Column b, M C, Column c)
+    public static V Step<PB, PC>(ref One<D, N, V, M, T> h, ref One<D, N, V, M, T> previousInput, ref One<D, N, V, M, T> a, V y, V delta, V u, V deltaU, int n,
+        M B, Column b, M C, Column c)
         where PB : struct, IProjection<V, M>
         where PC : struct, IProjection<V, M>
     {
@@ -56,7 +61,8 @@ internal struct One<D, N, V, M, T> : IStates<One<D, N, V, M, T>, V, M, T>
     }
 
     [MethodImpl(Inline)]
-    public static void Advance<PB>(ref One<D, N, V, M, T> h, ref One<D, N, V, M, T> previousInput, ref One<D, N, V, M, T> decay, ref One<D, N, V, M, T> a, V delta, V u, V deltaU, int n, M B, Column b)
+    public static void Advance<PB>(ref One<D, N, V, M, T> h, ref One<D, N, V, M, T> previousInput, ref One<D, N, V, M, T> decay, ref One<D, N, V, M, T> a,
+        V delta, V u, V deltaU, int n, M B, Column b)
         where PB : struct, IProjection<V, M>
     {
         N z = N.Times(a.x, delta), alpha = D.Alpha<N, V, M, T>(z);
@@ -65,7 +71,8 @@ internal struct One<D, N, V, M, T> : IStates<One<D, N, V, M, T>, V, M, T>
     }
 
     [MethodImpl(Inline)]
-    public static void Recompute<PB>(ref One<D, N, V, M, T> h, ref One<D, N, V, M, T> previousInput, ref One<D, N, V, M, T> a, bool starts, V delta, V u, V deltaU, int n, M B, Column b, M scratch, Column kept)
+    public static void Recompute<PB>(ref One<D, N, V, M, T> h, ref One<D, N, V, M, T> previousInput, ref One<D, N, V, M, T> a, bool starts, V delta, V u,
+        V deltaU, int n, M B, Column b, M scratch, Column kept)
         where PB : struct, IProjection<V, M>
     {
         N z = N.Times(a.x, delta), alpha = D.Alpha<N, V, M, T>(z);
@@ -83,7 +90,8 @@ internal struct One<D, N, V, M, T> : IStates<One<D, N, V, M, T>, V, M, T>
     }
 
     [MethodImpl(Inline)]
-    public static void Reverse<PB, PC>(ref One<D, N, V, M, T> g, ref One<D, N, V, M, T> dPreviousInput, ref One<D, N, V, M, T> dA, ref One<D, N, V, M, T> h, ref One<D, N, V, M, T> a,
+    public static void Reverse<PB, PC>(ref One<D, N, V, M, T> g, ref One<D, N, V, M, T> dPreviousInput, ref One<D, N, V, M, T> dA, ref One<D, N, V, M, T> h,
+        ref One<D, N, V, M, T> a,
         ref StepSums<V> sums, bool starts, V delta, V u, V deltaU, V dy, int n, M B, Column b, M C, Column c, M scratch, Column kept, Column dB, Column dC)
         where PB : struct, IProjection<V, M>
         where PC : struct, IProjection<V, M>

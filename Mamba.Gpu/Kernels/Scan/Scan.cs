@@ -47,7 +47,9 @@ internal static class Scan
         var column = new Column((long)n * x.Channels + d, x.Channels);
         long row = item.B * x.Length + t - 1;
         if (t > 0)
-            return S.Input<PB>(V.Keep(V.Load(x.U, row * x.Channels + d), lanes), 0, x.B, PB.Varies ? new Column((row * x.Groups + item.G) * x.States + n, 1) : column);
-        return x.HasPreviousInput != 0 ? S.Load(x.PreviousInput, new Column((long)item.B * x.States * x.Channels + column.Start, x.Channels), 0, lanes) : S.Zero();
+            return S.Input<PB>(V.Keep(V.Load(x.U, row * x.Channels + d), lanes), 0, x.B,
+                PB.Varies ? new Column((row * x.Groups + item.G) * x.States + n, 1) : column);
+        return x.HasPreviousInput != 0 ? S.Load(x.PreviousInput, new Column((long)item.B * x.States * x.Channels + column.Start, x.Channels), 0, lanes)
+            : S.Zero();
     }
 }

@@ -51,7 +51,8 @@ internal struct SelectiveScanBackward<L, PB, PC, V, M, T, I, G> : ITeamKernel<V,
     const int TileStates = 4;
 
     /// <summary>Values of scratch each thread of a team needs, each a vector of lanes.</summary>
-    public static long Slots(int states, int vectors) => (long)vectors * PerVector + (3L * TileStates + 2 * TokenStates(states)) * Scan.ChunkLength + 2L * states * vectors + Levels * SumsOf(states, vectors);
+    public static long Slots(int states, int vectors) =>
+        (long)vectors * PerVector + (3L * TileStates + 2 * TokenStates(states)) * Scan.ChunkLength + 2L * states * vectors + Levels * SumsOf(states, vectors);
 
     // Rows of states whose dB and dC gather at the same time.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -75,7 +76,8 @@ internal struct SelectiveScanBackward<L, PB, PC, V, M, T, I, G> : ITeamKernel<V,
                 if (d < item.EndChannel)
                     Start(team, item, d, Lanes.In(item.EndChannel - d), home, k, vectors);
             }
-            long firstChunk = Math.Max(FirstChunk, item.Start / Scan.ChunkLength), endChunk = Math.Min(EndChunk, (item.End + Scan.ChunkLength - 1) / Scan.ChunkLength);
+            long firstChunk = Math.Max(FirstChunk, item.Start / Scan.ChunkLength);
+            long endChunk = Math.Min(EndChunk, (item.End + Scan.ChunkLength - 1) / Scan.ChunkLength);
             for (long chunk = endChunk - 1; chunk >= firstChunk; chunk--)
             {
                 int steps = (int)Math.Min(Scan.ChunkLength, item.End - chunk * Scan.ChunkLength);
@@ -293,9 +295,11 @@ internal struct SelectiveScanBackward<L, PB, PC, V, M, T, I, G> : ITeamKernel<V,
             if (V.Width > 1 && chunk > 0)
                 Prefetch(item, (chunk - 1) * Scan.ChunkLength, d, n, S.Count);
             if (V.Width > 1 && In.HasReset == 0)
-                Reverse<S, No>(team, item, chunk, steps, d, lanes, home, k, vectors, n, Recompute<S, No>(team, item, chunk, steps, d, lanes, home, k, vectors, n));
+                Reverse<S, No>(team, item, chunk, steps, d, lanes, home, k, vectors, n,
+                    Recompute<S, No>(team, item, chunk, steps, d, lanes, home, k, vectors, n));
             else
-                Reverse<S, Yes>(team, item, chunk, steps, d, lanes, home, k, vectors, n, Recompute<S, Yes>(team, item, chunk, steps, d, lanes, home, k, vectors, n));
+                Reverse<S, Yes>(team, item, chunk, steps, d, lanes, home, k, vectors, n,
+                    Recompute<S, Yes>(team, item, chunk, steps, d, lanes, home, k, vectors, n));
             // Lanes past the strip have what lies there of a constant B or C, times 0. The only channels that are not whole vectors come first, so
             // nothing but that is dropped.
             if (V.Width > 1 && PB.Varies != PC.Varies && lanes < V.Width)
@@ -353,12 +357,14 @@ internal struct SelectiveScanBackward<L, PB, PC, V, M, T, I, G> : ITeamKernel<V,
         S a = S.Load(In.A, channel, 0, lanes), previousInput = Scan.PreviousInput<S, PB, V, M, T, I>(In, item, t, d, lanes, n);
         S h = S.Load(In.Boundaries, new Column((item.B * In.Chunks + chunk) * states * channels + channel.Start, channels), 0, lanes);
         long token = item.B * In.Length + t, uAt = token * channels + d;
-        long bAt = PB.Varies ? (token * In.Groups + item.G) * states + n : channel.Start, bStride = PB.Varies ? 1 : channels, bRow = PB.Varies ? In.Groups * states : 0;
+        long bAt = PB.Varies ? (token * In.Groups + item.G) * states + n : channel.Start, bStride = PB.Varies ? 1 : channels;
+        long bRow = PB.Varies ? In.Groups * states : 0;
         long kept = home + Kept(vectors) * stride, keptStep = S.Kept * stride;
         for (int i = 0; i < steps; i++)
         {
             long at = here + i * stride;
-            S.Recompute<PB>(ref h, ref previousInput, ref a, R.On && In.StartsAt(item.B, t + i), V.Load(s, at + Delta * stride), S.LooksBack ? V.Keep(V.Load(u, uAt + i * channels), lanes) : default, V.Load(s, at + DeltaU * stride),
+            S.Recompute<PB>(ref h, ref previousInput, ref a, R.On && In.StartsAt(item.B, t + i), V.Load(s, at + Delta * stride),
+                S.LooksBack ? V.Keep(V.Load(u, uAt + i * channels), lanes) : default, V.Load(s, at + DeltaU * stride),
                 0, B, new Column(bAt + i * bRow, bStride), s, new Column(kept + i * keptStep, stride));
         }
         return h;
@@ -379,10 +385,13 @@ internal struct SelectiveScanBackward<L, PB, PC, V, M, T, I, G> : ITeamKernel<V,
         long bAt = PB.Varies ? row : channel.Start, bStride = PB.Varies ? 1 : channels, bRow = PB.Varies ? rowStride : 0;
         long cAt = PC.Varies ? row : channel.Start, cStride = PC.Varies ? 1 : channels, cRow = PC.Varies ? rowStride : 0;
         long kept = home + Kept(vectors) * stride, keptStep = S.Kept * stride;
-        long slot = (k * states + n) * stride, carry = home + Carry(vectors) * stride + slot, pCarry = carry + vectors * states * stride, overTime = home + Sums(vectors) * stride + slot;
+        long slot = (k * states + n) * stride, carry = home + Carry(vectors) * stride + slot, pCarry = carry + vectors * states * stride;
+        long overTime = home + Sums(vectors) * stride + slot;
         long tokenRow = SumsEachTile ? S.Count : states, tokenStart = SumsEachTile ? 0 : n;
-        long dBAt = PB.Varies ? home + (TokenB(vectors) + tokenStart) * stride : overTime + ConstantB(vectors) * stride, dBStep = PB.Varies ? tokenRow * stride : 0;
-        long dCAt = PC.Varies ? home + (TokenC(vectors) + tokenStart) * stride : overTime + ConstantC(vectors) * stride, dCStep = PC.Varies ? tokenRow * stride : 0;
+        long dBAt = PB.Varies ? home + (TokenB(vectors) + tokenStart) * stride : overTime + ConstantB(vectors) * stride;
+        long dBStep = PB.Varies ? tokenRow * stride : 0;
+        long dCAt = PC.Varies ? home + (TokenC(vectors) + tokenStart) * stride : overTime + ConstantC(vectors) * stride;
+        long dCStep = PC.Varies ? tokenRow * stride : 0;
         S gradient = S.LoadWhole(s, new Column(carry, stride), 0), dA = S.Zero();
         S dPreviousInput = S.LooksBack ? S.LoadWhole(s, new Column(pCarry, stride), 0) : default;
         for (int i = steps - 1; i >= 0; i--)
@@ -397,7 +406,8 @@ internal struct SelectiveScanBackward<L, PB, PC, V, M, T, I, G> : ITeamKernel<V,
                 Y = V.Load(s, at + Y * stride),
             };
             S.Reverse<PB, PC>(ref gradient, ref dPreviousInput, ref dA, ref h, ref a, ref sums,
-                starts, V.Load(s, at + Delta * stride), S.LooksBack ? V.Keep(V.Load(u, uAt + i * channels), lanes) : default, V.Load(s, at + DeltaU * stride), V.Load(s, at + DY * stride),
+                starts, V.Load(s, at + Delta * stride), S.LooksBack ? V.Keep(V.Load(u, uAt + i * channels), lanes) : default, V.Load(s, at + DeltaU * stride),
+                    V.Load(s, at + DY * stride),
                 0, B, new Column(bAt + i * bRow, bStride), C, new Column(cAt + i * cRow, cStride),
                 s, new Column(kept + i * keptStep, stride), new Column(dBAt + i * dBStep, stride), new Column(dCAt + i * dCStep, stride));
             V.Store(s, at + Decay * stride, sums.Decay);

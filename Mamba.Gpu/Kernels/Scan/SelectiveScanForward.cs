@@ -64,7 +64,8 @@ internal struct SelectiveScanForward<S, PB, PC, V, M, T, I> : IKernel
             var values = new Column((row * In.Groups + item.G) * states + FirstState, 1);
             V delta = Scan.StepSize<V, M, T>(V.Load(raw, at) + bias, In.Softplus), ut = V.Load(u, at);
             V sum = First != 0 ? skip * ut : V.Load(y, at);
-            sum = S.Step<PB, PC>(ref h, ref previousInput, ref a, sum, delta, ut, delta * ut, 0, B, PB.Varies ? values : column, C, PC.Varies ? values : column);
+            sum = S.Step<PB, PC>(ref h, ref previousInput, ref a, sum, delta, ut, delta * ut, 0, B, PB.Varies ? values : column, C,
+                PC.Varies ? values : column);
             if (Last != 0 && In.HasZ != 0)
             {
                 V zt = V.Load(z, at);

@@ -147,7 +147,8 @@ internal struct SelectiveScanForwardStrip<L, PB, PC, V, M, T, I> : IKernel
         Prefetch(item, t + Scan.ChunkLength, d, n, S.Count);
         long channels = In.Channels, states = In.States, start = n * channels + d;
         var state = new Column(item.Row * states * channels + start, channels);
-        S a = S.Load(In.A, new Column(start, channels), 0, lanes), h = S.Load(LastState, state, 0, lanes), previousInput = Scan.PreviousInput<S, PB, V, M, T, I>(In, item, t, d, lanes, n);
+        S a = S.Load(In.A, new Column(start, channels), 0, lanes), h = S.Load(LastState, state, 0, lanes);
+        S previousInput = Scan.PreviousInput<S, PB, V, M, T, I>(In, item, t, d, lanes, n);
         if (In.HasBoundaries != 0)
             S.Store(ref h, In.Boundaries, new Column((item.B * In.Chunks + t / Scan.ChunkLength) * states * channels + start, channels), 0, lanes);
         if (In.HasReset != 0)
@@ -178,7 +179,8 @@ internal struct SelectiveScanForwardStrip<L, PB, PC, V, M, T, I> : IKernel
                 previousInput = S.Zero();
             }
             long at = scratch + i * V.Width;
-            V sum = S.Step<PB, PC>(ref h, ref previousInput, ref a, V.Load(s, at + Sum), V.Load(s, at), S.LooksBack ? V.Load(u, uAt + i * channels) : default, V.Load(s, at + DeltaU),
+            V sum = S.Step<PB, PC>(ref h, ref previousInput, ref a, V.Load(s, at + Sum), V.Load(s, at), S.LooksBack ? V.Load(u, uAt + i * channels) : default,
+                V.Load(s, at + DeltaU),
                 0, B, new Column(bAt + i * bRow, bStride), C, new Column(cAt + i * cRow, cStride));
             V.Store(s, at + Sum, sum);
         }

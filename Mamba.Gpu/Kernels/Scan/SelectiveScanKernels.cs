@@ -49,10 +49,12 @@ internal static class SelectiveScanKernels
         ScanPlan plan = ScanPlan.For(x, host, x.Segments);
         long b = x.Batch, d = x.Channels, n = x.Rows, g = x.Groups, rows = b * plan.Segments, strips = (d / g + plan.BackwardStrip - 1) / plan.BackwardStrip;
         long boundaries = b * x.Chunks * n * d, starts = plan.Segments > 1 ? 2 * rows * n * d : 0;
-        long partials = (x.ConstantB ? rows * n * d : strips > 1 ? strips * b * plan.Window * g * n : 0) + (x.ConstantC ? rows * n * d : strips > 1 ? strips * b * plan.Window * g * n : 0);
+        long partials = (x.ConstantB ? rows * n * d : strips > 1 ? strips * b * plan.Window * g * n : 0)
+            + (x.ConstantC ? rows * n * d : strips > 1 ? strips * b * plan.Window * g * n : 0);
         int vectors = (plan.BackwardStrip + width - 1) / width;
-        long scratch = slots * SelectiveScanBackward<One<Schemes.ExponentialEuler, Float256, Float256, HostMemory<float>, float>, PerToken<Float256, HostMemory<float>, float>,
-            PerToken<Float256, HostMemory<float>, float>, Float256, HostMemory<float>, float, HostMemory<int>, HostTeam<Float256, float>>.Slots((int)n, vectors) * width;
+        long scratch = slots * width * SelectiveScanBackward<
+            One<Schemes.ExponentialEuler, Float256, Float256, HostMemory<float>, float>, PerToken<Float256, HostMemory<float>, float>,
+            PerToken<Float256, HostMemory<float>, float>, Float256, HostMemory<float>, float, HostMemory<int>, HostTeam<Float256, float>>.Slots((int)n, vectors);
         return x.U.DType.Size() * (boundaries + starts + partials + scratch + (rows + 1) * n * d + 2 * rows * d);
     }
 
@@ -96,7 +98,8 @@ internal static class SelectiveScanKernels
         }
     }
 
-    static ScanArguments<M, I> Arguments<V, M, T, I, G>(ILauncher<V, M, T, I, G> on, ScanInputs x, Prepared prepared, ScanPlan plan, int strip, Tensor? initial, Tensor? boundaries)
+    static ScanArguments<M, I> Arguments<V, M, T, I, G>(ILauncher<V, M, T, I, G> on, ScanInputs x, Prepared prepared, ScanPlan plan, int strip,
+        Tensor? initial, Tensor? boundaries)
         where M : struct
         where I : struct, IMemory<int>
         where G : struct, ITeam<V> => new()
@@ -179,20 +182,23 @@ internal static class SelectiveScanKernels
         }
     }
 
-    readonly record struct ForwardUser(ScanInputs X, Prepared Prepared, Tensor Y, Tensor LastState, Tensor? Boundaries, Tensor? LastInput) : IDiscretizationUser, IScanLaunch
+    readonly record struct ForwardUser(ScanInputs X, Prepared Prepared, Tensor Y, Tensor LastState, Tensor? Boundaries, Tensor? LastInput)
+        : IDiscretizationUser, IScanLaunch
     {
         public void With<D>() where D : struct, IDiscretization => X.U.Launch(new Typed<D, ForwardUser>(this));
 
         void IScanLaunch.Run<L, PB, PC, V, M, T, I, G>(ILauncher<V, M, T, I, G> on)
         {
             ScanPlan plan = ScanPlan.For(X, host: V.Width > 1, X.Segments);
-            using Tensor? starts = plan.Segments > 1 ? SegmentStarts<L, PB, PC, V, M, T, I, G>(on, X, Prepared, plan, dOut: null, X.InitialState, LastState) : null;
+            using Tensor? starts = plan.Segments > 1 ? SegmentStarts<L, PB, PC, V, M, T, I, G>(on, X, Prepared, plan, dOut: null, X.InitialState, LastState)
+                : null;
             using Tensor? ends = plan.Segments > 1 ? starts!.Like() : null;     // the last of them is LastState already
             Tensor lastState = ends ?? LastState;
             ScanArguments<M, I> arguments = Arguments(on, X, Prepared, plan, plan.ForwardStrip, starts ?? X.InitialState, Boundaries);
             if (V.Width > 1)
             {
-                using Tensor scratch = Tensor.Empty(on.Slots(arguments.Items) * SelectiveScanForwardStrip<L, PB, PC, V, M, T, I>.ScratchPerWorker(plan.ForwardStrip, V.Width), X.U.DType, X.U.Device);
+                long perWorker = SelectiveScanForwardStrip<L, PB, PC, V, M, T, I>.ScratchPerWorker(plan.ForwardStrip, V.Width);
+                using Tensor scratch = X.U.Like(on.Slots(arguments.Items) * perWorker);
                 on.Run(new SelectiveScanForwardStrip<L, PB, PC, V, M, T, I>
                 {
                     In = arguments,
@@ -240,7 +246,8 @@ internal static class SelectiveScanKernels
     }
 
     // The states (b, segments, n, d) before each segment, and in `rest` (b, n, d) what is left after all; with dOut in reverse.
-    static Tensor SegmentStarts<L, PB, PC, V, M, T, I, G>(ILauncher<V, M, T, I, G> on, ScanInputs x, Prepared prepared, ScanPlan plan, Tensor? dOut, Tensor? first, Tensor rest)
+    static Tensor SegmentStarts<L, PB, PC, V, M, T, I, G>(ILauncher<V, M, T, I, G> on, ScanInputs x, Prepared prepared, ScanPlan plan, Tensor? dOut,
+        Tensor? first, Tensor rest)
         where L : struct, IStates<L, V, M, T>
         where PB : struct, IProjection<V, M>
         where PC : struct, IProjection<V, M>
@@ -290,7 +297,8 @@ internal static class SelectiveScanKernels
         }
     }
 
-    readonly record struct BackwardUser(ScanInputs X, Prepared Prepared, Tensor Boundaries, Tensor DOut, Tensor? DLastState, Tensor? DLastInput, ScanGradients Gradients) : IDiscretizationUser, IScanLaunch
+    readonly record struct BackwardUser(ScanInputs X, Prepared Prepared, Tensor Boundaries, Tensor DOut, Tensor? DLastState, Tensor? DLastInput,
+        ScanGradients Gradients) : IDiscretizationUser, IScanLaunch
     {
         public void With<D>() where D : struct, IDiscretization => X.U.Launch(new Typed<D, BackwardUser>(this));
 
@@ -299,7 +307,8 @@ internal static class SelectiveScanKernels
             ScanPlan plan = ScanPlan.For(X, host: V.Width > 1, X.Segments);
             long b = X.Batch, l = X.Length, d = X.Channels, n = X.Rows, g = X.Groups, segments = plan.Segments;
             long strips = (d / g + plan.BackwardStrip - 1) / plan.BackwardStrip, rows = b * segments, items = rows * g * strips;
-            using Tensor? starts = segments > 1 ? SegmentStarts<L, PB, PC, V, M, T, I, G>(on, X, Prepared, plan, DOut, DLastState, Gradients.DInitialState) : null;
+            using Tensor? starts = segments > 1 ? SegmentStarts<L, PB, PC, V, M, T, I, G>(on, X, Prepared, plan, DOut, DLastState, Gradients.DInitialState)
+                : null;
             using Tensor? dStarts = segments > 1 ? starts!.Like() : null;       // the first of them is DInitial already
             int threads = on.TeamSize(plan.BackwardStrip), teams = on.Slots(items);
             int vectors = SelectiveScanBackward<L, PB, PC, V, M, T, I, G>.Vectors(plan.BackwardStrip, threads, V.Width);

@@ -47,7 +47,8 @@ internal struct SelectiveScanSegments<S, PB, PC, V, M, T, I> : IKernel
     {
         long channels = In.Channels;
         var column = new Column((long)FirstState * channels + d, channels);
-        S a = S.Load(In.A, column, 0, lanes), h = S.Zero(), decay = S.Identity(), previousInput = Scan.PreviousInput<S, PB, V, M, T, I>(In, item, item.Start, d, lanes, FirstState);
+        S a = S.Load(In.A, column, 0, lanes), h = S.Zero(), decay = S.Identity();
+        S previousInput = Scan.PreviousInput<S, PB, V, M, T, I>(In, item, item.Start, d, lanes, FirstState);
         V bias = In.HasDeltaBias != 0 ? V.Load(In.DeltaBias, d) : V.Of(0);
         int cut = 0;
         for (long t = item.Start; t < item.End; t++)
@@ -60,7 +61,8 @@ internal struct SelectiveScanSegments<S, PB, PC, V, M, T, I> : IKernel
             }
             long row = item.B * In.Length + t;
             V delta = Scan.StepSize<V, M, T>(V.Load(In.Delta, row * channels + d) + bias, In.Softplus), u = V.Load(In.U, row * channels + d);
-            S.Advance<PB>(ref h, ref previousInput, ref decay, ref a, delta, u, delta * u, 0, In.B, PB.Varies ? new Column((row * In.Groups + item.G) * In.States + FirstState, 1) : column);
+            S.Advance<PB>(ref h, ref previousInput, ref decay, ref a, delta, u, delta * u, 0, In.B,
+                PB.Varies ? new Column((row * In.Groups + item.G) * In.States + FirstState, 1) : column);
         }
         Store(item, h, decay, cut, column, lanes);
     }
@@ -162,7 +164,8 @@ internal struct SumScanPartials<V, M, T> : IKernel
         for (long i = share.Start; i < share.End; i += share.Step)
         {
             long b = i / groups, at = i % groups * V.Width;
-            V.Store(sum, b * RowElements + Offset + at, Cascade<V, M, T>.Of(partials, b * WindowElements + at, Batch * WindowElements, Strips), Lanes.In(WindowElements - at));
+            V.Store(sum, b * RowElements + Offset + at, Cascade<V, M, T>.Of(partials, b * WindowElements + at, Batch * WindowElements, Strips),
+                Lanes.In(WindowElements - at));
         }
     }
 }
