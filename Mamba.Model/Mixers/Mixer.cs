@@ -41,7 +41,9 @@ public abstract class Mixer : Module
 
 /// <summary>A <see cref="Mixer"/> whose state is an <typeparamref name="S"/>.</summary>
 /// <typeparam name="S">What it keeps between tokens; nothing outside the mixer knows what that is.</typeparam>
+#pragma warning disable RS0022 // a mixer is derived from this one, which sees to it that it gets a state of its own kind; not from the one above
 public abstract class Mixer<S> : Mixer where S : MixerState
+#pragma warning restore RS0022
 {
     /// <inheritdoc cref="Mixer.Forward"/>
     public abstract Tensor Forward(Tensor hidden, S? state = null, Tensor? reset = null);
