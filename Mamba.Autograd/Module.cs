@@ -47,7 +47,8 @@ public abstract class Module
     protected T Add<T>(string name, T part) where T : Module
     {
         if (part.path is not null)
-            throw new MambaException($"{GetType().Name}: '{name}' shall be a {part.GetType().Name} that is part '{part.path}' of another module; expected one of its own.");
+            throw new MambaException($"{GetType().Name}: '{name}' shall be a {part.GetType().Name} that is part '{part.path}' of another module; "
+                + "expected one of its own.");
         part.Move(path is null ? name : $"{path}.{name}", name);
         parts.Add((null, part));
         return part;

@@ -32,7 +32,8 @@ public sealed class ParameterSet : IReadOnlyList<Parameter>, IDisposable
             if (!byName.TryAdd(parameter.Name, parameter))
                 throw new MambaException($"ParameterSet: two parameters have the name '{parameter.Name}'; expected names of their own.");
             if (parameter.Set is not null)
-                throw new MambaException($"ParameterSet: {parameter} is in a set already, which holds its values. An optimizer takes any choice of parameters as it is: new AdamW(set.Where(…), …).");
+                throw new MambaException($"ParameterSet: {parameter} is in a set already, which holds its values. "
+                    + "An optimizer takes any choice of parameters as it is: new AdamW(set.Where(…), …).");
         }
         long count = 0;
         var starts = new Dictionary<Parameter, long>();

@@ -1,13 +1,13 @@
 using System.Text.RegularExpressions;
+using ILGPU;
 using ILGPU.Algorithms;
+using ILGPU.Backends;
 using ILGPU.Backends.EntryPoints;
 using ILGPU.Backends.OpenCL;
 using ILGPU.Backends.PTX;
-using ILGPU.Backends;
+using ILGPU.Runtime;
 using ILGPU.Runtime.Cuda;
 using ILGPU.Runtime.OpenCL;
-using ILGPU.Runtime;
-using ILGPU;
 using Mamba.Gpu;
 
 namespace Mamba.Checks;

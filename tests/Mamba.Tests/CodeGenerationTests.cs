@@ -15,7 +15,8 @@ public class CodeGenerationTests
 {
     static readonly Ptxas? Assembler = Ptxas.Find(null, "sm_80");
 
-    static IEnumerable<TestCaseData> Kernels => KernelCatalog.Kernels.Select(kernel => new TestCaseData(kernel.Name, kernel.DType).SetArgDisplayNames(kernel.Name, kernel.DType.Name()));
+    static IEnumerable<TestCaseData> Kernels =>
+        KernelCatalog.Kernels.Select(kernel => new TestCaseData(kernel.Name, kernel.DType).SetArgDisplayNames(kernel.Name, kernel.DType.Name()));
 
     [TestCaseSource(nameof(Kernels))]
     public void Every_kernel_compiles_for_a_GPU_and_keeps_what_it_computes_with_in_registers(string name, DType dtype)
@@ -34,7 +35,8 @@ public class CodeGenerationTests
     [Test]
     public void The_catalog_holds_every_kernel_there_is_in_both_dtypes()
     {
-        static bool IsKernel(Type type) => type.IsValueType && type.GetInterfaces().Any(i => i == typeof(IKernel) || i.IsGenericType && i.GetGenericTypeDefinition() == typeof(ITeamKernel<,>));
+        static bool IsKernel(Type type) => type.IsValueType && type.GetInterfaces().Any(i =>
+            i == typeof(IKernel) || i.IsGenericType && i.GetGenericTypeDefinition() == typeof(ITeamKernel<,>));
         string[] expected = [.. typeof(ComputeDevice).Assembly.GetTypes().Where(IsKernel).Select(t => t.Name.Split('`')[0]), nameof(DeviceMatMul)];
         Assert.Multiple(() =>
         {
@@ -42,7 +44,8 @@ public class CodeGenerationTests
             Assert.That(expected, Has.Length.GreaterThan(30));
             foreach (DType dtype in (DType[])[DType.Float32, DType.Float64])
                 Assert.That(KernelCatalog.Kernels.Where(k => k.DType == dtype).Select(k => k.Family).Distinct(StringComparer.Ordinal),
-                    Is.EquivalentTo(expected.Except(KernelCatalog.HostOnly.Keys, StringComparer.Ordinal).Concat(dtype == DType.Float32 ? [nameof(TensorCoreMatMul)] : [])));
+                    Is.EquivalentTo(expected.Except(KernelCatalog.HostOnly.Keys, StringComparer.Ordinal)
+                        .Concat(dtype == DType.Float32 ? [nameof(TensorCoreMatMul)] : [])));
             Assert.That(KernelCatalog.HostOnly.Keys, Is.SubsetOf(expected), "One that left the code leaves the list.");
             Assert.That(KernelCatalog.HostOnly.Values, Has.All.Not.Empty);
         });
@@ -67,7 +70,8 @@ public class CodeGenerationTests
 
     [Test]
     public void Every_word_for_hot_kernels_names_some() =>
-        Assert.That(KernelCatalog.Hot, Has.All.Matches<string>(word => KernelCatalog.Kernels.Any(k => k.IsHot && k.Family.Contains(word!, StringComparison.Ordinal))));
+        Assert.That(KernelCatalog.Hot, Has.All.Matches<string>(word =>
+            KernelCatalog.Kernels.Any(k => k.IsHot && k.Family.Contains(word!, StringComparison.Ordinal))));
 
     [Test]
     public void The_same_kernel_is_the_same_text_every_time()
@@ -101,7 +105,8 @@ public class CodeGenerationTests
     }
 
     static DeviceKernel Kernel(string name, string method) =>
-        new(name, DType.Float32, typeof(CodeGenerationTests).GetMethod(method, System.Reflection.BindingFlags.Static | System.Reflection.BindingFlags.NonPublic)!, grouped: false);
+        new(name, DType.Float32, typeof(CodeGenerationTests).GetMethod(method,
+            System.Reflection.BindingFlags.Static | System.Reflection.BindingFlags.NonPublic)!, grouped: false);
 
     [Test]
     public void What_does_not_compile_is_reported_in_one_line()

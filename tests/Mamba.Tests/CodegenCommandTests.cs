@@ -1,5 +1,5 @@
-using Mamba.Checks;
 using System.Text.Json;
+using Mamba.Checks;
 using NUnit.Framework;
 
 namespace Mamba.Tests;

@@ -87,7 +87,8 @@ public class CurriculumTests
     [TestCase("{\"task\":\"induction-heads\",\"stages\":[null]}")]
     [TestCase("{\"task\":\"induction-heads\",\"stages\":[],\"rate\":1}")]
     public void Foreign_options_are_one_clear_line(string json) =>
-        Assert.That(() => TrainOptions.FromJson(json, "here").Validate(InductionHeads.Task.Model), Throws.TypeOf<MambaException>().With.Message.Not.Contains("\n"));
+        Assert.That(() => TrainOptions.FromJson(json, "here").Validate(InductionHeads.Task.Model),
+            Throws.TypeOf<MambaException>().With.Message.Not.Contains("\n"));
 
     [Test]
     public void Presets_are_valid()
@@ -99,7 +100,8 @@ public class CurriculumTests
                 Assert.That((preset.Task, task.Preset(preset.Preset)), Is.EqualTo((task.Name, preset)));
             }
         Assert.That(InductionHeads.Task.Preset().Preset, Is.EqualTo("quick"));
-        Assert.That(() => InductionHeads.Task.Preset("slow"), Throws.TypeOf<MambaException>().With.Message.EqualTo("Preset 'slow' is unknown; there are quick and paper."));
+        Assert.That(() => InductionHeads.Task.Preset("slow"),
+            Throws.TypeOf<MambaException>().With.Message.EqualTo("Preset 'slow' is unknown; there are quick and paper."));
         TrainOptions paper = TrainingTask.Named("induction-heads").Preset("paper");
         Assert.That(paper.Stages, Is.EqualTo(new[] { new Stage(256, 8, 25 * 8192) }));
         Assert.That((paper.LearningRate, paper.Clip, paper.WeightDecay), Is.EqualTo((1e-3, 0, 0)));

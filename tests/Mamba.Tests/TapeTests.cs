@@ -90,7 +90,8 @@ public class TapeTests
         Assert.That(gradients.Contains(constant) || gradients.Contains(unused), Is.False);
         Assert.That(() => gradients[unused],
             Throws.TypeOf<MambaException>().With.Message.EqualTo(
-                "There is no gradient of the tensor float64 (2) on cpu: the loss does not depend on it through ops run while it was watched and the tape recorded."));
+                "There is no gradient of the tensor float64 (2) on cpu: the loss does not depend on it through ops run "
+                + "while it was watched and the tape recorded."));
         Assert.That(() => gradients[constant],
             Throws.TypeOf<MambaException>().With.Message.EqualTo(
                 "There is no gradient of the tensor float64 (2) on cpu: it was not watched; Tape.Watch marks a tensor, before the ops on it."));
@@ -104,7 +105,8 @@ public class TapeTests
         Gradients gradients = tape.Backward((y * y).Sum());
         Assert.That(gradients[x].ToDoubles(), Is.EqualTo(new double[] { 8, 16 }));
         Assert.That(gradients.Contains(y), Is.False);
-        Assert.That(() => gradients[y], Throws.TypeOf<MambaException>().With.Message.EqualTo("There is no gradient of the tensor float64 (2) on cpu: an op made it, and it was not watched; Tape.Watch or RetainGrad keeps its gradient."));
+        Assert.That(() => gradients[y], Throws.TypeOf<MambaException>().With.Message.EqualTo(
+            "There is no gradient of the tensor float64 (2) on cpu: an op made it, and it was not watched; Tape.Watch or RetainGrad keeps its gradient."));
     }
 
     [Test]
@@ -181,7 +183,8 @@ public class TapeTests
         y.RequiresGrad = false;
         Assert.That(y.RequiresGrad, Is.False);
         Tensor ids = Tensor.From([1, 2], Cpu);
-        Assert.That(() => Tape.Watch(ids), Throws.TypeOf<MambaException>().With.Message.EqualTo("RequiresGrad: the tensor is int32 (2) on cpu; only float32 and float64 have gradients."));
+        Assert.That(() => Tape.Watch(ids),
+            Throws.TypeOf<MambaException>().With.Message.EqualTo("RequiresGrad: the tensor is int32 (2) on cpu; only float32 and float64 have gradients."));
         ids.RequiresGrad = false;
     }
 

@@ -54,7 +54,8 @@ internal static class SelectiveScanKernels
         int vectors = (plan.BackwardStrip + width - 1) / width;
         long scratch = slots * width * SelectiveScanBackward<
             One<Schemes.ExponentialEuler, Float256, Float256, HostMemory<float>, float>, PerToken<Float256, HostMemory<float>, float>,
-            PerToken<Float256, HostMemory<float>, float>, Float256, HostMemory<float>, float, HostMemory<int>, HostTeam<Float256, float>>.Slots((int)n, vectors);
+            PerToken<Float256, HostMemory<float>, float>, Float256, HostMemory<float>, float, HostMemory<int>,
+            HostTeam<Float256, float>>.Slots((int)n, vectors);
         return x.U.DType.Size() * (boundaries + starts + partials + scratch + (rows + 1) * n * d + 2 * rows * d);
     }
 
