@@ -1,29 +1,4 @@
-using System.Diagnostics;
-
 namespace Mamba.Gpu;
-
-/// <summary>A moment on a device.</summary>
-internal abstract class Mark
-{
-    /// <summary>Milliseconds from <paramref name="earlier"/> to this, once the device has been waited for.</summary>
-    public abstract double MillisecondsSince(Mark earlier);
-}
-
-/// <summary>A moment on the host's clock.</summary>
-internal sealed class ClockMark : Mark
-{
-    readonly long time = Stopwatch.GetTimestamp();
-
-    public override double MillisecondsSince(Mark earlier) => Stopwatch.GetElapsedTime(((ClockMark)earlier).time, time).TotalMilliseconds;
-}
-
-/// <summary>One kernel that ran.</summary>
-/// <param name="Name">The kernel's type, without lanes and memory.</param>
-/// <param name="Start">Milliseconds since recording began.</param>
-/// <param name="Milliseconds">How long it took.</param>
-/// <param name="Bytes">Of the tensors it was given, each counted once.</param>
-/// <param name="Flops">Where they are known, else 0.</param>
-internal readonly record struct KernelRun(string Name, double Start, double Milliseconds, long Bytes, double Flops);
 
 /// <summary>Every kernel that runs on a device while this is its <see cref="ComputeDevice.Timeline"/>.</summary>
 internal sealed class Timeline(ComputeDevice device)

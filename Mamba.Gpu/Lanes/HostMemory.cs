@@ -1,5 +1,4 @@
 using System.Runtime.CompilerServices;
-using ILGPU;
 
 namespace Mamba.Gpu;
 
@@ -14,17 +13,5 @@ internal unsafe struct HostMemory<T>(T* pointer) : IMemory<T> where T : unmanage
         get => Pointer[i];
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         set => Pointer[i] = value;
-    }
-}
-
-/// <summary>Elements in device memory.</summary>
-internal struct DeviceMemory<T>(ArrayView<T> view) : IMemory<T> where T : unmanaged
-{
-    public ArrayView<T> View = view;
-
-    public readonly T this[long i]
-    {
-        get => View[i];
-        set => View[i] = value;
     }
 }
