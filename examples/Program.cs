@@ -4,12 +4,15 @@ using Mamba.Examples;
 // dotnet run -c Release --project examples -- [name …]
 (string Name, Action<Device> Run)[] examples =
 [
-    ("parameters", OwnParameters.Run), ("blocks", BlocksAlone.Run), ("training", OwnTraining.Run), ("op", OwnOp.Run), ("discretization", OwnDiscretization.Run),
-    ("algorithm", OwnAlgorithm.Run), ("mixer", OwnMixer.Run), ("variant", FalconMamba.Run), ("task", OwnTask.Run), ("state", States.Run),
+    ("parameters", OwnParameters.Run), ("blocks", BlocksAlone.Run), ("training", OwnTraining.Run),
+    ("op", OwnOp.Run), ("kernel", OwnKernel.Run), ("discretization", OwnDiscretization.Run), ("algorithm", OwnAlgorithm.Run),
+    ("mixer", OwnMixer.Run), ("variant", FalconMamba.Run), ("task", OwnTask.Run), ("state", States.Run),
 ];
-foreach (string name in args)
-    if (!Array.Exists(examples, example => example.Name == name))
-        throw new ArgumentException($"There is no example '{name}'; there are {string.Join(", ", examples.Select(example => example.Name))}.");
+if (args.FirstOrDefault(name => !Array.Exists(examples, example => example.Name == name)) is { } unknown)
+{
+    Console.Error.WriteLine($"There is no example '{unknown}'; there are {string.Join(", ", examples.Select(example => example.Name))}.");
+    return 1;
+}
 using Device device = Device.Open("cpu");
 foreach ((string name, Action<Device> run) in examples)
 {
@@ -18,3 +21,4 @@ foreach ((string name, Action<Device> run) in examples)
     Console.WriteLine($"--- {name}");
     run(device);
 }
+return 0;

@@ -49,6 +49,22 @@ public class ExamplesTests
     public void An_op_of_ones_own_has_the_right_gradient() => Assert.That(Output(OwnOp.Run), Does.Contain("agrees"));
 
     [Test]
+    public void Kernels_of_ones_own_run_on_every_device([Values("cpu", "ilgpu-cpu")] string device)
+    {
+        Func<Tensor[], Tensor[]> mine = x => [OwnKernel.Gated(x[0], x[1])];
+        using Device on = Device.Open(device);
+        foreach (Shape shape in (Shape[])[1, 7, (3, 17), (2, 33)])
+        {
+            using var scope = new TensorScope();
+            Tensor[] x = [Ops.Normal(shape, DType.Float64, on, 1), Ops.Normal(shape, DType.Float64, on, 2)];
+            GradCheck.Run(mine, x, ["value", "gate"]).ThrowIfFailed();
+            GradCheck.Compare(mine, x => [x[0] * x[1].Silu()], x, 1e-14, ["value", "gate"]).ThrowIfFailed();
+            Tensor[] floats = [.. x.Select(t => t.To(DType.Float32))];
+            GradCheck.Compare(mine, x => [x[0] * x[1].Silu()], floats, 1e-6, ["value", "gate"]).ThrowIfFailed();
+        }
+    }
+
+    [Test]
     public void A_discretization_of_ones_own_is_in_a_model() => Assert.That(Output(OwnDiscretization.Run), Does.Contain("again: midpoint"));
 
     [Test]
