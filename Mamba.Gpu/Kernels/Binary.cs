@@ -181,17 +181,7 @@ internal static class BinaryKernels
             a.Launch(new SameLaunch<F>(a, b, y));
             return;
         }
-        int rank = y.Shape.Rank;
-        Span<long> extents = stackalloc long[rank], aStrides = stackalloc long[rank], bStrides = stackalloc long[rank];
-        for (int i = 0; i < rank; i++)
-            extents[i] = y.Shape[i];
-        RowOffsets.Strides(a.Shape, aStrides);
-        RowOffsets.Strides(b.Shape, bStrides);
-        int axes = RowOffsets.Merge(extents, aStrides, bStrides);
-        if (axes > RowOffsets.MaxAxes)
-            throw new MambaException($"{op}: {a.Shape} with {b.Shape} is a walk over {axes} axes after merging; at most {RowOffsets.MaxAxes} are supported.");
-        a.Launch(new BroadcastLaunch<F>(a, b, y, RowOffsets.From(extents[..axes], aStrides[..axes]), RowOffsets.From(extents[..axes], bStrides[..axes]),
-            aStrides[axes - 1], bStrides[axes - 1], extents[axes - 1]));
+        a.Launch(new BroadcastLaunch<F>(a, b, y, PairRows.Of(op, a.Shape, b.Shape, y.Shape)));
     }
 
     readonly record struct SameLaunch<F>(Tensor A, Tensor B, Tensor Y) : ILaunch where F : struct, IBinary
@@ -205,20 +195,19 @@ internal static class BinaryKernels
         }, Y.Count);
     }
 
-    readonly record struct BroadcastLaunch<F>(Tensor A, Tensor B, Tensor Y, RowOffsets ARows, RowOffsets BRows, long AStep, long BStep, long Inner) : ILaunch
-        where F : struct, IBinary
+    readonly record struct BroadcastLaunch<F>(Tensor A, Tensor B, Tensor Y, PairRows Walk) : ILaunch where F : struct, IBinary
     {
         void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => on.Run(new BroadcastForward<F, V, M, T>
         {
             A = on.Memory(A),
             B = on.Memory(B),
             Y = on.Memory(Y),
-            ARows = ARows,
-            BRows = BRows,
-            AStep = AStep,
-            BStep = BStep,
-            Rows = Y.Count / Inner,
-            Inner = Inner,
+            ARows = Walk.A,
+            BRows = Walk.B,
+            AStep = Walk.AStep,
+            BStep = Walk.BStep,
+            Rows = Y.Count / Walk.Inner,
+            Inner = Walk.Inner,
         }, Y.Count);
     }
 }

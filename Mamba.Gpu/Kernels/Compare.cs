@@ -94,36 +94,23 @@ internal static class ComparisonKernels
     /// <exception cref="MambaException">More axes are left after merging than a kernel walks.</exception>
     public static void Compare<F>(string op, Tensor a, Tensor b, Tensor y) where F : struct, IComparison
     {
-        if (y.Count == 0)
-            return;
-        int rank = Math.Max(1, y.Shape.Rank);
-        Span<long> extents = stackalloc long[rank], aStrides = stackalloc long[rank], bStrides = stackalloc long[rank];
-        extents.Fill(1);
-        for (int i = 0; i < y.Shape.Rank; i++)
-            extents[i] = y.Shape[i];
-        RowOffsets.Strides(a.Shape, aStrides);
-        RowOffsets.Strides(b.Shape, bStrides);
-        int axes = RowOffsets.Merge(extents, aStrides, bStrides);
-        if (axes > RowOffsets.MaxAxes)
-            throw new MambaException($"{op}: {a.Shape} with {b.Shape} is a walk over {axes} axes after merging; at most {RowOffsets.MaxAxes} are supported.");
-        a.Launch(new CompareLaunch<F>(a, b, y, RowOffsets.From(extents[..axes], aStrides[..axes]), RowOffsets.From(extents[..axes], bStrides[..axes]),
-            aStrides[axes - 1], bStrides[axes - 1], extents[axes - 1]));
+        if (y.Count > 0)
+            a.Launch(new CompareLaunch<F>(a, b, y, PairRows.Of(op, a.Shape, b.Shape, y.Shape)));
     }
 
-    readonly record struct CompareLaunch<F>(Tensor A, Tensor B, Tensor Y, RowOffsets ARows, RowOffsets BRows, long AStep, long BStep, long Inner) : ILaunch
-        where F : struct, IComparison
+    readonly record struct CompareLaunch<F>(Tensor A, Tensor B, Tensor Y, PairRows Walk) : ILaunch where F : struct, IComparison
     {
         void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => on.Run(new CompareRows<F, V, M, T, I>
         {
             A = on.Memory(A),
             B = on.Memory(B),
             Y = on.Ints(Y),
-            ARows = ARows,
-            BRows = BRows,
-            AStep = AStep,
-            BStep = BStep,
-            Rows = Y.Count / Inner,
-            Inner = Inner,
+            ARows = Walk.A,
+            BRows = Walk.B,
+            AStep = Walk.AStep,
+            BStep = Walk.BStep,
+            Rows = Y.Count / Walk.Inner,
+            Inner = Walk.Inner,
         }, Y.Count);
     }
 }
