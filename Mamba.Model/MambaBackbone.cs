@@ -49,6 +49,12 @@ public sealed class MambaBackbone : Module
         if (hidden.Shape.Rank != 3 || hidden.Shape[2] != config.DModel)
             throw new MambaException($"MambaBackbone: hidden has shape {hidden.Shape}; expected (b, l, d_model={config.DModel}).");
         Expect("MambaBackbone", hidden, state, lastOnly, reset);
+        return Run(hidden, state, lastOnly, observe, reset);
+    }
+
+    /// <summary><see cref="Forward"/> over what was looked at.</summary>
+    internal Tensor Run(Tensor hidden, MambaState? state, bool lastOnly, Action<int, Tensor>? observe, Tensor? reset)
+    {
         long length = hidden.Shape[1];
         Tensor? residual = null;
         for (int i = 0; i < Layers.Count; i++)

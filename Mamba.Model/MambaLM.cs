@@ -12,28 +12,31 @@ public sealed class MambaLM : Module, IDisposable
     /// <param name="seed">The same seed gives the same weights on every device.</param>
     /// <param name="dtype">float32 or float64.</param>
     /// <exception cref="MambaException">No model can be built from the config.</exception>
-    public MambaLM(MambaConfig config, Device device, ulong seed = 0, DType dtype = DType.Float32) : this(config) =>
-        Parameters = Initialize(device, dtype, seed);
+    public MambaLM(MambaConfig config, Device device, ulong seed = 0, DType dtype = DType.Float32)
+        : this(config, parameters => new ParameterSet(parameters, dtype, device, seed))
+    {
+    }
 
     /// <summary>
     /// A model whose weights are all zero, to be filled; <paramref name="check"/> looks at its parameters before anything is allocated for them.
     /// </summary>
-    internal MambaLM(MambaConfig config, DType dtype, Device device, Action<IReadOnlyList<Parameter>>? check = null) : this(config)
+    internal MambaLM(MambaConfig config, DType dtype, Device device, Action<IReadOnlyList<Parameter>>? check = null)
+        : this(config, parameters =>
+        {
+            check?.Invoke(parameters);
+            return ParameterSet.OfZeros(parameters, dtype, device);
+        })
     {
-        Parameter[] parameters = [.. base.Parameters];
-        check?.Invoke(parameters);
-        Parameters = ParameterSet.OfZeros(parameters, dtype, device);
     }
 
-#pragma warning disable CS8618 // the two above set Parameters
-    MambaLM(MambaConfig config)
-#pragma warning restore CS8618
+    MambaLM(MambaConfig config, Func<Parameter[], ParameterSet> allocate)
     {
-        config.Validate();
         Config = config;
+        Backbone = new MambaBackbone(config);       // it says so if no model can be built
         Embedding = Add("backbone.embedding", new Embedding(config.PaddedVocabSize, config.DModel));
-        Backbone = Add("backbone", new MambaBackbone(config));
+        Add("backbone", Backbone);
         Head = config.TieEmbeddings ? Embedding.Weight : Add("lm_head", new Linear(config.DModel, config.PaddedVocabSize, bias: false)).Weight;
+        Parameters = allocate([.. base.Parameters]);
     }
 
     /// <summary>Sizes.</summary>
@@ -69,14 +72,12 @@ public sealed class MambaLM : Module, IDisposable
     {
         if (tokens is null == embeddings is null)
             throw new MambaException($"MambaLM: tokens and embeddings are {(tokens is null ? "both missing" : "both given")}; expected one of them.");
-        if (tokens is not null)
-        {
-            if (tokens.DType != DType.Int32 || tokens.Shape.Rank != 2)
-                throw new MambaException($"MambaLM: tokens are {tokens.DType.Name()} {tokens.Shape}; expected int32 (b, l).");
-            MambaBackbone.Expect("MambaLM", tokens, state, lastOnly, reset);
-        }
-        Tensor hidden = embeddings ?? Embedding.Forward(tokens!);                                       // (b, l, d_model)
-        return Ops.Linear(Backbone.Forward(hidden, state, lastOnly, observe, reset), Head);
+        if (embeddings is not null)
+            return Ops.Linear(Backbone.Forward(embeddings, state, lastOnly, observe, reset), Head);
+        if (tokens!.DType != DType.Int32 || tokens.Shape.Rank != 2)
+            throw new MambaException($"MambaLM: tokens are {tokens.DType.Name()} {tokens.Shape}; expected int32 (b, l).");
+        MambaBackbone.Expect("MambaLM", tokens, state, lastOnly, reset);
+        return Ops.Linear(Backbone.Run(Embedding.Forward(tokens), state, lastOnly, observe, reset), Head);
     }
 
     /// <summary>

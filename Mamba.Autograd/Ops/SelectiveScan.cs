@@ -33,20 +33,7 @@ public static partial class Ops
         Tensor? deltaBias = null, bool deltaSoftplus = true, Tensor? initialState = null, Tensor? reset = null,
         Discretization? discretization = null, ScanAlgorithm? algorithm = null, Tensor? previousInput = null)
     {
-        var inputs = new ScanInputs
-        {
-            U = u,
-            Delta = delta,
-            A = A,
-            B = B,
-            C = C,
-            D = D,
-            Z = z,
-            DeltaBias = deltaBias,
-            Reset = reset,
-            Softplus = deltaSoftplus,
-            Discretization = discretization ?? Discretization.ExponentialEuler,
-        };
+        ScanInputs inputs = Inputs(u, delta, A, B, C, deltaBias, deltaSoftplus, reset, discretization) with { D = D, Z = z };
         inputs.Check(states: false);
         long b = inputs.Batch, d = inputs.Channels, n = inputs.States;
         Shape state = inputs.IsComplex ? (b, d, n, 2) : (b, d, n);
@@ -82,20 +69,23 @@ public static partial class Ops
     public static Tensor HiddenAttention(Tensor delta, Tensor A, Tensor B, Tensor C, Tensor? deltaBias = null, bool deltaSoftplus = true,
         Tensor? reset = null, Discretization? discretization = null)
     {
-        var inputs = new ScanInputs
+        ScanInputs inputs = Inputs(delta, delta, A, B, C, deltaBias, deltaSoftplus, reset, discretization);
+        inputs.Check();
+        Tensor matrix = Permute(AttentionScan.Matrix(inputs, new ScanCoefficients(inputs)), 0, 3, 1, 2);
+        return Tape.AsOne("HiddenAttention", [matrix], [delta, A, B, C, deltaBias], firstHasAll: inputs.Length > 1)[0];
+    }
+
+    static ScanInputs Inputs(Tensor u, Tensor delta, Tensor A, Tensor B, Tensor C, Tensor? deltaBias, bool softplus, Tensor? reset,
+        Discretization? discretization) => new()
         {
-            U = delta,
+            U = u,
             Delta = delta,
             A = A,
             B = B,
             C = C,
             DeltaBias = deltaBias,
             Reset = reset,
-            Softplus = deltaSoftplus,
+            Softplus = softplus,
             Discretization = discretization ?? Discretization.ExponentialEuler,
         };
-        inputs.Check();
-        Tensor matrix = Permute(AttentionScan.Matrix(inputs, new ScanCoefficients(inputs)), 0, 3, 1, 2);
-        return Tape.AsOne("HiddenAttention", [matrix], [delta, A, B, C, deltaBias], firstHasAll: inputs.Length > 1)[0];
-    }
 }
