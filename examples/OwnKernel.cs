@@ -5,8 +5,8 @@ namespace Mamba.Examples;
 
 /// <summary>
 /// An op with kernels of your own: y = value · silu(gate) in one pass, and both gradients in one pass back. A kernel is a struct: its fields are the
-/// arguments, <c>Run</c> is the body, and the same source runs as SIMD on the host and as a kernel on CUDA and OpenCL. A launch is called with the types a device
-/// has, and fills the fields in.
+/// arguments, <c>Run</c> is the body, and the same source runs as SIMD on the host and as a kernel on CUDA and OpenCL. A launch is called with the
+/// types a device has, and fills the fields in.
 /// </summary>
 public static class OwnKernel
 {
