@@ -138,7 +138,10 @@ internal static class Schemes
         [MethodImpl(Inline)] static N IDiscretization.BetaSlope<N, V, M, T>(N z, N alpha) => N.Of(0);
     }
 
-    /// <summary>α = e^z, γ = ½, β = ½ e^z: the trapezoidal rule over the exact decay, Mamba-3's with λ = ½. Second order in Δ.</summary>
+    /// <summary>
+    /// α = e^z, γ = ½, β = ½ e^z: the trapezoidal rule over the exact decay, Mamba-3's with λ = ½. Second order in Δ if it is given the input before the
+    /// first token, first order if not: the first step then takes that input for 0.
+    /// </summary>
     public struct ExponentialTrapezoidal : IDiscretization
     {
         public static bool Base2 { [MethodImpl(Inline)] get => true; }
