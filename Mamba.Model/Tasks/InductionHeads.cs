@@ -26,11 +26,20 @@ public sealed class InductionHeads : SequenceTask
                 LearningRate = 5e-3,
                 Beta2 = 0.95,
                 Eps = 1e-12,        // the gradients that are left are far below 1e-8; they still point the right way
+                WeightDecay = 0,
                 Clip = 1,
                 MaxEvalLength = 1 << 20,
             },
             // Table 11: 25 epochs of 8192 steps.
-            new TrainOptions { Task = TaskName, Preset = "paper", Stages = [new(256, 8, 204_800)], MaxEvalLength = 1 << 20 },
+            new TrainOptions
+            {
+                Task = TaskName,
+                Preset = "paper",
+                Stages = [new(256, 8, 204_800)],
+                Beta2 = 0.999,
+                WeightDecay = 0,
+                MaxEvalLength = 1 << 20,
+            },
         ],
     };
 

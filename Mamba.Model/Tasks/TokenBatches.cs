@@ -13,7 +13,8 @@ public sealed class TokenBatches : TrainingData
     public static TrainingTask Task { get; } = new(TaskName, "the batches of --data in order, each token predicted from those before it",
         options => new TokenBatches(options.Data ?? throw new MambaException("tokens: data is missing; expected a safetensors file of batches.")))
     {
-        FromFile = file => new TrainOptions { Task = TaskName, Preset = "none", Stages = [new TokenBatches(file).Stage] },
+        // PyTorch's betas and no decay: what a loss curve is usually compared with
+        FromFile = file => new TrainOptions { Task = TaskName, Preset = "none", Stages = [new TokenBatches(file).Stage], Beta2 = 0.999, WeightDecay = 0 },
     };
 
     readonly string path;

@@ -3,7 +3,10 @@ using System.Text.Json.Serialization;
 
 namespace Mamba;
 
-/// <summary>Everything a training depends on, besides the model's own <see cref="MambaConfig"/>: <c>train.json</c> in a run folder.</summary>
+/// <summary>
+/// Everything a training depends on, besides the model's own <see cref="MambaConfig"/>: <c>train.json</c> in a run folder. What is said of the optimizer by
+/// default is what <see cref="AdamW"/> takes by default; the presets of a task say their own.
+/// </summary>
 public sealed record TrainOptions
 {
     static readonly JsonSerializerOptions Json = new()
@@ -61,13 +64,13 @@ public sealed record TrainOptions
     public double Beta1 { get; init; } = 0.9;
 
     /// <summary>How much of the mean of squared gradients a step keeps: 0 to below 1. Kingma and Ba 2015, β₂.</summary>
-    public double Beta2 { get; init; } = 0.999;
+    public double Beta2 { get; init; } = 0.95;
 
     /// <summary>Added to the root of the squared gradients: above 0. Kingma and Ba 2015, ε.</summary>
     public double Eps { get; init; } = 1e-8;
 
     /// <summary>Decoupled weight decay, 0 or more; biases, norms, A_log and D have none. Loshchilov and Hutter 2019.</summary>
-    public double WeightDecay { get; init; }
+    public double WeightDecay { get; init; } = 0.1;
 
     /// <summary>Whether biases, norms, A_log and D decay, too.</summary>
     public bool DecayAll { get; init; }

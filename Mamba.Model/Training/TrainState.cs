@@ -24,6 +24,14 @@ public sealed record TrainState
     /// <summary>Tokens read.</summary>
     public long Tokens { get; init; }
 
+    /// <summary>
+    /// The running mean that people see after one more step: without the 0 that <see cref="Accuracy"/> starts from, which is there so that a lucky first batch
+    /// does not end a stage.
+    /// </summary>
+    internal double AccuracyWith(double accuracy) => Mixed(accuracy) / (1 - Math.Pow(Memory, StageStep + 1));
+
+    double Mixed(double accuracy) => Memory * Accuracy + (1 - Memory) * accuracy;
+
     /// <summary>The state after one more step of <paramref name="options"/> that had the given accuracy.</summary>
     internal TrainState After(TrainOptions options, double accuracy, long tokens)
     {
@@ -32,7 +40,7 @@ public sealed record TrainState
         {
             Step = Step + 1,
             StageStep = StageStep + 1,
-            Accuracy = Memory * Accuracy + (1 - Memory) * accuracy,
+            Accuracy = Mixed(accuracy),
             Tokens = Tokens + tokens,
         };
         bool over = next.StageStep >= stage.Steps || next.Accuracy >= stage.UntilAccuracy;

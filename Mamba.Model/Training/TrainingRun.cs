@@ -14,7 +14,7 @@ public sealed class TrainingRun : IDisposable
     readonly RunFolder folder;
     readonly RunLock mine;
     readonly TrainLog log;
-    long savedStep = -1, counted;
+    long savedStep = -1;
 
     /// <summary>Opens the folder for a trainer; with a checkpoint in it, the trainer is put where that was made.</summary>
     /// <param name="folder">A run, just made or to be resumed.</param>
@@ -47,7 +47,7 @@ public sealed class TrainingRun : IDisposable
     /// <summary>Tokens a second, over the last twenty steps or so.</summary>
     public double TokensPerSecond { get; private set; }
 
-    /// <summary>Running mean of the training accuracy, 0 to 1, over the last twenty steps or so.</summary>
+    /// <summary>Running mean of the training accuracy, 0 to 1, over the last twenty steps or so of a stage.</summary>
     public double Accuracy { get; private set; }
 
     /// <summary>
@@ -65,10 +65,11 @@ public sealed class TrainingRun : IDisposable
         while (!Trainer.IsDone && !stop.IsCancellationRequested)
         {
             long start = Stopwatch.GetTimestamp();
+            TrainState before = Trainer.State;
             StepReport step = Trainer.Step();
             double rate = step.Tokens / Stopwatch.GetElapsedTime(start).TotalSeconds;
             TokensPerSecond = TokensPerSecond == 0 ? rate : 0.95 * TokensPerSecond + 0.05 * rate;
-            Accuracy = counted++ == 0 ? step.Accuracy : Accuracy + (step.Accuracy - Accuracy) / Math.Min(counted, 20);
+            Accuracy = before.AccuracyWith(step.Accuracy);
             log.Write(step, rate);
             report(step);
             bool due = Trainer.Options.CheckpointEvery > 0

@@ -36,6 +36,25 @@ public class CurriculumTests
     }
 
     [Test]
+    public void The_accuracy_that_is_shown_is_the_mean_without_the_0_it_starts_from()
+    {
+        var state = new TrainState();
+        Assert.That(state.AccuracyWith(0.5), Is.EqualTo(0.5).Within(1e-15));
+        Assert.That(Run(Options, 0.5, 20).AccuracyWith(0.5), Is.EqualTo(0.5).Within(1e-15));
+        Assert.That(Run(Options, 0.5, 1).AccuracyWith(1), Is.EqualTo((0.95 * 0.5 + 1) / 1.95).Within(1e-15), "weights 0.95 and 1");
+    }
+
+    [Test]
+    public void Options_that_say_nothing_of_the_optimizer_are_its_own()
+    {
+        using Device device = Device.Open("cpu");
+        using var parameters = new ParameterSet([new Parameter("p", 1)], DType.Float32, device);
+        using var optimizer = new AdamW(parameters, Options.LearningRate);
+        Assert.That((Options.Beta1, Options.Beta2, Options.Eps, Options.WeightDecay, Options.DecayAll),
+            Is.EqualTo((optimizer.Beta1, optimizer.Beta2, optimizer.Epsilon, optimizer.WeightDecay, optimizer.DecayAll)));
+    }
+
+    [Test]
     public void Given_steps_cut_or_stretch_the_last_stage()
     {
         Assert.That(Run(Options with { Steps = 110 }, accuracy: 0, 1000),
