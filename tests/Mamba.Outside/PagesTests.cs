@@ -27,18 +27,18 @@ public partial class PagesTests
 
     static string[] Lines(string page) => File.ReadAllLines(Path.Combine(Root, page));
 
-    // The blocks of C# of a page, with the line each begins at.
-    static IEnumerable<(int Line, string Code)> Blocks(string page)
+    // The blocks of C# of a page, with the line each begins at; a fragment does not stand alone, and is compiled where it comes from.
+    static IEnumerable<(int Line, string Code, bool Fragment)> Blocks(string page)
     {
         string[] lines = Lines(page);
         for (int i = 0; i < lines.Length; i++)
-            if (lines[i] == "```csharp")
+            if (lines[i] is "```csharp" or "```csharp fragment")
             {
-                int first = i + 1;
+                (int first, bool fragment) = (i + 1, lines[i] != "```csharp");
                 while (lines[++i] != "```")
                 {
                 }
-                yield return (first + 1, string.Join('\n', lines[first..i]));
+                yield return (first + 1, string.Join('\n', lines[first..i]), fragment);
             }
     }
 
@@ -59,8 +59,24 @@ public partial class PagesTests
     [Test]
     public void The_code_of_every_page_compiles([ValueSource(nameof(Pages))] string page)
     {
-        foreach ((int line, string code) in Blocks(page))
-            Compile($"#line {line} \"{page}\"\n{code}", "global using Mamba; global using Mamba.Checks; global using static Mamba.Outside.Given;");
+        foreach ((int line, string code, bool fragment) in Blocks(page))
+            if (!fragment)
+                Compile($"#line {line} \"{page}\"\n{code}",
+                    "global using Mamba; global using Mamba.Gpu; global using Mamba.Checks; global using static Mamba.Outside.Given;");
+    }
+
+    [Test]
+    public void What_extending_shows_are_lines_of_the_examples()
+    {
+        static string Trimmed(string text) => '\n' + string.Join('\n', text.Split('\n').Select(line => line.Trim())) + '\n';
+        string examples = string.Concat(Directory.EnumerateFiles(Path.Combine(Root, "examples"), "*.cs").Select(file => Trimmed(File.ReadAllText(file))));
+        Assert.That(Blocks("docs/extending.md").Count(block => block.Fragment), Is.EqualTo(3));
+        foreach (string page in Pages)
+            foreach ((_, string code, bool fragment) in Blocks(page))
+                if (fragment)
+                    Assert.That(examples, Does.Contain(Trimmed(code)), page);
+        foreach (string code in Blocks("docs/extending.md").Take(2).Select(block => block.Code))
+            Assert.That(examples, Does.Contain(Trimmed(code)));
     }
 
     [Test]
