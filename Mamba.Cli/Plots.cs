@@ -1,23 +1,23 @@
+using Mamba.Pictures;
 using ScottPlot;
-using SkiaSharp;
+using ScottPlot.TickGenerators;
+using Palette = Mamba.Pictures.Palette;
 
 namespace Mamba.Cli;
 
 /// <summary>The pictures of a run. They are a courtesy: when they cannot be drawn, that is said and nothing else is lost.</summary>
 internal static class Plots
 {
-    const int Width = 1200, Height = 675;
-    static readonly Color Blue = Color.FromHex("#1f6feb"), Green = Color.FromHex("#2da44e"), Grey = Color.FromHex("#6e7781"), Faint = Color.FromHex("#d0d7de");
+    /// <summary>A curve whose largest value is more than so many times its smallest gets a logarithmic axis.</summary>
+    const double Decades = 30;
 
-    static readonly string[] Sans = ["Open Sans", "Noto Sans", "Segoe UI", "Helvetica Neue", "Helvetica", "Arial", "Liberation Sans", "DejaVu Sans"];
+    /// <summary>What is left free above the curves, for the names of the stages, as a share of the curves' height.</summary>
+    const double Headroom = 0.13;
 
     public static void Try(Display display, Action draw)
     {
         try
         {
-            if (SKFontManager.Default.FontFamilyCount == 0)
-                display.Say("no fonts are installed here, so the pictures have no text (on Debian: apt-get install fonts-dejavu-core)");
-            Fonts.Default = Sans.FirstOrDefault(SKFontManager.Default.FontFamilies.Contains) ?? Fonts.Default;
             draw();
         }
         catch (Exception e)
@@ -29,79 +29,96 @@ internal static class Plots
     /// <summary>Loss and accuracy against the step.</summary>
     public static void Loss(string path, TrainOptions options, IReadOnlyList<StepReport> log)
     {
-        if (log.Count < 2)
-            return;
-        double[] loss = [.. log.Select(step => step.Loss)];
-        Plot plot = NewPlot($"{options.Task}, seed {options.Seed}", "step");
+        if (log.Count >= 2)
+            Picture.Save(LossOf(options, log), path);
+    }
 
-        var raw = plot.Add.Signal(loss);
-        raw.Data.XOffset = 1;
-        raw.Color = Blue.WithAlpha(0.22);
-        raw.LineWidth = 1;
-        raw.MaximumMarkerSize = 0;
-        var smooth = plot.Add.Signal(Smooth(loss));
-        smooth.Data.XOffset = 1;
-        smooth.Color = Blue;
-        smooth.LineWidth = 2.5f;
-        smooth.MaximumMarkerSize = 0;
+    internal static Plot LossOf(TrainOptions options, IReadOnlyList<StepReport> log)
+    {
+        double[] loss = [.. log.Select(step => step.Loss)], smooth = Smooth(loss);
+        bool logarithmic = IsLogarithmic(smooth);
+        Plot plot = Picture.New($"{options.Task}, seed {options.Seed}", "step");
+        double low = 0, high = Math.Max(loss.Max(), 1e-9);
+        if (logarithmic)
+        {
+            loss = Logarithms(loss);
+            smooth = Smooth(loss);
+            (low, high) = (smooth.Min() - 0.3, loss.Max());         // single steps jump: below the smooth curve they get a third of a decade
+        }
+        high += Headroom * (high - low);
+        plot.Axes.Left.TickGenerator = logarithmic ? new LogTicks() : new NumericAutomatic { TickDensity = 0.5 };
+        plot.Axes.Right.TickGenerator = Percents();
+        plot.Axes.Bottom.TickGenerator = new NumericAutomatic { LabelFormatter = step => $"{step:N0}", IntegerTicksOnly = true };
+        Curve(plot, loss, Palette.Blue.WithAlpha(0.22), 1);
+        Curve(plot, smooth, Palette.Blue, 2.5f);
+        Curve(plot, Smooth([.. log.Select(step => 100 * step.Accuracy)]), Palette.Green, 2.5f).Axes.YAxis = plot.Axes.Right;
 
-        var accuracy = plot.Add.Signal(Smooth([.. log.Select(step => 100 * step.Accuracy)]));
-        accuracy.Data.XOffset = 1;
-        accuracy.Axes.YAxis = plot.Axes.Right;
-        accuracy.Color = Green;
-        accuracy.LineWidth = 2.5f;
-        accuracy.MaximumMarkerSize = 0;
-
-        double top = 1.08 * Math.Max(loss.Max(), 1e-9);
-        plot.Axes.SetLimits(1, log.Count, 0, top);
+        plot.Axes.SetLimits(1, log.Count, low, high);
         plot.Axes.Right.Min = 0;
-        plot.Axes.Right.Max = 108;
-        Label(plot.Axes.Left, "loss", Blue);
-        Label(plot.Axes.Right, "accuracy, %", Green);
+        plot.Axes.Right.Max = 100 * (1 + Headroom);
+        Label(plot.Axes.Left, "loss, nats", Palette.Blue);
+        Label(plot.Axes.Right, "accuracy, %", Palette.Green);
         for (int i = 0; i < log.Count; i++)
             if (options.Stages.Count > 1 && (i == 0 || log[i].Stage != log[i - 1].Stage))
             {
                 if (i > 0)
-                    plot.Add.VerticalLine(i + 1, 1.5f, Faint, LinePattern.Dashed);
-                double height = top * (1 - 0.04 * log[i].Stage);        // stages may be short: each name a line lower
-                Note(plot, $"length {log[i].Length}", i + 1, height, i < 0.85 * log.Count ? Alignment.UpperLeft : Alignment.UpperRight);
+                    plot.Add.VerticalLine(i + 1, 1.5f, Palette.Faint, LinePattern.Dashed);
+                double height = high - 0.045 * (log[i].Stage % 2) * (high - low);      // stages may be short: every other name is a line lower
+                Picture.Note(plot, $"length {log[i].Length:N0}", i + 1, height, i < 0.85 * log.Count ? Alignment.UpperLeft : Alignment.UpperRight);
             }
-        Save(plot, path);
+        return plot;
+    }
+
+    /// <summary>Whether a curve spans decades; zeros, which no logarithmic axis has, do not count.</summary>
+    internal static bool IsLogarithmic(IReadOnlyCollection<double> curve) =>
+        curve.Where(value => value > 0).DefaultIfEmpty(1).Min() is var least && curve.Max() > Decades * least;
+
+    // A loss of 0 counts as the smallest that is not.
+    static double[] Logarithms(double[] loss)
+    {
+        double least = Math.Max(loss.Where(value => value > 0).Min(), 1e-15 * loss.Max());
+        return [.. loss.Select(value => Math.Log10(Math.Max(value, least)))];
     }
 
     /// <summary>Accuracy against length.</summary>
-    public static void Accuracy(string path, TrainOptions options, SequenceTask task, IReadOnlyList<EvalRow> rows)
+    public static void Accuracy(string path, TrainOptions options, SequenceTask task, IReadOnlyList<EvalRow> rows) =>
+        Picture.Save(AccuracyOf(options, task, rows), path);
+
+    internal static Plot AccuracyOf(TrainOptions options, SequenceTask task, IReadOnlyList<EvalRow> rows)
     {
-        Plot plot = NewPlot($"{options.Task}: accuracy against length", "length");
+        Plot plot = Picture.New($"{options.Task}: accuracy against length", "length, tokens");
+        plot.Axes.Left.TickGenerator = Percents();
         double[] x = [.. rows.Select(row => Math.Log2(row.Length))];
-        plot.Add.HorizontalLine(100 * task.Chance, 1.5f, Grey, LinePattern.Dotted);
-        Note(plot, "guessing", x[^1], 100 * task.Chance, Alignment.LowerRight);
+        plot.Add.HorizontalLine(100 * task.Chance, 1.5f, Palette.Grey, LinePattern.Dotted);
+        Picture.Note(plot, "guessing", x[^1], 100 * task.Chance, Alignment.LowerRight);
         int trained = options.Stages.Max(stage => stage.Length);
-        plot.Add.VerticalLine(Math.Log2(trained), 1.5f, Grey, LinePattern.Dashed);
-        Note(plot, $"trained up to {trained:N0}", Math.Log2(trained), 50, Alignment.MiddleLeft);
-        var line = plot.Add.Scatter(x, [.. rows.Select(row => 100 * row.Accuracy)], Blue);
+        plot.Add.VerticalLine(Math.Log2(trained), 1.5f, Palette.Grey, LinePattern.Dashed);
+        Picture.Note(plot, $"trained up to {trained:N0}", Math.Log2(trained), 50, Alignment.MiddleLeft);
+        var line = plot.Add.Scatter(x, [.. rows.Select(row => 100 * row.Accuracy)], Palette.Blue);
         line.LineWidth = 3;
         line.MarkerSize = 11;
         int step = rows.Count > 9 ? 2 : 1;
-        plot.Axes.Bottom.SetTicks([.. x.Where((_, i) => i % step == 0)], [.. rows.Where((_, i) => i % step == 0).Select(row => Short(row.Length))]);
+        plot.Axes.Bottom.SetTicks([.. x.Where((_, i) => i % step == 0)], [.. rows.Where((_, i) => i % step == 0).Select(row => Picture.Short(row.Length))]);
         plot.Axes.SetLimits(x[0] - 0.4, x[^1] + 0.4, 0, 106);
-        Label(plot.Axes.Left, "accuracy, %", Blue);
-        Save(plot, path);
+        Label(plot.Axes.Left, "accuracy, %", Palette.Blue);
+        return plot;
     }
 
-    static Plot NewPlot(string title, string x)
+    // None above 100, however high the axis goes.
+    static NumericManual Percents()
     {
-        var plot = new Plot();
-        plot.Title(title, 24);
-        plot.XLabel(x, 18);
-        plot.Axes.Bottom.TickLabelStyle.FontSize = plot.Axes.Left.TickLabelStyle.FontSize = plot.Axes.Right.TickLabelStyle.FontSize = 16;
-        plot.Grid.MajorLineColor = Faint.WithAlpha(0.6);
-        plot.Axes.Bottom.Label.Bold = false;
-        plot.Axes.Top.FrameLineStyle.IsVisible = false;
-        plot.Axes.Left.MinimumSize = plot.Axes.Right.MinimumSize = 75;
-        plot.Axes.Left.TickGenerator = new ScottPlot.TickGenerators.NumericAutomatic { TickDensity = 0.5 };
-        plot.Axes.Right.TickGenerator = new ScottPlot.TickGenerators.NumericAutomatic { TickDensity = 0.5 };
-        return plot;
+        double[] tens = [.. Enumerable.Range(0, 11).Select(i => 10.0 * i)];
+        return new NumericManual(tens, [.. tens.Select(ten => $"{ten}")]);
+    }
+
+    static ScottPlot.Plottables.Signal Curve(Plot plot, double[] values, Color color, float width)
+    {
+        ScottPlot.Plottables.Signal curve = plot.Add.Signal(values);
+        curve.Data.XOffset = 1;
+        curve.Color = color;
+        curve.LineWidth = width;
+        curve.MaximumMarkerSize = 0;
+        return curve;
     }
 
     static void Label(IYAxis axis, string text, Color color)
@@ -112,31 +129,17 @@ internal static class Plots
         axis.Label.Bold = false;
     }
 
-    static void Note(Plot plot, string text, double x, double y, Alignment alignment)
-    {
-        ScottPlot.Plottables.Text note = plot.Add.Text(text, x, y);
-        note.LabelFontColor = Grey;
-        note.LabelFontSize = 16;
-        note.LabelAlignment = alignment;
-        note.OffsetX = alignment is Alignment.LowerRight or Alignment.UpperRight ? -8 : 8;
-        note.OffsetY = alignment is Alignment.UpperLeft or Alignment.UpperRight ? 6 : alignment == Alignment.LowerRight ? -4 : 0;
-    }
-
-    static void Save(Plot plot, string path) => AtomicFile.Write(path, stream => stream.Write(plot.GetImageBytes(Width, Height, ImageFormat.Png)));
-
-    static string Short(int length) => length >= 1 << 20 ? $"{length >> 20}M" : length >= 1 << 10 ? $"{length >> 10}K" : $"{length}";
-
-    // running mean over a fiftieth of the curve, both sides
+    // Running mean over a fiftieth of the curve, both sides. Summed from the end: a loss falls, and its last values would be lost in a sum of the first.
     static double[] Smooth(double[] values)
     {
         int reach = Math.Max(1, values.Length / 100);
         double[] sums = new double[values.Length + 1];
-        for (int i = 0; i < values.Length; i++)
-            sums[i + 1] = sums[i] + values[i];
+        for (int i = values.Length - 1; i >= 0; i--)
+            sums[i] = sums[i + 1] + values[i];
         return [.. values.Select((_, i) =>
         {
             int low = Math.Max(0, i - reach), high = Math.Min(values.Length, i + reach + 1);
-            return (sums[high] - sums[low]) / (high - low);
+            return (sums[low] - sums[high]) / (high - low);
         })];
     }
 }
