@@ -20,9 +20,7 @@ internal static class EvalCommand
 
     static int Run(ParseResult parsed, DeviceOptions deviceOptions)
     {
-        var folder = new RunFolder(parsed.GetValue(Folder)!);
-        if (!folder.IsRun)
-            throw new MambaException($"{folder.Path} is not a run folder: there is no train.json in it.");
+        RunFolder folder = Runs.Existing(parsed.GetValue(Folder)!);
         TrainOptions options = folder.ReadOptions();
         MambaConfig config = folder.ReadConfig();
         options.Validate(config);

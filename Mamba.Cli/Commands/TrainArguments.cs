@@ -81,11 +81,9 @@ internal sealed class TrainArguments
             throw new MambaException("--resume goes on with a run and --force overwrites it: give one of them.");
         if (resumeFolder is not null && outFolder is not null && Path.GetFullPath(resumeFolder) != Path.GetFullPath(outFolder))
             throw new MambaException($"--resume {resumeFolder} and --out {outFolder} are different folders.");
-        string? path = resumeFolder ?? outFolder ?? (wantsResume ? Newest(taskName) : null);
-        if (wantsResume && path is null)
-            throw new MambaException("There is no run to resume under runs/; --out names another folder.");
-        if (wantsResume && new RunFolder(path!) is { IsRun: true } run)
+        if (wantsResume)
         {
+            RunFolder run = Runs.ToResume(resumeFolder ?? outFolder ?? Runs.Newest(taskName));
             (TrainOptions stored, MambaConfig storedConfig) = (run.ReadOptions(), run.ReadConfig());
             TrainOptions asked = Apply(parsed, stored) with { Task = taskName ?? stored.Task, Preset = parsed.GetValue(preset) ?? stored.Preset };
             MambaConfig askedConfig = Apply(parsed, storedConfig);
@@ -109,7 +107,7 @@ internal sealed class TrainArguments
         if (options.Init is not null && config != first)
             throw new MambaException("--init says what the model's dimensions are: no option may change them.");
         options.Validate(config);
-        var folder = new RunFolder(path ?? Unused(options.Task));
+        var folder = new RunFolder(outFolder ?? Runs.Unused(options.Task));
         if (File.Exists(folder.Path))
             throw new MambaException($"{folder.Path} is a file; expected the name of a folder.");
         if (!folder.IsFree(config) && !(overwrites && folder.IsRun))
@@ -193,19 +191,4 @@ internal sealed class TrainArguments
         throw new MambaException($"{file} has {name} {there[name]?.ToJsonString() ?? "null"}, the command line {here[name]?.ToJsonString() ?? "null"}: "
             + "a resumed run goes on as it began; only --steps, --checkpoint-every, --max-eval-length, --device and --threads may differ.");
     }
-
-    static string Unused(string task)
-    {
-        string first = Path.Combine("runs", task);
-        for (int i = 1; ; i++)
-        {
-            string path = i == 1 ? first : $"{first}-{i}";
-            if (!Directory.Exists(path) && !File.Exists(path))
-                return path;
-        }
-    }
-
-    static string? Newest(string? task) => !Directory.Exists("runs") ? null : Directory.GetDirectories("runs")
-        .Where(path => Path.GetFileName(path).StartsWith(task ?? "", StringComparison.Ordinal) && new RunFolder(path).IsRun)
-        .MaxBy(path => File.GetLastWriteTimeUtc(new RunFolder(path).Log));
 }

@@ -213,7 +213,8 @@ public class CheckpointTests
         int kills = 0, within = 0;
         while (true)
         {
-            using Process process = MambaProcess.Start(folder, [.. arguments, "--out", "killed", "--resume"]);
+            bool begun = File.Exists(Path.Combine(folder, "killed", "train.json"));         // killed before that, it is no run to resume
+            using Process process = MambaProcess.Start(folder, [.. arguments, .. begun ? ["--resume", "killed"] : (string[])["--out", "killed"]]);
             Task<string> output = process.StandardOutput.ReadToEndAsync(), error = process.StandardError.ReadToEndAsync();
             bool ended = kills >= 20
                 ? process.WaitForExit(TimeSpan.FromMinutes(3))

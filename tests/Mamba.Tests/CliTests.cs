@@ -63,12 +63,24 @@ public class CliTests
     [TestCase("train --out run/log.jsonl", "is a file")]
     [TestCase("train --resume --force", "--force")]
     [TestCase("train --resume", "runs/")]
+    [TestCase("train --resume induction-heads", "no run of induction-heads to resume under runs/")]
+    [TestCase("train --resume nowhere", "no folder nowhere; expected a run folder. The same command with --out nowhere")]
+    [TestCase("train --resume --out nowhere", "with --out nowhere and without --resume starts a run there")]
+    [TestCase("train --out nowhere --resume nowhere --steps 3", "starts a run there")]
+    [TestCase("train --resume selective-copyin", "no folder selective-copyin")]
+    [TestCase("train selective-copying --resume", "no run of selective-copying to resume under runs/")]
+    [TestCase("train --resume .", ". is not a run folder: there is no train.json in it.")]
+    [TestCase("train --resume run/log.jsonl", "is a file; expected a run folder")]
+    [TestCase("train --resume nowhere --init run", "starts a run there")]
+    [TestCase("train --resume run --init run", "init")]
     [TestCase("train --resume run --lr 0.5", "learning_rate")]
     [TestCase("train --resume run --length 13", "stages")]
     [TestCase("train --resume run --d-model 16", "d_model")]
     [TestCase("train --resume run selective-copying", "task")]
     [TestCase("eval", "run")]
-    [TestCase("eval nowhere", "nowhere")]
+    [TestCase("eval nowhere", "no folder nowhere")]
+    [TestCase("eval .", "no train.json")]
+    [TestCase("eval run/log.jsonl", "is a file")]
     [TestCase("eval run another", "another")]
     [TestCase("eval --foo", "--foo")]
     [TestCase("eval run --max-eval-length 3", "64")]
@@ -181,6 +193,51 @@ public class CliTests
         using Safetensors model = Safetensors.Open(Path.Combine(run, "model.safetensors"));
         Assert.That(model["backbone.embedding.weight"].Shape, Is.EqualTo((Shape)(16, 8)));
         Assert.That(model.Contains("lm_head.weight"), Is.True);
+    }
+
+    [Test]
+    public void A_run_killed_before_its_first_files_is_started_not_resumed()
+    {
+        string here = Directory.CreateTempSubdirectory("mamba-killed-").FullName, run = Path.Combine(here, "run");
+        try
+        {
+            Directory.CreateDirectory(run);
+            File.Copy(Path.Combine(folder, "run", "config.json"), Path.Combine(run, "config.json"));
+            File.WriteAllText(Path.Combine(run, ".lock"), "");
+            File.WriteAllText(Path.Combine(run, ".mamba-0123456789abcdef.tmp"), "{");
+            (int code, string output, string error) = MambaProcess.Run(here, [.. Tiny, "--resume"]);
+            Assert.That((code, output, error), Is.EqualTo((1, "", "run is not a run folder: there is no train.json in it. "
+                + "The same command with --out run and without --resume starts a run there." + Environment.NewLine)));
+            Assert.That(Directory.GetFiles(run), Has.Length.EqualTo(3));
+            (code, output, error) = MambaProcess.Run(here, Tiny);
+            Assert.That((code, error), Is.EqualTo((0, "")), output);
+        }
+        finally
+        {
+            Directory.Delete(here, recursive: true);
+        }
+    }
+
+    [Test]
+    public void A_run_killed_after_its_first_files_is_resumed_and_not_started_again()
+    {
+        string here = Directory.CreateTempSubdirectory("mamba-begun-").FullName, run = Path.Combine(here, "run");
+        try
+        {
+            Directory.CreateDirectory(run);
+            foreach (string file in (string[])["config.json", "train.json"])
+                File.Copy(Path.Combine(folder, "run", file), Path.Combine(run, file));
+            MambaProcess.Run(here, Tiny);
+            Assert.That(Directory.GetFiles(run), Has.Length.EqualTo(2), "without --resume it is refused");
+            (int code, string output, string error) = MambaProcess.Run(here, "train", "--resume", "run", "--threads", "1");
+            Assert.That((code, error), Is.EqualTo((0, "")), output);
+            byte[] weights = File.ReadAllBytes(Path.Combine(folder, "run", "model.safetensors"));
+            Assert.That(File.ReadAllBytes(Path.Combine(run, "model.safetensors")), Is.EqualTo(weights));
+        }
+        finally
+        {
+            Directory.Delete(here, recursive: true);
+        }
     }
 
     [Test]
