@@ -1,3 +1,5 @@
+using Mamba.Gpu;
+
 namespace Mamba.Checks;
 
 /// <summary>Checks gradients of cases.</summary>
@@ -19,7 +21,7 @@ public static class GradientCheck
         }
     }
 
-    /// <summary>Checks the cases that have gradients, in order; on the host several at a time, each on one core.</summary>
+    /// <summary>Checks the cases that have gradients, in order; on the host several at a time, each on one of the cores that the device cpu uses.</summary>
     /// <param name="cases">What to check.</param>
     /// <param name="device">Name of the device.</param>
     /// <param name="options">How thoroughly.</param>
@@ -37,8 +39,8 @@ public static class GradientCheck
         using var devices = new ThreadLocal<Device>(() => CheckDevices.Open(device, threads: 1), trackAllValues: true);
         try
         {
-            foreach (GradientResult result in differentiable.AsParallel().AsOrdered().WithMergeOptions(ParallelMergeOptions.NotBuffered).Select(c =>
-                Run(c, devices.Value!, options)))
+            ParallelQuery<OpCase> all = differentiable.AsParallel().AsOrdered().WithDegreeOfParallelism(Math.Min(HostDevice.UsualThreads, 512));
+            foreach (GradientResult result in all.WithMergeOptions(ParallelMergeOptions.NotBuffered).Select(c => Run(c, devices.Value!, options)))
                 yield return result;
         }
         finally

@@ -82,16 +82,20 @@ public static class CommandLine
             string what = IsOption(unknown) ? "option" : parsed.CommandResult.Command.Subcommands.Count > 0 ? "command" : "argument";
             return $"{command}: unknown {what} '{unknown}'; '{command} --help' lists what there is.";
         }
-        return $"{command}: {parsed.Errors[0].Message}";
+        return parsed.CommandResult.Command.Subcommands.Count > 0
+            ? $"{command}: one of its commands must follow; '{command} --help' lists them."
+            : $"{command}: {parsed.Errors[0].Message}";
     }
 
-    /// <summary>An argument takes what follows, also an option that does not exist: this makes it an error.</summary>
+    /// <summary>An argument takes what follows, also an option that does not exist, or an empty word: this makes it an error.</summary>
     public static Argument<T> NoOption<T>(this Argument<T> argument)
     {
         argument.Validators.Add(result =>
         {
             if (result.Tokens.Any(token => IsOption(token.Value)))
                 result.AddError("unknown option");
+            else if (result.Tokens.FirstOrDefault(token => string.IsNullOrWhiteSpace(token.Value)) is { } blank)
+                result.AddError($"{argument.Name} is '{blank.Value}'; expected a word.");
         });
         return argument;
     }

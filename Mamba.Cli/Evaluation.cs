@@ -33,8 +33,21 @@ internal static class Evaluation
                 display.Say("NaN: the model gave no answer, the largest of its logits being infinite or NaN");
             Plots.Try(display, () => Plots.Accuracy(folder.EvalPlot, options, task, rows));
         }
+        else if (options.MaxEvalLength > 0)
+        {
+            display.Say($"no evaluation: it begins with sequences of length {Shortest(task):N0}, and --max-eval-length is {options.MaxEvalLength:N0}");
+        }
         SayFiles(display, folder);
         return 0;
+    }
+
+    /// <summary>The length that evaluations begin with.</summary>
+    public static int Shortest(TrainingData task)
+    {
+        int length = 64;
+        while (length < task.MinLength)
+            length *= 2;
+        return length;
     }
 
     /// <summary>What there is now in the run folder.</summary>

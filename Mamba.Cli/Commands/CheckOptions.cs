@@ -36,6 +36,18 @@ internal sealed class CheckOptions
     public IReadOnlyList<OpCase> Cases(ParseResult parsed) =>
         OpCatalog.Select(parsed.CommandResult.Command.Name, parsed.GetValue(Ops)!, parsed.GetValue(Assembly) is { } path ? Load(path) : null);
 
+    /// <summary>The devices of a list of names, each of them there.</summary>
+    public static IReadOnlyList<string> Devices(ParseResult parsed, Option<string?> option)
+    {
+        string list = parsed.GetValue(option) ?? "fast";
+        IReadOnlyList<string> devices = CheckDevices.Parse(list);
+        if (devices.Count == 0)
+            throw new MambaException($"{option.Name} is '{list}'; expected names of devices.");
+        foreach (string device in devices)
+            CheckDevices.Open(device).Dispose();        // an unknown one ends here
+        return devices;
+    }
+
     static OpCase[] Load(string path)
     {
         try

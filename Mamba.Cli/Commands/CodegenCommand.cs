@@ -45,10 +45,9 @@ internal static class CodegenCommand
         if (kernels.Length == 0)
             throw new MambaException($"codegen: the kernels with that name need a newer GPU than {arch}.");
         var ptxas = Ptxas.Find(parsed.GetValue(PtxasPath), arch);
-        if (parsed.GetValue(Output) is { } folder)
-            Directory.CreateDirectory(folder);
-        else
-            folder = null;
+        string? folder = parsed.GetValue(Output);
+        if (folder is not null)
+            MakeFolder(folder);
 
         int problems = 0;
         string? first = null;
@@ -78,6 +77,20 @@ internal static class CodegenCommand
             throw new MambaException($"codegen: no kernel has '{unknown}' in its name; there are {string.Join(", ", families)}.");
         }
         return [.. KernelCatalog.Kernels.Where(kernel => names.Length == 0 || names.Any(name => Has(kernel, name)))];
+    }
+
+    static void MakeFolder(string path)
+    {
+        if (File.Exists(path))
+            throw new MambaException($"--output {path} is a file; expected the name of a folder.");
+        try
+        {
+            Directory.CreateDirectory(path);
+        }
+        catch (Exception e) when (InputFile.IsOfFiles(e))
+        {
+            throw new MambaException($"--output {path}: there can be no such folder: {InputFile.Sentence(e)}", e);
+        }
     }
 
     static void Write(string folder, KernelReport report)

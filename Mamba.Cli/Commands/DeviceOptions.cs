@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using Mamba.Checks;
+using Mamba.Gpu;
 
 namespace Mamba.Cli;
 
@@ -22,8 +23,8 @@ internal sealed class DeviceOptions
     {
         if (parsed.GetValue(Threads) is { } threads)
         {
-            if (threads is < 1 or > 1024)
-                throw new MambaException($"--threads is {threads}; expected 1 to 1024.");
+            if (threads < 1 || threads > HostDevice.Cores)
+                throw new MambaException($"--threads is {threads}; expected {HostDevice.ThreadsExpected}.");
             Environment.SetEnvironmentVariable("MAMBA_THREADS", threads.ToString(CultureInfo.InvariantCulture));
         }
         return CheckDevices.Open(parsed.GetValue(Name) ?? otherwise);

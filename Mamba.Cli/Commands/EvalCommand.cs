@@ -29,8 +29,12 @@ internal static class EvalCommand
         if (parsed.GetValue(Sequences) is { } sequences and (< 1 or > 65536))
             throw new MambaException($"--sequences is {sequences}; expected 1 to 65536.");
         SequenceTask task = options.OpenTask();
-        if (options.MaxEvalLength < Math.Max(64, task.MinLength))
-            throw new MambaException($"--max-eval-length is {options.MaxEvalLength}; expected at least {Math.Max(64, task.MinLength)}.");
+        if (options.MaxEvalLength < Evaluation.Shortest(task))
+        {
+            string whose = parsed.GetValue(MaxEvalLength) is null ? $"the run's max-eval-length is {options.MaxEvalLength}; give --max-eval-length, "
+                : $"--max-eval-length is {options.MaxEvalLength}; expected ";
+            throw new MambaException($"{whose}at least {Evaluation.Shortest(task)}.");
+        }
         using Device device = deviceOptions.Open(parsed);
         using MambaLM model = Weights.Load(folder.Model, config, device, options.DType);
         Display display = Display.Create();

@@ -35,10 +35,8 @@ internal static class GradCheckCommand
         if (parsed.GetValue(Elements) is < 0)
             throw new MambaException($"--elements is {parsed.GetValue(Elements)}; expected 0 or more.");
         IReadOnlyList<OpCase> cases = options.Cases(parsed);
-        IReadOnlyList<string> devices = CheckDevices.Parse(parsed.GetValue(DeviceNames) ?? "fast");
+        IReadOnlyList<string> devices = CheckOptions.Devices(parsed, DeviceNames);
         bool json = parsed.GetValue(options.AsJson), each = parsed.GetValue(options.Each);
-        foreach (string device in devices)
-            CheckDevices.Open(device).Dispose();        // an unknown one ends here
         GradCheckOptions Thoroughly(string device)
         {
             var usual = new GradCheckOptions();

@@ -37,15 +37,14 @@ internal static class ParityCommand
     static int Run(ParseResult parsed, CheckOptions options)
     {
         IReadOnlyList<OpCase> cases = options.Cases(parsed);
-        IReadOnlyList<string> devices = CheckDevices.Parse(parsed.GetValue(DeviceNames) ?? "fast");
         if (parsed.GetValue(Worker) is { } trace)
         {
-            foreach (ParityResult result in Parity.Run([.. Parity.For(cases, devices[0]).Skip(parsed.GetValue(Skip) ?? 0)], devices[0], trace))
+            string simulator = parsed.GetValue(DeviceNames)!;
+            foreach (ParityResult result in Parity.Run([.. Parity.For(cases, simulator).Skip(parsed.GetValue(Skip) ?? 0)], simulator, trace))
                 Console.WriteLine(JsonSerializer.Serialize(result, CheckOptions.Json));
             return 0;
         }
-        foreach (string device in devices)
-            CheckDevices.Open(device).Dispose();        // an unknown one ends here
+        IReadOnlyList<string> devices = CheckOptions.Devices(parsed, DeviceNames);
         bool json = parsed.GetValue(options.AsJson), each = parsed.GetValue(options.Each);
         var failures = new List<ParityResult>();
         int count = 0;

@@ -91,6 +91,7 @@ internal sealed class TrainArguments
             ExpectSame(run.Train, stored.ToJson(), mayDiffer.ToJson());
             ExpectSame(run.Config, storedConfig.ToJson(), askedConfig.ToJson());
             asked.Validate(storedConfig);
+            ExpectEvaluation(parsed, asked);
             return (run, true, asked, storedConfig);
         }
 
@@ -107,6 +108,7 @@ internal sealed class TrainArguments
         if (options.Init is not null && config != first)
             throw new MambaException("--init says what the model's dimensions are: no option may change them.");
         options.Validate(config);
+        ExpectEvaluation(parsed, options);
         var folder = new RunFolder(outFolder ?? Runs.Unused(options.Task));
         if (File.Exists(folder.Path))
             throw new MambaException($"{folder.Path} is a file; expected the name of a folder.");
@@ -115,6 +117,17 @@ internal sealed class TrainArguments
                 ? $"{folder.Path} is not empty, and not a run: nothing is written there."
                 : $"{folder.Path} holds a run: --resume goes on with it, --force overwrites it, --out names another folder.");
         return (folder, false, options, config);
+    }
+
+    // What was asked for and would not be done.
+    void ExpectEvaluation(ParseResult parsed, TrainOptions options)
+    {
+        if (parsed.GetValue(maxEvalLength) is not > 0)
+            return;
+        if (options.OpenData() is not SequenceTask data)
+            throw new MambaException($"--max-eval-length was given; there is no evaluation after a training on {options.Task}.");
+        if (options.MaxEvalLength < Evaluation.Shortest(data))
+            throw new MambaException($"--max-eval-length is {options.MaxEvalLength}; expected at least {Evaluation.Shortest(data)}, or 0 for no evaluation.");
     }
 
     TrainOptions OfFile(ParseResult parsed, TrainingTask kind)

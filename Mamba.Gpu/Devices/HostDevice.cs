@@ -11,6 +11,8 @@ namespace Mamba.Gpu;
 /// </summary>
 internal sealed unsafe class HostDevice : ComputeDevice
 {
+    const int MostThreads = 1024;
+
     readonly HostPool pool;
 
     /// <param name="threads">Cores to use; 0 takes all of them, or what the environment variable MAMBA_THREADS says. Results do not depend on it.</param>
@@ -18,22 +20,28 @@ internal sealed unsafe class HostDevice : ComputeDevice
     public HostDevice(int threads = 0, int bits = 0)
     {
         if (threads == 0)
-            threads = ThreadsAsked() ?? Environment.ProcessorCount;
-        if (threads is < 1 or > 1024)
-            throw new MambaException($"cpu: {threads} threads were asked for; expected 1 to 1024.");
+            threads = UsualThreads;
+        if (threads is < 1 or > MostThreads)
+            throw new MambaException($"cpu: {threads} threads were asked for; expected 1 to {MostThreads}.");
         Bits = bits != 0 ? bits : Vector512.IsHardwareAccelerated ? 512 : Vector256.IsHardwareAccelerated ? 256 : 128;
         if (Bits is not (128 or 256 or 512))
             throw new MambaException($"cpu: vectors of {Bits} bits were asked for; expected 128, 256 or 512.");
         pool = new HostPool(threads);
     }
 
-    // 0 and an empty value ask for nothing.
-    static int? ThreadsAsked() => Environment.GetEnvironmentVariable("MAMBA_THREADS") is not { Length: > 0 } text ? null : Numbers.Index(text) switch
+    /// <summary>Cores there are for this process. Threads beyond them take turns, and wait for each other: that is only for tests.</summary>
+    internal static int Cores => Math.Min(Environment.ProcessorCount, MostThreads);
+
+    /// <summary>Threads where no number is asked for: what MAMBA_THREADS says, where 0 and an empty value say nothing, or else one on each core.</summary>
+    internal static int UsualThreads => Environment.GetEnvironmentVariable("MAMBA_THREADS") is not { Length: > 0 } text ? Cores : Numbers.Index(text) switch
     {
-        0 => null,
-        <= 1024 and int asked => asked,
-        _ => throw new MambaException($"The environment variable MAMBA_THREADS is '{text}'; expected 1 to 1024, or 0 for all cores."),
+        0 => Cores,
+        int asked when asked <= Cores => asked,
+        _ => throw new MambaException($"The environment variable MAMBA_THREADS is '{text}'; expected {ThreadsExpected}, or 0 for all of them."),
     };
+
+    /// <summary>For messages: how many threads can be asked for.</summary>
+    internal static string ThreadsExpected => $"1 to {Cores}, as many cores as there are here";
 
     public override string Name => "cpu";
     public override string Description => $"host lanes of {Bits} bits on {Threads} {(Threads == 1 ? "core" : "cores")}";

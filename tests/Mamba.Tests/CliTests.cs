@@ -58,6 +58,9 @@ public class CliTests
     [TestCase("train --device cuda:99", "cuda:99")]
     [TestCase("train --device tpu", "tpu")]
     [TestCase("train --threads 0", "--threads")]
+    [TestCase("train --max-eval-length 5", "--max-eval-length is 5; expected at least 64, or 0 for no evaluation")]
+    [TestCase("train selective-copying --data-tokens 100 --length 200 --max-eval-length 100", "expected at least 128")]
+    [TestCase("train --resume run --max-eval-length 63", "expected at least 64")]
     [TestCase("train --out run", "--resume")]
     [TestCase("train --out .", "not empty")]
     [TestCase("train --out run/log.jsonl", "is a file")]
@@ -86,13 +89,20 @@ public class CliTests
     [TestCase("eval run --max-eval-length 3", "64")]
     [TestCase("eval run --sequences 0", "--sequences")]
     [TestCase("devices --foo", "--foo")]
+    [TestCase("op", "mamba op: one of its commands must follow; 'mamba op --help' lists them.")]
+    [TestCase("gradcheck neg --device ,", "--device is ','; expected names of devices")]
+    [TestCase("parity neg --devices ,", "--devices is ','; expected names of devices")]
+    [TestCase("gradcheck ", "op is ''")]
+    [TestCase("codegen ", "name is ''")]
+    [TestCase("eval ", "run is ''")]
     [TestCase("codegen --foo", "--foo")]
     [TestCase("codegen Transformer", "Transformer")]
     [TestCase("codegen FillKernel Transformer", "there are AdamWStep")]
     [TestCase("codegen FillKernel --arch h100", "h100")]
     [TestCase("codegen FillKernel --ptxas nowhere", "nowhere")]
     [TestCase("codegen FillKernel --ptxas run/config.json", "config.json")]
-    [TestCase("codegen FillKernel --output run/log.jsonl", "log.jsonl")]
+    [TestCase("codegen FillKernel --output run/log.jsonl", "run/log.jsonl is a file; expected the name of a folder")]
+    [TestCase("codegen FillKernel --output run/log.jsonl/code", "run/log.jsonl/code")]
     public void Bad_input_is_one_line_and_exit_code_1_and_changes_nothing(string arguments, string mentions)
     {
         Dictionary<string, DateTime> before = Files();
@@ -124,10 +134,11 @@ public class CliTests
         ("options that are no JSON", "train.json", _ => "{"u8.ToArray(), ["eval run", "train --resume run"]),
         ("options of another task", "train.json", bytes => Replace(bytes, "induction-heads", "counting"), ["eval run", "train --resume run"]),
         ("no options", "train.json", _ => null, ["eval run", "train --resume run"]),
+        ("no evaluation", "train.json", bytes => Replace(bytes, "\"max_eval_length\": 128", "\"max_eval_length\": 0"), ["eval run"]),
     ];
 
     [Test]
-    public void A_damaged_run_is_one_line_and_exit_code_1_and_changes_nothing([Range(0, 11)] int index)
+    public void A_damaged_run_is_one_line_and_exit_code_1_and_changes_nothing([Range(0, 12)] int index)
     {
         (string what, string file, Func<byte[], byte[]?> damage, string[] commands) = Damage[index];
         string copy = Directory.CreateTempSubdirectory("mamba-damaged-").FullName, run = Path.Combine(copy, "run");

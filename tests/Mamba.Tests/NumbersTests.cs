@@ -109,18 +109,54 @@ public class NumbersTests
     [TestCase("+2")]
     [TestCase("-1")]
     [TestCase("two")]
-    [TestCase("1025")]
+    [TestCase("4")]
+    [TestCase("1000")]
     [TestCase("99999999999")]
     public void The_number_of_threads_in_the_environment_is_a_number(string value)
     {
         string folder = Path.GetTempPath();
         string dotnet = Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet", mamba = Path.Combine(AppContext.BaseDirectory, "mamba.dll");
-        string script = OperatingSystem.IsWindows() ? "" : $"MAMBA_THREADS='{value}' '{dotnet}' '{mamba}' devices";
+        string script = OperatingSystem.IsWindows() ? "" : $"MAMBA_THREADS='{value}' DOTNET_PROCESSOR_COUNT=3 '{dotnet}' '{mamba}' devices";
         using System.Diagnostics.Process process = Shell.Start(folder, script);
         string error = process.StandardError.ReadToEnd();
         process.WaitForExit();
         Assert.That((process.ExitCode, error.TrimEnd()),
-            Is.EqualTo((1, $"The environment variable MAMBA_THREADS is '{value}'; expected 1 to 1024, or 0 for all cores.")));
+            Is.EqualTo((1, $"The environment variable MAMBA_THREADS is '{value}'; expected 1 to 3, as many cores as there are here, or 0 for all of them.")));
+    }
+
+    [TestCase("", "", 3)]
+    [TestCase("0", "", 3)]
+    [TestCase("3", "", 3)]
+    [TestCase("2", "", 2)]
+    [TestCase("1", "3", 3)]
+    [TestCase("", "1", 1)]
+    public void As_many_threads_are_used_as_were_asked_for(string environment, string option, int used)
+    {
+        string folder = Directory.CreateTempSubdirectory("mamba-threads-").FullName;
+        try
+        {
+            string[] asked = option.Length > 0 ? ["--threads", option] : [];
+            (int code, string output, string error) = MambaProcess.Run(folder, [("MAMBA_THREADS", environment), ("DOTNET_PROCESSOR_COUNT", "3")],
+                ["train", "--steps", "0", "--max-eval-length", "0", "--d-model", "8", "--device", "cpu", .. asked]);
+            Assert.That((code, error), Is.EqualTo((0, "")));
+            Assert.That(output, Does.Contain($"on {used} core{(used == 1 ? "" : "s")})"));
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    [TestCase("4")]
+    [TestCase("1000")]
+    [TestCase("0")]
+    [TestCase("-1")]
+    public void More_threads_than_cores_are_refused(string threads)
+    {
+        (int code, string output, string error) = MambaProcess.Run(Path.GetTempPath(), [("DOTNET_PROCESSOR_COUNT", "3")],
+            ["train", "--out", "no-run-of-mamba", "--device", "cpu", "--threads", threads]);
+        Assert.That((code, output, error.TrimEnd()), Is.EqualTo((1, "", $"--threads is {threads}; expected 1 to 3, as many cores as there are here.")));
+        Assert.That(Directory.Exists(Path.Combine(Path.GetTempPath(), "no-run-of-mamba")), Is.False);
     }
 
     [Test]
