@@ -84,6 +84,81 @@ public class BenchResultsTests
         Assert.That(c.ToConsole(), Does.Contain("1 better, 2 worse beyond the spread, 1 within it."));
     }
 
+    static Report On(Machine machine, string device, params Row[] rows) => new(machine, [NewTable(device, rows)]);
+
+    static readonly Row Used = new("l 64", [], Times(10, 10, 10), 0.5, "memory"), Unbound = new("no limit", [], Times(10, 10, 10));
+
+    [Test]
+    public void Two_devices_of_one_run_are_compared_by_the_fractions_of_their_limits()
+    {
+        Row slow = Used with { Sample = Times(100, 100, 100), Fraction = 0.25 };
+        var run = new Report(Somewhere, [NewTable("cpu", Used, Unbound), NewTable("opencl:0", slow, Unbound)]);
+        Comparison c = Comparison.Of(run, run, ["cpu", "opencl:0"]);
+        Assert.That(c.Changes.Select(x => (x.Row, x.Before.Median, x.After.Median, x.Better)),
+            Is.EqualTo(new[] { ("cpu → opencl:0, float32, scan: l 64", 50d, 25d, false) }), "a row without a limit has no fraction");
+        Assert.That(c.ToConsole(), Does.StartWith("The devices differ, cpu and opencl:0: fractions of the limit are compared").And.Contain("× 0.50   lower")
+            .And.Contain("0 higher, 1 lower beyond the spread"));
+        Assert.That(Comparison.Of(run, run, [], fractions: null).Changes[0].Row, Is.EqualTo(c.Changes[0].Row), "the two there are, if none are named");
+        Comparison times = Comparison.Of(run, run, ["cpu", "opencl:0"], fractions: false);
+        Assert.That(times.Changes.Select(x => x.Ratio), Is.EqualTo((double[])[10, 1]));
+        Assert.That(times.Remarks, Has.One.Contain("times tell of the machines too"));
+    }
+
+    [Test]
+    public void Two_runs_whose_only_devices_differ_are_compared_device_with_device()
+    {
+        Comparison c = Comparison.Of(On(Somewhere, "cpu", Used), On(Somewhere, "opencl:0", Used));
+        Assert.That(c.Changes.Select(x => x.Row), Is.EqualTo((string[])["cpu → opencl:0, float32, scan: l 64"]));
+        Assert.That((c.OnlyBefore, c.OnlyAfter), Is.EqualTo((Array.Empty<string>(), Array.Empty<string>())));
+    }
+
+    [Test]
+    public void Two_machines_are_compared_by_fractions_and_one_machine_by_times()
+    {
+        Row slower = Used with { Sample = Times(20, 20, 20) };
+        Machine elsewhere = Somewhere with { Processor = "Another" }, upgraded = Somewhere with { Devices = [new("cpu", "wider lanes", "")] };
+        Assert.That(Comparison.Of(On(Somewhere, "cpu", Used), On(Somewhere, "cpu", slower)).Changes[0].Verdict, Is.EqualTo("WORSE"));
+        (Machine, string)[] others = [(elsewhere, "The machines differ, A processor, 2 cores and Another, 2 cores"), (upgraded, "The devices differ, cpu")];
+        foreach ((Machine other, string why) in others)
+        {
+            Comparison c = Comparison.Of(On(Somewhere, "cpu", Used), On(other, "cpu", slower));
+            Assert.That(c.Changes[0].Moved, Is.False, "slower, and as near to its limit");
+            Assert.That(c.Remarks, Has.One.StartWith(why));
+        }
+    }
+
+    [Test]
+    public void A_fraction_has_the_spread_of_what_was_measured()
+    {
+        Sample time = (Used with { Sample = Times(8, 10, 12.5) }).FractionSample!;
+        Assert.That(time, Is.EqualTo(new Sample(50, 500 / 11.25, 500 / 9d, 62.5, 3, "%")));
+        Assert.That(new Row("", [], Sample.Of([10, 20, 30], "tokens/s"), 0.5).FractionSample, Is.EqualTo(new Sample(50, 37.5, 62.5, 75, 3, "%")));
+    }
+
+    [Test]
+    public void Where_nothing_can_be_compared_one_line_says_what_there_is()
+    {
+        Report cpu = On(Somewhere, "cpu", Used), other = On(Somewhere, "cpu", Used with { Name = "l 65" });
+        var both = new Report(Somewhere, [.. cpu.Tables, NewTable("opencl:0", Used), NewTable("cuda:0", Used)]);
+        var cuda = new Report(Somewhere, [NewTable("cuda:1", Used), NewTable("cuda:2", Used)]);
+        void Refuses(Action compare, string message) => Assert.That(Assert.Throws<MambaException>(() => compare())!.Message, Does.Contain(message).And.Not.Contain("\n"));
+        Refuses(() => Comparison.Of(cpu, other), "No row is in both: the first has 1, the first of them cpu, float32, scan: l 64; the second has 1");
+        Refuses(() => Comparison.Of(On(Somewhere, "cpu", Unbound), On(Somewhere, "opencl:0", Unbound)), "has no row with a limit");
+        Refuses(() => Comparison.Of(both, cuda), "No device is in both: the first has rows of cpu, opencl:0, cuda:0, the second of cuda:1, cuda:2");
+        Refuses(() => Comparison.Of(cpu, other, ["cpu", "cuda:0"]), "--devices is 'cpu,cuda:0'; the first has rows of cpu, the second of cpu");
+        Refuses(() => Comparison.Of(both, cpu, ["cpu", "cuda:0", "opencl:0"]), "--devices has 3 names");
+        Refuses(() => Comparison.Of(cpu, cpu), "There is one run, with rows of cpu");
+    }
+
+    [Test]
+    public void A_row_of_another_size_is_another_row()
+    {
+        Report usual = On(Somewhere, "cpu", Used), sized = new(Somewhere, [usual.Tables[0] with { Setup = "d 32" }]);
+        Assert.That(Comparison.Of(sized, sized with { }, fractions: false).Changes[0].Row, Is.EqualTo("cpu, float32, scan (d 32): l 64"));
+        Assert.That(() => Comparison.Of(usual, sized), Throws.TypeOf<MambaException>().With.Message.StartsWith("No row is in both"));
+        Assert.That(Report.FromJson(sized.ToJson(), "here").Tables[0].Setup, Is.EqualTo("d 32"));
+    }
+
     [Test]
     public void Series_cross_between_the_lengths_measured()
     {

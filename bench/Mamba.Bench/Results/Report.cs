@@ -63,10 +63,10 @@ internal sealed record Report(Machine Machine, IReadOnlyList<Table> Tables)
         string[] devices = [.. Tables.Select(t => t.Device).Distinct(StringComparer.Ordinal)];
         if (devices.Length < 2)
             return [];
-        var rows = Tables.SelectMany(t => t.Rows.Where(r => r.Sample is not null).Select(r => (Key: (t.Name, Row: r.Name, t.DType), t.Device, Row: r)))
+        var rows = Tables.SelectMany(t => t.Rows.Where(r => r.Sample is not null).Select(r => (Key: (Row: t.KeyOf(r), t.DType), t.Device, Row: r)))
             .GroupBy(r => r.Key).Where(g => g.Select(r => r.Device).Distinct(StringComparer.Ordinal).Count() > 1);
         return ["## Devices side by side", "", $"| | {string.Join(" | ", devices)} |", $"|---|{string.Concat(devices.Select(_ => "---:|"))}",
-            .. rows.Select(g => $"| {g.Key.Name}: {g.Key.Row} | {string.Join(" | ", devices.Select(d => Cell(g.FirstOrDefault(r => r.Device == d).Row)))} |"),
+            .. rows.Select(g => $"| {g.Key.Row} | {string.Join(" | ", devices.Select(d => Cell(g.FirstOrDefault(r => r.Device == d).Row)))} |"),
             ""];
 
         static string Cell(Row? row) => row is null ? "" : $"{row.Sample}{(row.Fraction is { } f ? $" ({f:P0})" : "")}";

@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+
 namespace Mamba.Bench;
 
 /// <summary>One line of a table. Its name identifies it when two runs are compared.</summary>
@@ -7,4 +9,10 @@ namespace Mamba.Bench;
 /// <param name="Fraction">Of the limiting ceiling.</param>
 /// <param name="Limit">Which ceiling that is.</param>
 /// <param name="Work">What the fraction is of, for the roofline.</param>
-internal sealed record Row(string Name, IReadOnlyList<string> Cells, Sample? Sample = null, double? Fraction = null, string? Limit = null, Work? Work = null);
+internal sealed record Row(string Name, IReadOnlyList<string> Cells, Sample? Sample = null, double? Fraction = null, string? Limit = null, Work? Work = null)
+{
+    /// <summary>The fraction in percent, with the spread of the measurement; null where there is no limit.</summary>
+    [JsonIgnore]
+    public Sample? FractionSample => (Fraction, Sample) is not ({ } f, { } s) || s.Median == 0 ? null
+        : s.MoreIsBetter ? s.Times(100 * f / s.Median, Sample.Percent) : s.ToRate(100 * f * s.Median, Sample.Percent);
+}

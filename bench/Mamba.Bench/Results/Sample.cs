@@ -6,7 +6,10 @@ namespace Mamba.Bench;
 internal sealed record Sample(double Median, double Low, double High, double Best, int Count, string Unit)
 {
     /// <summary>Units of which more is better; of all others (ms, MB) less is.</summary>
-    static readonly string[] Rates = ["GFLOP/s", "GB/s", "G/s", "tokens/s"];
+    static readonly string[] Rates = ["GFLOP/s", "GB/s", "G/s", "tokens/s", Percent];
+
+    /// <summary>The unit of fractions of a limit.</summary>
+    public const string Percent = "%";
 
     public bool MoreIsBetter => Rates.Contains(Unit);
 

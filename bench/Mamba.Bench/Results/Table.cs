@@ -5,6 +5,15 @@ internal sealed record Table(string Name, string Title, string Device, string DT
 {
     public List<Row> Rows { get; init; } = [];
 
+    /// <summary>The sizes that all rows share, where they are not those of a full run: rows of other sizes are other rows.</summary>
+    public string? Setup { get; init; }
+
+    /// <summary>The same for <paramref name="setup"/>; null: for the sizes of a full run.</summary>
+    public Table Sized(string? setup) => this with { Setup = setup };
+
+    /// <summary>What tells one row of a report from all others, but for its device and its dtype.</summary>
+    public string KeyOf(Row row) => $"{Name}{(Setup is null ? "" : $" ({Setup})")}: {row.Name}";
+
     /// <summary>Sentences below the table.</summary>
     public List<string> Notes { get; init; } = [];
 
