@@ -14,7 +14,7 @@ internal sealed class IlgpuDevice : ComputeDevice
     readonly Accelerator accelerator;
     readonly ConcurrentDictionary<Type, Delegate> kernels = new();
     readonly Lock gate = new();
-    readonly bool hasTensorCores, isProcessor, keepsSubnormals;
+    readonly bool hasTensorCores, keepsSubnormals;
     MatMulPrecision precision;
     readonly MemoryBuffer1D<byte, Stride1D.Dense> nothing;      // what an absent tensor points to
 
@@ -26,7 +26,7 @@ internal sealed class IlgpuDevice : ComputeDevice
         Description = accelerator.Name;
         SupportsFloat64 = supportsFloat64;
         hasTensorCores = accelerator is CudaAccelerator { Architecture: var architecture } && architecture >= CudaArchitecture.SM_80;
-        isProcessor = device is CLDevice { DeviceType: CLDeviceType.CL_DEVICE_TYPE_CPU };
+        IsProcessor = device is CLDevice { DeviceType: CLDeviceType.CL_DEVICE_TYPE_CPU };
         keepsSubnormals = Keeps(device);
         nothing = accelerator.Allocate1D<byte>(256);
     }
@@ -34,6 +34,9 @@ internal sealed class IlgpuDevice : ComputeDevice
     public override string Name { get; }
     public override string Description { get; }
     public override bool SupportsFloat64 { get; }
+
+    /// <summary>Whether it is a processor behind OpenCL.</summary>
+    internal bool IsProcessor { get; }
 
     public override void Synchronize() => accelerator.Synchronize();
 
@@ -109,7 +112,7 @@ internal sealed class IlgpuDevice : ComputeDevice
         < 64 => 16,
         < 256 => 32,
         _ when Math.Min(problem.M, problem.N) <= 32 => 32,
-        _ when isProcessor || Tiles(problem, 128) < accelerator.NumMultiprocessors => 64,
+        _ when IsProcessor || Tiles(problem, 128) < accelerator.NumMultiprocessors => 64,
         _ => 128,
     };
 

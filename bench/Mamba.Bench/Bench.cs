@@ -1,17 +1,21 @@
+using Mamba.Gpu;
+
 namespace Mamba.Bench;
 
 /// <summary>A device to measure on, with its ceilings, and the folder for files; benchmarks add tables to it.</summary>
 /// <param name="device">The device.</param>
 /// <param name="dtype">What to measure in.</param>
+/// <param name="plan">How much to measure.</param>
 /// <param name="folder">Where files go; null if none are to be written.</param>
 /// <param name="added">Called after each table.</param>
-internal sealed class Bench(Device device, DType dtype, string? folder, Action<Bench> added)
+internal sealed class Bench(Device device, DType dtype, Plan plan, string? folder, Action<Bench> added)
 {
     readonly List<Table> tables = [];
     Ceilings? ceilings;
 
     public Device Device => device;
     public DType DType => dtype;
+    public Plan Plan { get; } = plan with { Slow = device is IlgpuDevice { IsProcessor: true }, LeftOut = [] };
     public IReadOnlyList<Table> Tables => tables;
 
     /// <summary>Measured on first use, before anything is held against them.</summary>
@@ -21,7 +25,7 @@ internal sealed class Bench(Device device, DType dtype, string? folder, Action<B
         {
             if (ceilings is null)
             {
-                (ceilings, Table table) = Ceilings.Measure(device, dtype);
+                (ceilings, Table table) = Ceilings.Measure(this);
                 Add(table);
             }
             return ceilings;
@@ -30,6 +34,9 @@ internal sealed class Bench(Device device, DType dtype, string? folder, Action<B
 
     /// <summary>Device memory a benchmark may fill.</summary>
     public long MemoryLimit { get; } = Math.Min(GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 4, 4L << 30);
+
+    /// <summary>Whether files are written.</summary>
+    public bool Writes => folder is not null;
 
     public Table NewTable(string name, string title, params string[] columns) => new(name, title, device.Name, dtype.Name(), columns);
 
@@ -41,11 +48,18 @@ internal sealed class Bench(Device device, DType dtype, string? folder, Action<B
         added(this);
     }
 
+    /// <summary>Times <paramref name="run"/>, as long as the plan has it.</summary>
+    public Sample Time(Action run, int repeats = 15, double leastMilliseconds = 50, double mostMilliseconds = 2000)
+    {
+        (repeats, leastMilliseconds, mostMilliseconds) = Plan.Effort(repeats, leastMilliseconds, mostMilliseconds);
+        return Timing.Measure(device, run, repeats, leastMilliseconds, mostMilliseconds);
+    }
+
     /// <summary>Times <paramref name="run"/> as a row of <paramref name="table"/>, beside the time <paramref name="work"/> takes at least.</summary>
     public Sample Measure(Table table, string name, Action run, Work? work = null,
         Func<Sample, string[]>? cells = null, int repeats = 15, double leastMilliseconds = 50)
     {
-        Sample sample = Timing.Measure(device, run, repeats, leastMilliseconds);
+        Sample sample = Time(run, repeats, leastMilliseconds);
         table.Rows.Add(RowOf(name, sample, work, cells?.Invoke(sample)));
         return sample;
     }

@@ -22,9 +22,10 @@ internal sealed record Ceilings(double GFlops, double GExps, double ReadGBs,
         double flops = work.Flops / GFlops / 1e6, exps = work.Exps / GExps / 1e6, launches = work.Launches * LaunchMicroseconds / 1e3;
         double room = work.ReadOnly && work.Bytes > Copies[^1].Bytes / 2 ? ReadGBs : CopyOf(work.AtOnce ?? work.Bytes);
         double bytes = work.Bytes == 0 ? 0 : work.Bytes / 1e6 / room;
+        string memory = $"memory at {Sample.Number(room)} GB/s";
         (double, string)[] all = OneUnit
-            ? [(flops + exps, exps > flops ? "exponentials" : "multiply-adds"), (bytes, "memory"), (launches, "launches")]
-            : [(flops, "multiply-adds"), (exps, "exponentials"), (bytes, "memory"), (launches, "launches")];
+            ? [(flops + exps, exps > flops ? "exponentials" : "multiply-adds"), (bytes, memory), (launches, "launches")]
+            : [(flops, "multiply-adds"), (exps, "exponentials"), (bytes, memory), (launches, "launches")];
         return all.MaxBy(part => part.Item1);
     }
 
@@ -32,52 +33,54 @@ internal sealed record Ceilings(double GFlops, double GExps, double ReadGBs,
     double CopyOf(double bytes) => Copies.MinBy(c => Math.Abs(Math.Log(c.Bytes / bytes))).GBs;
 
     /// <summary>Measures them, and the table that says so.</summary>
-    public static (Ceilings Ceilings, Table Table) Measure(Device device, DType dtype)
+    public static (Ceilings Ceilings, Table Table) Measure(Bench bench)
     {
+        (Device device, DType dtype) = (bench.Device, bench.DType);
         using var scope = new TensorScope();
         bool host = device is HostDevice;
-        var table = new Table("ceilings", "Ceilings", device.Name, dtype.Name(), []);
+        var table = bench.NewTable("ceilings", "Ceilings", "ceiling: the best run");
         Tensor sink = Tensor.Zeros(host ? 1 << 16 : 1 << 20, dtype, device);
         Sample fma = Peak(rounds => new FmaLaunch(sink, rounds),
             FmaPeak<Float256, HostMemory<float>, float>.Chains * 2.0 * sink.Count, "multiply-adds", "GFLOP/s");
         Sample exp = Peak(rounds => new ExpLaunch(sink, rounds), 8.0 * sink.Count, "exponentials", "G/s");
 
         const long LargestCopy = 256 << 20;     // bytes of each array: past any cache
-        Sample read = MemoryRead(device, dtype, LargestCopy);
-        table.Rows.Add(new Row("memory read", [], read));
+        Sample read = MemoryRead(bench, LargestCopy);
+        Add("memory read", read);
         var copies = new List<(double, double)>();
         for (long bytes = 64 << 10; bytes <= LargestCopy; bytes *= 8)
         {
             Sample copy = Copy(bytes);
             copies.Add((2.0 * bytes, copy.Best));
-            table.Rows.Add(new Row($"memory copy, 2 × {(bytes < 1 << 20 ? $"{bytes >> 10} KB" : $"{bytes >> 20} MB")}", [], copy));
+            Add($"memory copy, 2 × {(bytes < 1 << 20 ? $"{bytes >> 10} KB" : $"{bytes >> 20} MB")}", copy);
         }
         device.Memory.Trim();
 
         const int Launches = 500;
-        Sample launch = Timing.Measure(device, () =>
+        Sample launch = bench.Time(() =>
         {
             for (int i = 0; i < Launches; i++)
                 sink.Launch(new NothingLaunch(sink));
         }).Times(1e3 / Launches, "µs");
-        table.Rows.Add(new Row("launch, one after another", [], launch));
-        table.Rows.Add(new Row("launch, waited for", [], Timing.Measure(device, () =>
+        Add("launch, one after another", launch);
+        Add("launch, waited for", bench.Time(() =>
         {
             sink.Launch(new NothingLaunch(sink));
             device.Synchronize();
-        }).Times(1e3, "µs")));
-        table.Notes.Add("The best of each is the ceiling of the rows below; of copies, that of the nearest size.");
-        bool oneUnit = host || device.Description.Contains("cpu", StringComparison.OrdinalIgnoreCase);
+        }).Times(1e3, "µs"));
+        table.Notes.Add("Fractions of the limit are of the best run of each, which had the machine for itself; of copies, that of the nearest size. "
+            + "Median and spread say how much the machine was disturbed.");
+        bool oneUnit = host || bench.Plan.Slow;
         return (new Ceilings(fma.Best, exp.Best, read.Best, copies, launch.Best, oneUnit), table);
 
-        // Many short runs: the best of them had the machine for itself.
+        // Many short runs, in a quick run too: the best of them had the machine for itself.
         Sample Peak<L>(Func<int, L> kernel, double each, string name, string unit) where L : struct, ILaunch
         {
             const int Trial = 20;
-            double trial = Timing.Measure(device, () => sink.Launch(kernel(Trial)), repeats: 3, leastMilliseconds: 0).Best;
+            double trial = bench.Time(() => sink.Launch(kernel(Trial)), repeats: 3, leastMilliseconds: 0).Best;
             int rounds = (int)Math.Clamp(Trial * 2 / trial, Trial, 10_000);
             Sample sample = Timing.Measure(device, () => sink.Launch(kernel(rounds)), leastMilliseconds: 300).ToRate(each * rounds / 1e6, unit);
-            table.Rows.Add(new Row(name, [], sample));
+            Add(name, sample);
             return sample;
         }
 
@@ -85,16 +88,18 @@ internal sealed record Ceilings(double GFlops, double GExps, double ReadGBs,
         {
             using var inner = new TensorScope();
             Tensor from = Tensor.Zeros(bytes / dtype.Size(), dtype, device), to = from.Like();
-            return Timing.Measure(device, () => from.Launch(new CopyLaunch(from, to)), repeats: 9).ToRate(2 * bytes / 1e6, "GB/s");
+            return bench.Time(() => from.Launch(new CopyLaunch(from, to)), repeats: 9).ToRate(2 * bytes / 1e6, "GB/s");
         }
+
+        void Add(string name, Sample sample) => table.Rows.Add(new Row(name, [$"{Sample.Number(sample.Best)} {sample.Unit}"], sample));
     }
 
     /// <summary>An array of <paramref name="bytes"/> read, as GB/s: what a row that streams weights is held against.</summary>
-    public static Sample MemoryRead(Device device, DType dtype = DType.Float32, long bytes = 256 << 20)
+    public static Sample MemoryRead(Bench bench, long bytes)
     {
         using var scope = new TensorScope();
-        Tensor from = Tensor.Zeros(bytes / dtype.Size(), dtype, device), sink = Tensor.Zeros(1 << 20, dtype, device);
-        return Timing.Measure(device, () => from.Launch(new ReadLaunch(from, sink)), repeats: 7).ToRate(bytes / 1e6, "GB/s");
+        Tensor from = Tensor.Zeros(bytes / bench.DType.Size(), bench.DType, bench.Device), sink = Tensor.Zeros(1 << 20, bench.DType, bench.Device);
+        return bench.Time(() => from.Launch(new ReadLaunch(from, sink)), repeats: 7).ToRate(bytes / 1e6, "GB/s");
     }
 }
 

@@ -9,7 +9,8 @@ internal static class MemoryBench
 
     public static void Run(Bench bench)
     {
-        using var training = new TrainingStep(bench, Config, B, L);
+        MambaConfig config = bench.Plan.Quick ? Config with { NLayer = 1 } : Config;
+        using var training = new TrainingStep(bench, config, B, L);
         training.Run();
         bench.Device.Synchronize();
         long resident = bench.Device.Memory.LiveBytes;
@@ -18,8 +19,8 @@ internal static class MemoryBench
         training.Run();
         bench.Device.Memory.Ledger = null;
 
-        Table table = bench.NewTable("memory", $"Memory of a training step, d_model {Config.DModel} × {Config.NLayer}, b {B}, l {L}",
-            "shape", "tensors", "MB each", "MB made", "at the peak", "of all, at");
+        Table table = bench.NewTable("memory", $"Memory of a training step, d_model {config.DModel} × {config.NLayer}, b {B}, l {L}",
+            "shape", "tensors", "MB each", "MB made", "at the peak", "of all, at").Sized(config == Config ? null : $"{config.NLayer} layer");
         long end = Math.Max(1, ledger.Allocations.Count * 2L);
         var largest = ledger.Allocations.GroupBy(a => (a.By, Shape: Letters(a.Shape)))
             .OrderByDescending(g => g.Where(a => a.LivesAt(ledger.PeakTime)).Sum(a => a.Bytes)).ThenByDescending(g => g.Sum(a => a.Bytes)).Take(30);
@@ -31,7 +32,7 @@ internal static class MemoryBench
                 $"{group.Max(a => a.Bytes) / 1e6:F3}", $"{group.Sum(a => a.Bytes) / 1e6:F2}", atPeak == 0 ? "" : $"{atPeak / 1e6:F2} MB", lives]));
         }
         long size = bench.DType.Size(), weights = size * training.Model.Parameters.ElementCount;
-        long formula = size * Kept(Config, B, L), kept = size * Kept(ledger), states = (long)B * L * Config.DInner * Config.SsmCfg.DState;
+        long formula = size * Kept(config, B, L), kept = size * Kept(ledger), states = (long)B * L * Config.DInner * Config.SsmCfg.DState;
         table.Rows.Add(new Row("peak of the step", [], Sample.Exactly(ledger.PeakBytes / 1e6, "MB")));
         table.Rows.Add(new Row("kept from forward for backward", [], Sample.Exactly(kept / 1e6, "MB")));
         table.Rows.Add(new Row("the same by the formula", [], Sample.Exactly(formula / 1e6, "MB")));

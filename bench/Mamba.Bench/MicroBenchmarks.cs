@@ -1,5 +1,6 @@
 using BenchmarkDotNet.Attributes;
 using BenchmarkDotNet.Configs;
+using BenchmarkDotNet.Engines;
 using BenchmarkDotNet.Exporters;
 using BenchmarkDotNet.Exporters.Json;
 using BenchmarkDotNet.Jobs;
@@ -15,21 +16,20 @@ namespace Mamba.Bench;
 [MemoryDiagnoser(displayGenColumns: false)]
 public class MicroBenchmarks
 {
-    static string deviceName = "cpu";
+    static Device device = null!;
     static DType dtype;
 
-    Device device = null!;
     Tensor x = null!, y = null!, weight = null!, matrix = null!, delta = null!, A = null!, B = null!, tokens = null!;
+    TensorScope inputs = null!;
     MambaLM model = null!;
     MambaState state = null!;
 
     internal static void Run(Bench bench, string? folder)
     {
-        (deviceName, dtype) = (bench.Device.Name, bench.DType);
+        (device, dtype) = (bench.Device, bench.DType);
         string artifacts = Path.Combine(Path.GetTempPath(), $"mamba-bench-{Environment.ProcessId}");
         IConfig config = ManualConfig.CreateEmpty()
-            .AddJob(Job.Default.WithToolchain(InProcessEmitToolchain.Instance).WithWarmupCount(3).WithIterationCount(9)
-                .WithMinIterationTime(Perfolizer.Horology.TimeInterval.FromMilliseconds(100)))
+            .AddJob(JobOf(bench.Plan).WithToolchain(InProcessEmitToolchain.Instance))
             .AddColumnProvider(BenchmarkDotNet.Columns.DefaultColumnProviders.Instance)
             .AddExporter(JsonExporter.Full, MarkdownExporter.GitHub)
             .AddLogger(NullLogger.Instance)
@@ -55,10 +55,16 @@ public class MicroBenchmarks
         bench.Add(table);
     }
 
+    // quick on a slow device: every run is an iteration, so that none are spent on finding out how many make one
+    static Job JobOf(Plan plan) => !plan.Quick
+        ? Job.Default.WithWarmupCount(3).WithIterationCount(9).WithMinIterationTime(Perfolizer.Horology.TimeInterval.FromMilliseconds(100))
+        : Job.Default.WithStrategy(plan.Slow ? RunStrategy.Monitoring : RunStrategy.Throughput).WithWarmupCount(1).WithIterationCount(3)
+            .WithEvaluateOverhead(false).WithIterationTime(Perfolizer.Horology.TimeInterval.FromMilliseconds(20));
+
     [GlobalSetup]
     public void Setup()
     {
-        device = Device.Open(deviceName);
+        inputs = new TensorScope();
         Tensor Draw(Shape shape, ulong seed, double low = 0) => Ops.Uniform(shape, dtype, device, seed, low: low);
         (x, y, weight, matrix) = (Draw((8, 256, 256), 1), Draw((8, 256, 256), 2), Draw(256, 3), Draw((256, 256), 4));
         (delta, A, B) = (Draw((8, 256, 256), 5, -4), Draw((256, 16), 6, -16), Draw((8, 256, 16), 7, -1));
@@ -72,7 +78,7 @@ public class MicroBenchmarks
     {
         state.Dispose();
         model.Dispose();
-        device.Dispose();
+        inputs.Dispose();
     }
 
     [Benchmark]

@@ -11,8 +11,14 @@ internal static class RecurrenceBench
     public static void Run(Bench bench)
     {
         Table table = bench.NewTable("recurrence", "Linear recurrence", "b, l, m", "MB moved", "GB/s");
-        foreach ((long b, long l, long m) in new[] { (1L, 4096L, 1024L), (8, 256, 1024), (1, 65536, 16) })
-            foreach (LinearScan algorithm in Enum.GetValues<LinearScan>())
+        Size[] all = [new(8, 256, 1024), new(1, 4096, 1024), new(1, 65536, 16)];
+        IReadOnlyList<Size> sizes = bench.Plan.Sizes("recurrence", all, size => size == all[0]);
+        if (bench.Plan.Sized)
+            table = table.Sized($"b {sizes[0].B}, m {sizes[0].D}");
+        IReadOnlyList<LinearScan> algorithms = bench.Plan.Choose("forms of it", Enum.GetValues<LinearScan>(), a => $"{a}",
+            a => a != LinearScan.KoggeStone || !bench.Plan.Slow);
+        foreach ((long b, long l, long m, _) in sizes)
+            foreach (LinearScan algorithm in algorithms)
             {
                 using var scope = new TensorScope();
                 Tensor a = bench.Draw((b, l, m), 1, 0), x = bench.Draw((b, l, m), 2), dh = bench.Draw((b, l, m), 3), h = x.Like(), da = a.Like(), dx = x.Like();

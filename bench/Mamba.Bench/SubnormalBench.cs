@@ -8,47 +8,51 @@ namespace Mamba.Bench;
 /// </summary>
 internal static class SubnormalBench
 {
-    const long B = 8, L = 1024, D = 256, N = 16;
-
     public static void Run(Bench bench)
     {
         Table table = bench.NewTable("subnormals", "Subnormal beside ordinary numbers", "ordinary", "subnormal over ordinary", "kept, over ordinary");
-        Scan(bench, table, withGradients: false);
-        Scan(bench, table, withGradients: true);
-        Training(bench, table);
-        Token(bench, table);
+        bool small = bench.Plan is { Quick: true, Slow: true };
+        Size size = bench.Plan.Of(small ? new Size(2, 128, 64) : new Size(8, 1024, 256));
+        Scan(bench, table, size, withGradients: false);
+        Scan(bench, table, size, withGradients: true);
+        if (!bench.Plan.Sized)
+        {
+            Training(bench, table, bench.Plan.Quick ? 1 : 8, bench.Plan.Quick ? 64 : 256);
+            Token(bench, table);
+        }
         table.Notes.Add("Ordinary, subnormal and kept in turn, again and again in one run; ratios are of medians. Only the host can be told to keep them.");
         bench.Add(table);
     }
 
-    static void Scan(Bench bench, Table table, bool withGradients)
+    static void Scan(Bench bench, Table table, Size size, bool withGradients)
     {
         using var scope = new TensorScope();
-        double[] impulse = new double[B * L * D];
-        for (int b = 0; b < B; b++)
-            impulse.AsSpan((int)(b * L * D), (int)D).Fill(1);
+        (long b, long l, long d, long n) = size;
+        double[] impulse = new double[checked((int)(b * l * d))];
+        for (int i = 0; i < b; i++)
+            impulse.AsSpan((int)(i * l * d), (int)d).Fill(1);
         double[] late = [.. impulse.Reverse()];        // a gradient of the last token only
-        Tensor delta = bench.Draw((B, L, D), 2, -5, -3), A = bench.Draw((D, N), 3, -16, -1), BB = bench.Draw((B, L, N), 4), C = bench.Draw((B, L, N), 5);
-        (Tensor U, Tensor Dy) ordinary = (bench.Draw((B, L, D), 1), bench.Draw((B, L, D), 9));
-        (Tensor U, Tensor Dy) subnormal = (Tensor.From(impulse, (B, L, D), bench.DType, bench.Device), Tensor.From(late, (B, L, D), bench.DType, bench.Device));
-        Row(bench, table, $"scan b {B}, l {L}, d {D}{(withGradients ? ", and back" : "")}", () => Walk(ordinary), () => Walk(subnormal));
+        Tensor delta = bench.Draw((b, l, d), 2, -5, -3), A = bench.Draw((d, n), 3, -16, -1), B = bench.Draw((b, l, n), 4), C = bench.Draw((b, l, n), 5);
+        (Tensor U, Tensor Dy) ordinary = (bench.Draw((b, l, d), 1), bench.Draw((b, l, d), 9));
+        (Tensor U, Tensor Dy) subnormal = (Tensor.From(impulse, (b, l, d), bench.DType, bench.Device), Tensor.From(late, (b, l, d), bench.DType, bench.Device));
+        Row(bench, table, $"scan {size}{(withGradients ? ", and back" : "")}", () => Walk(ordinary), () => Walk(subnormal));
 
         void Walk((Tensor U, Tensor Dy) x)
         {
             using TensorScope inner = withGradients ? new Tape() : new TensorScope();
             if (withGradients)
-                foreach (Tensor input in (Tensor[])[x.U, delta, A, BB, C])
+                foreach (Tensor input in (Tensor[])[x.U, delta, A, B, C])
                     Tape.Watch(input);
-            Tensor y = Ops.SelectiveScan(x.U, delta, A, BB, C).Y;
+            Tensor y = Ops.SelectiveScan(x.U, delta, A, B, C).Y;
             (inner as Tape)?.Backward([(y, x.Dy)]);
         }
     }
 
-    static void Training(Bench bench, Table table)
+    static void Training(Bench bench, Table table, int batch, int length)
     {
-        using var training = new TrainingStep(bench, new MambaConfig { DModel = 128, NLayer = 2, VocabSize = 256 }, batch: 8, length: 256);
+        using var training = new TrainingStep(bench, new MambaConfig { DModel = 128, NLayer = 2, VocabSize = 256 }, batch, length);
         double tiny = bench.DType == DType.Float32 ? 1e-34 : 1e-303;
-        Row(bench, table, "training step d_model 128 × 2, b 8, l 256", training.Run, () => training.Run(tiny));
+        Row(bench, table, $"training step d_model 128 × 2, b {batch}, l {length}", training.Run, () => training.Run(tiny));
     }
 
     // With an embedding so small, and no bias in the convolution, what a block adds to its state is subnormal: a product of two such numbers.
@@ -75,10 +79,10 @@ internal static class SubnormalBench
 
     static void Row(Bench bench, Table table, string name, Action ordinary, Action subnormal)
     {
-        const int Rounds = 9;
+        int rounds = bench.Plan.Quick ? 3 : 9;
         var host = bench.Device as HostDevice;
         List<double> plain = [], small = [], kept = [];
-        for (int i = 0; i < Rounds; i++)
+        for (int i = 0; i < rounds; i++)
         {
             plain.Add(Milliseconds(ordinary));
             small.Add(Milliseconds(subnormal));
@@ -92,6 +96,6 @@ internal static class SubnormalBench
         string asTheyAre = kept.Count > 0 ? $"{Sample.Of(kept, "ms").Median / o.Median:F2}" : "–";
         table.Rows.Add(new Row(name, [$"{o.Median:G3} ms", $"{s.Median / o.Median:F2}", asTheyAre], s));
 
-        double Milliseconds(Action run) => Timing.Measure(bench.Device, run, repeats: 3, leastMilliseconds: 20, mostMilliseconds: 500).Median;
+        double Milliseconds(Action run) => bench.Time(run, repeats: 3, leastMilliseconds: 20, mostMilliseconds: 500).Median;
     }
 }

@@ -8,37 +8,41 @@ internal static class TimelineBench
     public static void Run(Bench bench)
     {
         _ = bench.Ceilings;
-        var small = new MambaConfig { DModel = 256, NLayer = 4, VocabSize = 256 };
-        using (var training = new TrainingStep(bench, small, 8, 256))
-            Record(bench, "timeline-train", "Where a training step goes, d_model 256 × 4, b 8, l 256", training.Run, runs: 5, ScanWork(small, 8, 256));
-        using var model = new MambaLM(new MambaConfig { DModel = 768, NLayer = 24, VocabSize = 50280 }, bench.Device, seed: 1, bench.DType);
+        Plan plan = bench.Plan;
+        var usual = new Size(8, 256, 256);
+        Size size = plan.Of(plan.Quick ? new Size(32, 64, 64) : usual);
+        MambaConfig small = TrainBench.ConfigOf(size);
+        string step = $"d_model {small.DModel} × {small.NLayer}, b {size.B}, l {size.L}{Size.States(size.N)}";
+        int runs = plan.Quick ? 3 : 5;
+        using (var training = new TrainingStep(bench, small, checked((int)size.B), checked((int)size.L)))
+            Record(bench, "timeline-train", $"Where a training step goes, {step}", size == usual ? null : step, training.Run, runs, ScanWork(small, size));
+        MambaConfig large = GenerateBench.ConfigOf(plan);
+        using var model = new MambaLM(large, bench.Device, seed: 1, bench.DType);
         using MambaState state = model.NewState(1);
-        using Tensor token = Tensor.From([1234], 1, bench.Device);
-        Record(bench, "timeline-token", "Where a token goes, d_model 768 × 24, one at a time", () =>
+        using Tensor token = Tensor.From([1234 % large.VocabSize], 1, bench.Device);
+        string title = $"Where a token goes, d_model {large.DModel} × {large.NLayer}{Size.States(large.SsmCfg.DState)}, one at a time";
+        Record(bench, "timeline-token", title, large == GenerateBench.ConfigOf(new Plan()) ? null : GenerateBench.Setup(large), () =>
         {
             using var scope = new TensorScope();
             model.Step(token, state);
-        }, runs: 10, ScanWork(model.Config, 1, 1));
+        }, 2 * runs, ScanWork(large, new Size(1, 1, 0)));
         bench.Device.Memory.Trim();
     }
 
     // What each scan kernel does; for others the arithmetic is small or, of matrix products, known.
-    static Func<string, Work?> ScanWork(MambaConfig c, long b, long l)
+    static Func<string, Work?> ScanWork(MambaConfig c, Size size)
     {
-        Work forward = ScanBench.ForwardWork(b, l, c.DInner, c.SsmCfg.DState, DType.Float32);
-        Work both = ScanBench.BothWork(b, l, c.DInner, c.SsmCfg.DState, DType.Float32);
+        size = size with { D = c.DInner, N = c.SsmCfg.DState };
+        Work forward = ScanBench.ForwardWork(size, DType.Float32), both = ScanBench.BothWork(size, DType.Float32);
         return kernel => kernel.StartsWith("SelectiveScanForward", StringComparison.Ordinal) ? forward
             : kernel.StartsWith("SelectiveScanBackward", StringComparison.Ordinal) ? new Work(both.Flops - forward.Flops, both.Exps - forward.Exps)
             : null;
     }
 
-    static void Record(Bench bench, string name, string title, Action run, int runs, Func<string, Work?> known)
+    static void Record(Bench bench, string name, string title, string? setup, Action run, int runs, Func<string, Work?> known)
     {
         var device = (ComputeDevice)bench.Device;
-        for (int i = 0; i < 3; i++)
-            run();
-        device.Synchronize();
-        Sample plain = Timing.Measure(device, run, repeats: runs, leastMilliseconds: 200);
+        Sample plain = bench.Time(run, repeats: runs, leastMilliseconds: 200);
         var all = new List<KernelRun[]>();
         for (int i = 0; i < runs; i++)
         {
@@ -50,7 +54,7 @@ internal static class TimelineBench
         KernelRun[] typical = all.OrderBy(r => r.Sum(k => k.Milliseconds)).ElementAt(all.Count / 2);
         double kernels = typical.Sum(k => k.Milliseconds);
 
-        Table table = bench.NewTable(name, title, "calls", "share", "GB/s", "GFLOP/s");
+        Table table = bench.NewTable(name, title, "calls", "share", "GB/s", "GFLOP/s").Sized(setup);
         var groups = typical.GroupBy(k => k.Name, StringComparer.Ordinal).OrderByDescending(g => g.Sum(k => k.Milliseconds)).ToArray();
         const int Shown = 24;
         foreach (var g in groups.Take(Shown))
@@ -76,7 +80,10 @@ internal static class TimelineBench
             + "Bytes are those of the tensors a kernel is given, each counted once, "
             + "so reuse shows as more than memory can do and partial reads as less.");
         if (bench.FileFor(table, name, "json") is { } path)
+        {
             AtomicFile.WriteText(path, ChromeTrace.Write($"{title} on {device.Name}", typical));
+            table.Notes.Add($"To see every kernel on a line of time, open {Path.GetFileName(path)} at https://ui.perfetto.dev.");
+        }
         bench.Add(table);
     }
 }

@@ -6,12 +6,24 @@ internal static class TrainBench
     public static void Run(Bench bench)
     {
         Table table = bench.NewTable("train", "Training step", "tokens/s", "peak", "managed a step");
-        Row(bench, table, new MambaConfig { DModel = 256, NLayer = 4, VocabSize = 256 }, batch: 8, length: 256);
-        Row(bench, table, new MambaConfig { DModel = 256, NLayer = 4, VocabSize = 256 }, batch: 8, length: 512);
-        Row(bench, table, new MambaConfig { DModel = 64, NLayer = 2, VocabSize = 16 }, batch: 32, length: 64);
-        Row(bench, table, new MambaConfig { DModel = 64, NLayer = 2, VocabSize = 16 }, batch: 8, length: 256);
+        Size[] all = [new(8, 256, 256), new(8, 512, 256), new(32, 64, 64), new(8, 256, 64)];
+        foreach (Size size in bench.Plan.Sizes("train", all, size => size == all[2] || (size == all[3] && !bench.Plan.Slow)))
+            Row(bench, table, ConfigOf(size), checked((int)size.B), checked((int)size.L));
         table.Notes.Add("The limit of a step is the arithmetic of its matrix products and scans alone.");
         bench.Add(table);
+    }
+
+    /// <summary>Two layers of 16 tokens where the model is narrow, four of 256 otherwise.</summary>
+    public static MambaConfig ConfigOf(Size size)
+    {
+        bool small = size.D <= 64;
+        return new MambaConfig
+        {
+            DModel = checked((int)size.D),
+            NLayer = small ? 2 : 4,
+            VocabSize = small ? 16 : 256,
+            SsmCfg = new SsmConfig { DState = checked((int)size.N) },
+        };
     }
 
     static void Row(Bench bench, Table table, MambaConfig config, int batch, int length)
@@ -19,14 +31,15 @@ internal static class TrainBench
         using var training = new TrainingStep(bench, config, batch, length);
         training.Run();
         bench.Device.Memory.ResetPeak();
-        Sample t = Timing.Measure(bench.Device, training.Run, repeats: 11, leastMilliseconds: 2000, mostMilliseconds: 6000);
+        Sample t = bench.Time(training.Run, repeats: 11, leastMilliseconds: 2000, mostMilliseconds: 6000);
         const int Steps = 3;
         long before = GC.GetAllocatedBytesForCurrentThread();
         for (int i = 0; i < Steps; i++)
             training.Run();
         double managed = (GC.GetAllocatedBytesForCurrentThread() - before) / (double)Steps / 1024;
         double tokens = (double)batch * length;
-        table.Rows.Add(bench.RowOf($"d_model {config.DModel} × {config.NLayer}, b {batch}, l {length}", t, StepWork(config) * tokens,
+        string name = $"d_model {config.DModel} × {config.NLayer}, b {batch}, l {length}{Size.States(config.SsmCfg.DState)}";
+        table.Rows.Add(bench.RowOf(name, t, StepWork(config) * tokens,
             [$"{tokens / t.Median * 1e3:N0}", $"{bench.Device.Memory.PeakBytes / 1e6:F1} MB", $"{managed:F0} KB"]));
     }
 

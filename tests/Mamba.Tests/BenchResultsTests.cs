@@ -141,7 +141,9 @@ public class BenchResultsTests
         Report cpu = On(Somewhere, "cpu", Used), other = On(Somewhere, "cpu", Used with { Name = "l 65" });
         var both = new Report(Somewhere, [.. cpu.Tables, NewTable("opencl:0", Used), NewTable("cuda:0", Used)]);
         var cuda = new Report(Somewhere, [NewTable("cuda:1", Used), NewTable("cuda:2", Used)]);
-        void Refuses(Action compare, string message) => Assert.That(Assert.Throws<MambaException>(() => compare())!.Message, Does.Contain(message).And.Not.Contain("\n"));
+        void Refuses(Action compare, string message) =>
+            Assert.That(Assert.Throws<MambaException>(() => compare())!.Message, Does.Contain(message).And.Not.Contain("\n"));
+
         Refuses(() => Comparison.Of(cpu, other), "No row is in both: the first has 1, the first of them cpu, float32, scan: l 64; the second has 1");
         Refuses(() => Comparison.Of(On(Somewhere, "cpu", Unbound), On(Somewhere, "opencl:0", Unbound)), "has no row with a limit");
         Refuses(() => Comparison.Of(both, cuda), "No device is in both: the first has rows of cpu, opencl:0, cuda:0, the second of cuda:1, cuda:2");
