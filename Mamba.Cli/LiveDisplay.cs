@@ -12,6 +12,18 @@ internal sealed class LiveDisplay : Display
     /// <summary>Characters of a bar; what stands around it takes 30.</summary>
     static int BarWidth => Math.Clamp(AnsiConsole.Profile.Width - 30, 10, 60);
 
+    /// <summary>Characters beside the names in the panel of a training: the longest is "accuracy", and 6 are around and between.</summary>
+    static int Room => AnsiConsole.Profile.Width - 14;
+
+    /// <summary>The first of some texts, each shorter than the one before, that has room; or else the last.</summary>
+    internal static string Longest(int room, params ReadOnlySpan<string> texts)
+    {
+        foreach (string text in texts)
+            if (text.Length <= room)
+                return text;
+        return texts[^1];
+    }
+
     public override void Say(string line) => AnsiConsole.MarkupLineInterpolated($"[grey]{line}[/]");
 
     public override ITrainingView Watch(TrainingRun run) => new TrainingView(run);
@@ -20,6 +32,7 @@ internal sealed class LiveDisplay : Display
 
     static string Bar(double share, int width, string color)
     {
+        width = Math.Max(width, 0);
         int full = (int)Math.Round(Math.Clamp(share, 0, 1) * width);
         return $"[{color}]{new string('━', full)}[/][grey]{new string('━', width - full)}[/]";
     }
@@ -94,13 +107,15 @@ internal sealed class LiveDisplay : Display
                 return null;
             double share = (double)at.Tokens / Math.Max(1, at.Tokens + at.Left);
             Grid grid = new Grid().AddColumn(new GridColumn().NoWrap().PadRight(2)).AddColumn(new GridColumn().NoWrap());
-            string stage = options.Stages.Count > 1 ? $"   stage {step.Stage + 1} of {options.Stages.Count}: length {step.Length}, batch {step.Batch}" : "";
-            grid.AddRow(new Markup("[grey]step[/]"), new Markup($"{step.Step:N0}[grey]{stage}[/]"));
+            string steps = $"{step.Step:N0}", stage = $"   stage {step.Stage + 1} of {options.Stages.Count}";
+            string length = $": length {step.Length}, batch {step.Batch}";
+            stage = options.Stages.Count == 1 ? "" : Longest(Room - steps.Length, $"{stage}{length}", stage, "");
+            grid.AddRow(new Markup("[grey]step[/]"), new Markup($"{steps}[grey]{stage}[/]"));
             grid.AddRow(new Markup("[grey]loss[/]"), new Markup($"[yellow]{curve.Render()}[/] {curve.Latest:0.0000}"));
             grid.AddRow(new Markup("[grey]accuracy[/]"), new Markup($"{Bar(at.Accuracy, BarWidth, "green")} {Percent(at.Accuracy)}"));
             grid.AddRow(new Markup("[grey]done[/]"), new Markup($"{Bar(share, BarWidth, "blue")} {Percent(share)}"));
-            string time = $"{Duration(total.Elapsed)} gone, at most {TimeLeft(at.Left, at.Rate)} left";
-            grid.AddRow(new Markup("[grey]speed[/]"), new Markup($"{at.Rate:N0} tokens/s   {time}"));
+            string speed = $"{at.Rate:N0} tokens/s", left = $"at most {TimeLeft(at.Left, at.Rate)} left", gone = $"{Duration(total.Elapsed)} gone";
+            grid.AddRow(new Markup("[grey]speed[/]"), new Markup(Longest(Room, $"{speed}   {gone}, {left}", $"{speed}   {left}", speed)));
             return new Panel(grid).Header($" {options.Task} ").Border(BoxBorder.Rounded).BorderStyle(new Style(Color.Grey));
         }
     }
@@ -134,20 +149,34 @@ internal sealed class LiveDisplay : Display
             }
         }
 
-        protected override IRenderable Picture()
+        protected override IRenderable Picture() => TableOf(rows, current, share, AnsiConsole.Profile.Width);
+    }
+
+    /// <summary>The table of an evaluation, on a terminal of so many characters.</summary>
+    /// <param name="rows">What is done.</param>
+    /// <param name="current">The length that is under way; 0: none.</param>
+    /// <param name="share">How much of it is done.</param>
+    /// <param name="width">Characters of a line.</param>
+    internal static Table TableOf(IReadOnlyList<EvalRow> rows, int current, double share, int width)
+    {
+        const int Others = 9 + 8 + 9 + 13;      // 1,048,576; accuracy; sequences; what is between
+        int bar = Math.Min(30, width - Others);
+        bool drawn = bar >= 8;
+        Table table = new Table().Border(TableBorder.Rounded).BorderColor(Color.Grey)
+            .AddColumn(new TableColumn("length").RightAligned().NoWrap()).AddColumn(new TableColumn("accuracy").RightAligned().NoWrap());
+        if (drawn)
+            table.AddColumn(new TableColumn("").Width(bar));
+        table.AddColumn(new TableColumn("sequences").RightAligned().NoWrap());
+        foreach (EvalRow row in rows)
         {
-            Table table = new Table().Border(TableBorder.Rounded).BorderColor(Color.Grey)
-                .AddColumn(new TableColumn("length").RightAligned()).AddColumn(new TableColumn("accuracy").RightAligned())
-                .AddColumn(new TableColumn("").Width(30)).AddColumn(new TableColumn("sequences").RightAligned());
-            foreach (EvalRow row in rows)
-            {
-                string color = row.Accuracy >= 0.995 ? "green" : row.Accuracy >= 0.9 ? "yellow" : "red";
-                table.AddRow(new Markup($"{row.Length:N0}"), new Markup($"[{color}]{Percent(row.Accuracy)}[/]"),
-                    new Markup(Bar(row.Accuracy, 30, color)), new Markup($"[grey]{row.Sequences}[/]"));
-            }
-            if (current > 0)
-                table.AddRow(new Markup($"{current:N0}"), new Markup("[grey]…[/]"), new Markup(Bar(share, 30, "grey")), new Markup(""));
-            return table;
+            string color = row.Accuracy >= 0.995 ? "green" : row.Accuracy >= 0.9 ? "yellow" : "red";
+            Add($"{row.Length:N0}", $"[{color}]{Percent(row.Accuracy)}[/]", Bar(row.Accuracy, bar, color), $"[grey]{row.Sequences}[/]");
         }
+        if (current > 0)
+            Add($"{current:N0}", "[grey]…[/]", Bar(share, bar, "grey"), "");
+        return table;
+
+        void Add(string length, string accuracy, string picture, string sequences) =>
+            table.AddRow(drawn ? [length, accuracy, picture, sequences] : [length, accuracy, sequences]);
     }
 }

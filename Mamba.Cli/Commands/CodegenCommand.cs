@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Text.Json;
 using Mamba.Checks;
 using Mamba.Gpu;
+using Spectre.Console;
 
 namespace Mamba.Cli;
 
@@ -112,37 +113,55 @@ internal static class CodegenCommand
     /// <summary>A line for each kernel as soon as it is compiled.</summary>
     sealed class TableRows : IRows
     {
-        readonly int width;
+        const string Between = "  ";
+
+        readonly (int Index, int Width)[] shown;
+        readonly Column[] columns;
         readonly Ptxas? ptxas;
 
         public TableRows(DeviceKernel[] kernels, string arch, Ptxas? ptxas)
         {
-            width = Math.Max(6, kernels.Max(kernel => kernel.Name.Length));
             this.ptxas = ptxas;
+            // Without ptxas its columns have nothing to say, and are the first to be left out.
+            columns =
+            [
+                new("kernel", -Math.Max(6, kernels.Max(kernel => kernel.Name.Length))) { MayBeCut = true }, new("dtype", -7) { LeftOut = 1 },
+                new("PTX", 6) { LeftOut = 2 }, new("OpenCL", 6) { LeftOut = 3 }, new("local", 5) { LeftOut = 4 }, new("shared", 6) { LeftOut = 5 },
+                new("registers", 9) { LeftOut = ptxas is null ? 6 : 1 }, new("spill stores", 12) { LeftOut = ptxas is null ? 7 : 1 },
+                new("spill loads", 11) { LeftOut = 8 }, new("stack", 5) { LeftOut = 9 },
+            ];
+            (int, int)[] widths = [.. columns.Select(column => column.WidthOf([new string(' ', Math.Abs(column.Width))]))];
+            shown = Column.Fit(columns, widths, Console.IsOutputRedirected ? int.MaxValue : AnsiConsole.Profile.Width, Between.Length, around: 0);
             string target = KernelCompiler.Target(arch);
             string from = target == arch ? "" : $", from PTX for {target}", with = ptxas is null ? "" : $", with ptxas {ptxas.Version}";
             Console.WriteLine($"{kernels.Length} kernels for {arch}{from}{with}; sizes in bytes");
-            Line("kernel", "dtype", "PTX", "OpenCL", "local", "shared", "registers", "spill stores", "spill loads", "stack", "");
+            Line([.. columns.Select(column => column.Name)], problem: null);
         }
 
         public void Add(KernelReport report)
         {
             KernelResources? resources = report.Resources;
             string Known(int? value) => value is { } known ? known.ToString() : "–";
-            Line(report.Kernel.Name, report.Kernel.DType.Name(), Known(report.Ptx?.Length), Known(report.OpenCL?.Length),
+            Line(
+            [
+                report.Kernel.Name, report.Kernel.DType.Name(), Known(report.Ptx?.Length), Known(report.OpenCL?.Length),
                 report.Ptx is null ? "–" : report.LocalMemory ? "yes" : "no", Known(report.Ptx is null ? null : resources?.Shared ?? report.SharedBytes),
-                Known(resources?.Registers), Known(resources?.SpillStores), Known(resources?.SpillLoads), Known(resources?.Stack), report.Problem);
+                Known(resources?.Registers), Known(resources?.SpillStores), Known(resources?.SpillLoads), Known(resources?.Stack),
+            ], report.Problem);
         }
 
-        void Line(string kernel, string dtype, string ptx, string openCL, string local, string shared,
-            string registers, string stores, string loads, string stack, string? problem)
+        void Line(string[] cells, string? problem)
         {
-            string sizes = $"{ptx,8}{openCL,8}{local,7}{shared,8}", taken = $"{registers,11}{stores,14}{loads,13}{stack,7}";
-            Console.WriteLine($"{kernel.PadRight(width)}  {dtype,-7}{sizes}{taken}  {problem}".TrimEnd());
+            IEnumerable<string> padded = shown.Select(column => columns[column.Index].Width < 0
+                ? Column.Cut(cells[column.Index], column.Width).PadRight(column.Width)
+                : cells[column.Index].PadLeft(column.Width));
+            Console.WriteLine($"{string.Join(Between, padded)}{Between}{problem}".TrimEnd());
         }
 
         public void Dispose()
         {
+            if (Column.Absent(columns, shown) is { } absent)
+                Console.WriteLine(absent);
             if (ptxas is null)
                 Console.WriteLine("Registers, spills and stack come from ptxas, which was not found; "
                     + "it needs no GPU and no installation: see docs/codegen.md.");

@@ -27,13 +27,12 @@ internal static class DevicesCommand
             }
             return 0;
         }
-        Table table = new Table().Border(TableBorder.Rounded).AddColumns("device", "dtypes", "subnormals", "what it is");
-        foreach (DeviceInfo device in Devices.List())
-        {
-            string name = device.Name == fastest ? $"[green]{device.Name}[/] (auto)" : device.Name;
-            table.AddRow(name, DTypes(device), Subnormals(device), device.Description.EscapeMarkup());
-        }
-        AnsiConsole.Write(table);
+        Column[] columns =
+        [
+            new("device"), new("dtypes") { LeftOut = 1 }, new("subnormals") { LeftOut = 2 }, new("what it is") { IsProse = true },
+        ];
+        Rows.Write(AnsiConsole.Console, columns, [.. Devices.List().Select(device => (true,
+            new[] { device.Name == fastest ? $"{device.Name} (auto)" : device.Name, DTypes(device), Subnormals(device), device.Description }))]);
         return 0;
     }
 

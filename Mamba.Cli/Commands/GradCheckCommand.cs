@@ -76,11 +76,16 @@ internal static class GradCheckCommand
             + $"the first is {failures[0].Case} on {failures[0].Device}: {failures[0].Problem}");
     }
 
+    internal static Column[] Columns(bool each) =>
+    [
+        new("op", -18), new("device", -10) { LeftOut = 1 }, each ? new("case", -70) { MayBeCut = true } : new("cases", 6) { LeftOut = 3 },
+        new("largest error", 14) { LeftOut = 2 }, new("estimated", 10) { LeftOut = 4 }, new("verdict", -12) { IsVerdict = true },
+    ];
+
     /// <summary>A row for every op, or every case.</summary>
     sealed class TableRows(bool each) : IDisposable
     {
-        readonly Rows rows = new(("op", -18), ("device", -10), (each ? "case" : "cases", each ? -70 : 6),
-            ("largest error", 14), ("estimated", 10), ("verdict", -12));
+        readonly Rows rows = new(Columns(each));
         readonly List<GradientResult> group = [];
         string device = "";
 

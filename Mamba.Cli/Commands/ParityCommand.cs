@@ -80,11 +80,18 @@ internal static class ParityCommand
         static string Line(ParityResult r) => $"{r.Op} {r.Case} on {r.Device} in {r.DType}: {r.Problem}.";
     }
 
+    internal static Column[] Columns(bool each) =>
+    [
+        new("op", -18), new("device", -10) { LeftOut = 1 }, new("dtype", -7) { LeftOut = 2 },
+        each ? new("case", -70) { MayBeCut = true } : new("cases", 5) { LeftOut = 5 },
+        new("relative", 8) { LeftOut = 3 }, new("ulps", 8) { LeftOut = 7 }, new("gradient", 8) { LeftOut = 4 }, new("ulps", 8) { LeftOut = 8 },
+        new("bits", -8) { LeftOut = 6 }, new("verdict", -12) { IsVerdict = true },
+    ];
+
     /// <summary>A row for every op, or every case.</summary>
     sealed class TableRows(bool each) : IDisposable
     {
-        readonly Rows rows = new(("op", -18), ("device", -10), ("dtype", -7), (each ? "case" : "cases", each ? -70 : 5),
-            ("relative", 8), ("ulps", 8), ("gradient", 8), ("ulps", 8), ("bits", -8), ("verdict", -12));
+        readonly Rows rows = new(Columns(each));
         readonly List<ParityResult> group = [];
 
         // Results of both dtypes come one after the other.
