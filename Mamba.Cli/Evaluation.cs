@@ -25,7 +25,7 @@ internal static class Evaluation
             }
             catch (OperationCanceledException)
             {
-                display.Say($"evaluation stopped; to have it again: mamba eval {folder.Path}");
+                display.Say($"evaluation stopped, nothing of it is saved; to have it again: mamba eval {folder.Path}");
                 return CommandLine.Interrupted;
             }
             EvalRow.Save(folder.Eval, rows);

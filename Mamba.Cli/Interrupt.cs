@@ -1,3 +1,4 @@
+using System.CommandLine;
 using System.Runtime.InteropServices;
 
 namespace Mamba.Cli;
@@ -15,6 +16,14 @@ internal sealed class Interrupt : IDisposable
     ];
 
     public CancellationToken Token => source.Token;
+
+    /// <summary>Says, on standard error, what was done until then.</summary>
+    /// <returns>The exit code.</returns>
+    public static int Stopped(ParseResult parsed, string done)
+    {
+        Console.Error.WriteLine($"{parsed.CommandResult.Command.Name}: stopped after {done}");
+        return CommandLine.Interrupted;
+    }
 
     void Handle(PosixSignalContext context)
     {

@@ -50,7 +50,8 @@ internal static class CodegenCommand
         if (folder is not null)
             MakeFolder(folder);
 
-        int problems = 0;
+        using var interrupt = new Interrupt();
+        int problems = 0, done = 0;
         string? first = null;
         using (IRows rows = parsed.GetValue(AsJson) ? new JsonRows() : new TableRows(kernels, arch, ptxas))
         {
@@ -60,12 +61,18 @@ internal static class CodegenCommand
                 rows.Add(report);
                 if (folder is not null)
                     Write(folder, report);
-                if (report.Problem is not { } problem)
-                    continue;
-                problems++;
-                first ??= $"{report.Kernel}: {problem}";
+                done++;
+                if (report.Problem is { } problem)
+                {
+                    problems++;
+                    first ??= $"{report.Kernel}: {problem}";
+                }
+                if (interrupt.Token.IsCancellationRequested)
+                    break;
             }
         }
+        if (interrupt.Token.IsCancellationRequested)
+            return Interrupt.Stopped(parsed, $"{done} of {kernels.Length} kernels{(folder is null ? "" : $"; their code is in {folder}")}");
         return problems == 0 ? 0 : throw new MambaException($"codegen: {problems} of {kernels.Length} kernels have a problem; the first is {first}.");
     }
 

@@ -46,6 +46,7 @@ internal static class GradCheckCommand
             return usual with { Tolerance = tolerance, Elements = parsed.GetValue(Elements) ?? elements, Directions = directions };
         }
 
+        using var interrupt = new Interrupt();
         var failures = new List<GradientResult>();
         int count = 0;
         using (IDisposable rows = json ? new JsonRows() : new TableRows(each))
@@ -62,10 +63,14 @@ internal static class GradCheckCommand
                         (rows as JsonRows)?.Add(device, result);
                         (rows as TableRows)?.Add(device, result);
                         say($"{result.Case} on {device}");
+                        if (interrupt.Token.IsCancellationRequested)
+                            return;
                     }
                 }
             });
         }
+        if (interrupt.Token.IsCancellationRequested)
+            return Interrupt.Stopped(parsed, $"{count} cases, {failures.Count} of which failed");
         if (count == 0)
             throw new MambaException($"gradcheck: none of the {cases.Count} cases has a gradient; mamba parity runs them.");
         if (failures.Count == 0)

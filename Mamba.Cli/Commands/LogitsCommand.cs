@@ -38,6 +38,7 @@ internal static class LogitsCommand
 
     static int Run(ParseResult parsed, DeviceOptions deviceOptions)
     {
+        using var stop = new AtOnce();
         string folder = parsed.GetValue(Model)!;
         MambaConfig config = ModelFolder.ReadConfig(folder);
         (int[] ids, int b, int l) = ReadIds(parsed.GetValue(Ids)!, config.PaddedVocabSize);
@@ -63,7 +64,7 @@ internal static class LogitsCommand
             written.Add(("loss", loss));
             written.AddRange(model.Parameters.Select(parameter => ("grad." + parameter.Name, gradients[parameter])));
         }
-        BridgeFiles.Save(parsed.GetValue(Output)!, written);
+        stop.Write(() => BridgeFiles.Save(parsed.GetValue(Output)!, written));
         return 0;
     }
 

@@ -29,19 +29,21 @@ internal static class OpCommand
         HelpWith.AddTo(command, op.Tensors);
         command.SetAction(parsed =>
         {
+            using var stop = new AtOnce();
             using Safetensors file = Safetensors.Open(parsed.GetValue(input)!);
             ExpectKnown(file, op);
             DType computed = BridgeFiles.ParseDType(parsed.GetValue(dtype))
                 ?? (op.Inputs.Any(x => !x.Integers && file.Contains(x.Name) && file[x.Name].Type == "F64") ? DType.Float64 : DType.Float32);
             using Device on = device.Open(parsed);
             on.Require(computed);
-            Run(op, file, parsed, parsed.GetValue(grad), parsed.GetValue(output)!, computed, on);
+            Run(op, file, parsed, parsed.GetValue(grad), computed, on, save: tensors => stop.Write(() => BridgeFiles.Save(parsed.GetValue(output)!, tensors)));
             return 0;
         });
         return command;
     }
 
-    static void Run(BridgeOp op, Safetensors file, ParseResult parsed, bool grad, string path, DType dtype, Device device)
+    static void Run(BridgeOp op, Safetensors file, ParseResult parsed, bool grad, DType dtype, Device device,
+        Action<IEnumerable<(string, Tensor)>> save)
     {
         using var tape = new Tape();
         var inputs = new Dictionary<string, Tensor>(StringComparer.Ordinal);
@@ -75,7 +77,7 @@ internal static class OpCommand
                 if (!x.Integers && inputs.TryGetValue(x.Name, out Tensor? tensor))
                     written.Add(("d" + x.Name, gradients.Contains(tensor) ? gradients[tensor] : Tensor.Zeros(tensor.Shape, tensor.DType, device)));
         }
-        BridgeFiles.Save(path, written);
+        save(written);
     }
 
     /// <summary>A misspelt name would be an optional input that silently counts for nothing.</summary>

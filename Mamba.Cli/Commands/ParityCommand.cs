@@ -46,6 +46,7 @@ internal static class ParityCommand
         }
         IReadOnlyList<string> devices = CheckOptions.Devices(parsed, DeviceNames);
         bool json = parsed.GetValue(options.AsJson), each = parsed.GetValue(options.Each);
+        using var interrupt = new Interrupt();
         var failures = new List<ParityResult>();
         int count = 0;
         using (IDisposable rows = json ? new JsonRows() : new TableRows(each))
@@ -55,7 +56,7 @@ internal static class ParityCommand
                 foreach (string device in devices)
                 {
                     IEnumerable<ParityResult> results = device == "ilgpu-cpu"
-                        ? SimulatorProcess.Run(Parity.For(cases, device), parsed, options)
+                        ? SimulatorProcess.Run(Parity.For(cases, device), parsed, options, interrupt.Token)
                         : Parity.Run(cases, device);
                     foreach (ParityResult result in results)
                     {
@@ -65,10 +66,16 @@ internal static class ParityCommand
                         (rows as JsonRows)?.Add(result);
                         (rows as TableRows)?.Add(result);
                         say($"{result.Op} {result.Case} on {result.Device} in {result.DType}");
+                        if (interrupt.Token.IsCancellationRequested)
+                            return;
                     }
+                    if (interrupt.Token.IsCancellationRequested)
+                        return;
                 }
             });
         }
+        if (interrupt.Token.IsCancellationRequested)
+            return Interrupt.Stopped(parsed, $"{count} runs, {failures.Count} of which failed");
         if (count == 0)
             throw new MambaException($"parity: none of the {cases.Count} cases runs on {string.Join(", ", devices)}.");
         if (failures.Count == 0)

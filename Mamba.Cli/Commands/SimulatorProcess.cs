@@ -12,7 +12,7 @@ namespace Mamba.Cli;
 /// </summary>
 internal static class SimulatorProcess
 {
-    public static IEnumerable<ParityResult> Run(IReadOnlyList<OpCase> cases, ParseResult parsed, CheckOptions options)
+    public static IEnumerable<ParityResult> Run(IReadOnlyList<OpCase> cases, ParseResult parsed, CheckOptions options, CancellationToken stop)
     {
         string trace = Path.Combine(Path.GetTempPath(), $"mamba-{Environment.ProcessId}-{Guid.NewGuid():N}.kernel");
         try
@@ -20,6 +20,7 @@ internal static class SimulatorProcess
             for (int next = 0; next < cases.Count;)
             {
                 using Process process = Start(trace, next, parsed, options);
+                using CancellationTokenRegistration ends = stop.Register(process.Kill);
                 var complaints = new List<string>();
                 process.ErrorDataReceived += (_, e) =>
                 {
@@ -39,7 +40,7 @@ internal static class SimulatorProcess
                     yield return result;
                 }
                 process.WaitForExit();
-                if (process.ExitCode == 0)
+                if (process.ExitCode == 0 || EndedByUser(process, stop))
                     yield break;
                 // After both dtypes of a case the next case was under way.
                 bool between = last is { DType: "float64" };
@@ -59,6 +60,10 @@ internal static class SimulatorProcess
             File.Delete(trace);
         }
     }
+
+    // Ctrl-C reaches both processes, and this one may hear of it last.
+    static bool EndedByUser(Process process, CancellationToken stop) =>
+        stop.IsCancellationRequested || (process.ExitCode is 128 + 2 or 128 + 15 && stop.WaitHandle.WaitOne(TimeSpan.FromSeconds(1)));
 
     // "Index out of range, RmsNorm.cs:line 96", from what .NET prints when it ends a process
     static string? Complaint(IReadOnlyList<string> lines)

@@ -39,7 +39,7 @@ internal static class TrainCommand
         Plots.Try(display, () => Plots.Loss(folder.LossPlot, options, folder.ReadLog()));
         if (!done)
         {
-            display.Say($"stopped at step {trainer.State.Step:N0}; to go on: mamba train --resume {folder.Path}");
+            display.Say($"stopped at step {trainer.State.Step:N0}, which is saved; to go on: mamba train --resume {folder.Path}");
             return CommandLine.Interrupted;
         }
         if (trainer.Data is SequenceTask task)
