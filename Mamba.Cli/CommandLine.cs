@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Help;
 using System.CommandLine.Invocation;
 using System.CommandLine.Parsing;
 using System.Diagnostics;
@@ -24,7 +25,8 @@ public static class CommandLine
     /// <returns>The exit code: 0, 1 after a complaint, 130 after Ctrl-C.</returns>
     public static int Run(string[] args, TextWriter error)
     {
-        var root = new RootCommand("Mamba, the selective state space model, from scratch in C#: train it, and see what it can do.")
+        var root = new RootCommand("Mamba, the selective state space model, from scratch in C#: train it, and see what it can do. "
+            + "'mamba train' is where to begin; 'mamba COMMAND --help' tells what a command can do.")
         {
             DevicesCommand.Create(),
             TrainCommand.Create(),
@@ -35,6 +37,7 @@ public static class CommandLine
             GradCheckCommand.Create(),
             ParityCommand.Create(),
         };
+        root.Options.OfType<HelpOption>().Single().Action = new HelpAction { MaxWidth = HelpWith.Width };
         CultureInfo culture = CultureInfo.CurrentCulture;
         CultureInfo.CurrentCulture = CultureInfo.InvariantCulture;          // numbers are printed as they are read
         try

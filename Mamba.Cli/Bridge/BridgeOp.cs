@@ -10,30 +10,26 @@ namespace Mamba.Cli;
 internal sealed record BridgeOp(string Name, string Summary, BridgeInput[] Inputs, BridgeOutput[] Outputs, System.CommandLine.Option[] Options,
     Func<BridgeCall, Tensor[]> Run)
 {
-    /// <summary>For <c>--help</c>: the tensors, a line each.</summary>
-    public string Tensors
+    /// <summary>For <c>--help</c>: the tensors it reads and writes.</summary>
+    public HelpWith.Section[] Tensors
     {
         get
         {
-            (string Name, string Shape, string Meaning)[] reads =
+            return
             [
-                .. Inputs.Select(x => (x.Name, x.Shape, x.Meaning + (x.Integers ? ", integers" : "") + (x.Optional ? "; optional" : ""))),
-                .. Outputs.Select(y => ("d" + y.Name, y.Shape, $"gradient of {y.Name}, for --grad{IfAbsent(y)}")),
+                new("Reads:",
+                [
+                    .. Inputs.Select(x => (x.Name, x.Shape, x.Meaning + (x.Integers ? ", integers" : "") + (x.Optional ? "; optional" : ""))),
+                    .. Outputs.Select(y => ("d" + y.Name, y.Shape, $"gradient of {y.Name}, for --grad{IfAbsent(y)}")),
+                ]),
+                new("Writes:",
+                [
+                    .. Outputs.Select(y => (y.Name, y.Shape, y.Meaning)),
+                    .. Inputs.Where(x => !x.Integers).Select(x => ("d" + x.Name, "", $"with --grad, as {x.Name}")),
+                ]),
             ];
-            (string Name, string Shape, string Meaning)[] writes =
-            [
-                .. Outputs.Select(y => (y.Name, y.Shape, y.Meaning)),
-                .. Inputs.Where(x => !x.Integers).Select(x => ("d" + x.Name, "", $"with --grad, as {x.Name}")),
-            ];
-            return string.Join(Environment.NewLine, "Reads:", Table(reads), "Writes:", Table(writes));
 
             static string IfAbsent(BridgeOutput y) => y.DefaultGradient is { } value ? $"; {value} if absent" : "";
         }
-    }
-
-    static string Table((string Name, string Shape, string Meaning)[] rows)
-    {
-        int name = rows.Max(row => row.Name.Length), shape = rows.Max(row => row.Shape.Length);
-        return string.Concat(rows.Select(row => $"  {row.Name.PadRight(name)}  {row.Shape.PadRight(shape)}  {row.Meaning}{Environment.NewLine}"));
     }
 }

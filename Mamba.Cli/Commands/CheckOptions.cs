@@ -36,6 +36,14 @@ internal sealed class CheckOptions
     public IReadOnlyList<OpCase> Cases(ParseResult parsed) =>
         OpCatalog.Select(parsed.CommandResult.Command.Name, parsed.GetValue(Ops)!, parsed.GetValue(Assembly) is { } path ? Load(path) : null);
 
+    /// <summary>An option for names of devices; it goes by the name of the other command's, too.</summary>
+    public static Option<string?> DeviceList(string name, string alias, string description)
+    {
+        Option<string?> option = Option.Text(name, "NAMES", description);
+        option.Aliases.Add(alias);
+        return option;
+    }
+
     /// <summary>The devices of a list of names, each of them there.</summary>
     public static IReadOnlyList<string> Devices(ParseResult parsed, Option<string?> option)
     {

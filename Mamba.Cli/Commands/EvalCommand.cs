@@ -6,8 +6,8 @@ namespace Mamba.Cli;
 internal static class EvalCommand
 {
     static readonly Argument<string> Folder = new Argument<string>("run") { Description = "A run folder that mamba train made." }.NoOption();
-    static readonly Option<int?> MaxEvalLength = Option.Int("--max-eval-length", "The longest sequences; by default what the run says.");
-    static readonly Option<int?> Sequences = Option.Int("--sequences", "Sequences for each length; by default 64 for short ones down to 8 for the longest.");
+    static readonly Option<int?> MaxEvalLength = Option.Int("--max-eval-length", "The longest sequences, 64 or more; by default what the run says.");
+    static readonly Option<int?> Sequences = Option.Int("--sequences", "Sequences for each length; by default 64 of short ones, down to 4 of the longest.");
 
     public static Command Create()
     {

@@ -7,7 +7,7 @@ namespace Mamba.Cli;
 /// <summary><c>mamba gradcheck</c>: the gradient of every op, of a block and of a model against differences in float64.</summary>
 internal static class GradCheckCommand
 {
-    static readonly Option<string?> DeviceNames = Option.Text("--device", "NAMES",
+    static readonly Option<string?> DeviceNames = CheckOptions.DeviceList("--device", "--devices",
         "Devices, separated by commas: cpu, cpu-128, cpu-256, cpu-512 (the host by width of vectors), cuda:0, opencl:0, ilgpu-cpu; "
         + "fast (default): the host in every width and every CUDA GPU; all: every one there is, which takes minutes.");
     static readonly Option<double?> Tolerance = Option.Real("--tolerance", "Largest relative error of a gradient (1e-7).");

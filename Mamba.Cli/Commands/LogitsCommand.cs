@@ -13,15 +13,15 @@ internal static class LogitsCommand
     static readonly Option<bool> Grad = Option.Flag("--grad", "Also the loss and the gradient of every parameter.");
     static readonly Option<string?> Dtype = BridgeFiles.DTypeOption("float64 if the weights are F64, else float32");
 
-    const string Tensors = """
-        Writes:
-          logits         (batch, length, vocabulary)  padding of the vocabulary included
-          hidden.layerI  (batch, length, d_model)     the residual stream after layer I, from 0
-          conv_state.I   (batch, d_inner, d_conv)     the last d_conv raw inputs of layer I's convolution, oldest first
-          ssm_state.I    (batch, d_inner, d_state)    h of layer I after the last token
-          loss           ()                           with --grad, the mean over all tokens but the first of each sequence of -log softmax(logits)[token]
-          grad.NAME      as NAME                      with --grad, the gradient of the loss; NAME is state-spaces', also for a model of Hugging Face's
-        """;
+    static readonly HelpWith.Section Tensors = new("Writes:",
+    [
+        ("logits", "(batch, length, vocabulary)", "padding of the vocabulary included"),
+        ("hidden.layerI", "(batch, length, d_model)", "the residual stream after layer I, from 0"),
+        ("conv_state.I", "(batch, d_inner, d_conv)", "the last d_conv raw inputs of layer I's convolution, oldest first"),
+        ("ssm_state.I", "(batch, d_inner, d_state)", "h of layer I after the last token"),
+        ("loss", "()", "with --grad, the mean over all tokens but the first of each sequence of -log softmax(logits)[token]"),
+        ("grad.NAME", "as NAME", "with --grad, the gradient of the loss; NAME is state-spaces', also for a model of Hugging Face's"),
+    ]);
 
     public static Command Create()
     {

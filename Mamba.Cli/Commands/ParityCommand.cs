@@ -7,7 +7,7 @@ namespace Mamba.Cli;
 /// <summary><c>mamba parity</c>: every op, forward and backward, on each device against the host in float64.</summary>
 internal static class ParityCommand
 {
-    static readonly Option<string?> DeviceNames = Option.Text("--devices", "NAMES",
+    static readonly Option<string?> DeviceNames = CheckOptions.DeviceList("--devices", "--device",
         "Devices, separated by commas: cpu-128, cpu-256, cpu-512 (the host by width of vectors), cuda:0, opencl:0, ilgpu-cpu; "
         + "fast (default): the host and every CUDA GPU; all: every one there is, which takes minutes.");
 

@@ -14,34 +14,34 @@ internal sealed class TrainArguments
         Arity = ArgumentArity.ZeroOrOne,
     }.NoOption();
     readonly Option<string?> preset = Option.Text("--preset", "quick|paper",
-        "quick: a minute or two on two cores (default). paper: its full hyper-parameters.");
+        "Where the other options start from. quick: minutes on two cores (default). paper: the full hyper-parameters of the paper.");
     readonly Option<string?> @out = Option.Text("--out", "FOLDER", "The run folder; by default a new one under runs/.");
     readonly Option<string?> resume = Option.Text("--resume", "FOLDER",
-        "Go on from the last checkpoint of FOLDER, of --out, or else of the newest run.", valueOptional: true);
-    readonly Option<bool> force = Option.Flag("--force", "Overwrite the run that is in --out.");
+        "Go on with the run in FOLDER, from its last checkpoint. FOLDER may be left out: --out, or else the newest run under runs/.", valueOptional: true);
+    readonly Option<bool> force = Option.Flag("--force", "Overwrite the run that is in --out, if there is one.");
 
     readonly Option<string?> data = Option.Text("--data", "FILE", "For tokens: safetensors with an int64 tensor 'batches' (steps, batch, length).");
     readonly Option<string?> init = Option.Text("--init", "FOLDER",
         "Start from the model in FOLDER: config.json and model.safetensors, state-spaces' or Hugging Face's.");
 
     readonly Option<ulong?> seed = Option.Seed("--seed", "Seed of the weights and the data (0).");
-    readonly Option<long?> steps = Option.Long("--steps", "Steps in all: cuts or stretches the last stage of the curriculum.");
-    readonly Option<int?> batch = Option.Int("--batch", "Sequences a step.");
-    readonly Option<int?> length = Option.Int("--length", "Length of the sequences, instead of a curriculum.");
-    readonly Option<int?> dataTokens = Option.Int("--data-tokens", "Tokens to remember in selective copying.");
-    readonly Option<double?> lr = Option.Real("--lr", "Learning rate (tokens: 1e-3).");
+    readonly Option<long?> steps = Option.Long("--steps", "Steps in all: cuts or stretches the last stage of the curriculum (the preset's).");
+    readonly Option<int?> batch = Option.Int("--batch", "Sequences a step (the preset's).");
+    readonly Option<int?> length = Option.Int("--length", "Length of the sequences, instead of the preset's curriculum.");
+    readonly Option<int?> dataTokens = Option.Int("--data-tokens", "Tokens to remember in selective copying (the preset's).");
+    readonly Option<double?> lr = Option.Real("--lr", "Learning rate (the preset's; tokens: 1e-3).");
     readonly Option<double?> beta1 = Option.Real("--beta1", "Adam: decay of the mean gradient (0.9).");
-    readonly Option<double?> beta2 = Option.Real("--beta2", "Adam: decay of the mean squared gradient (tokens: 0.999).");
-    readonly Option<double?> eps = Option.Real("--eps", "Adam: added to the root of the mean squared gradient (tokens: 1e-8).");
+    readonly Option<double?> beta2 = Option.Real("--beta2", "Adam: decay of the mean squared gradient (the preset's; tokens: 0.999).");
+    readonly Option<double?> eps = Option.Real("--eps", "Adam: added to the root of the mean squared gradient (the preset's; tokens: 1e-8).");
     readonly Option<string?> schedule = Option.Text("--schedule", "constant|cosine",
         "Learning rate after the warmup: constant (default), or down half a cosine to 0 at the last step.");
-    readonly Option<long?> warmup = Option.Long("--warmup", "Steps of the rise: the first has lr/N, the N-th lr (0).");
-    readonly Option<double?> weightDecay = Option.Real("--weight-decay", "Decoupled weight decay; none on biases, norms, A_log and D.");
-    readonly Option<bool> decayAll = Option.Flag("--decay-all", "Weight decay on every parameter.");
-    readonly Option<double?> clip = Option.Real("--clip", "Scale gradients down to this norm; 0: never.");
+    readonly Option<long?> warmup = Option.Long("--warmup", "Steps in which the learning rate rises: the first has lr/N, the N-th lr (0).");
+    readonly Option<double?> weightDecay = Option.Real("--weight-decay", "Decoupled weight decay; none on biases, norms, A_log and D (0).");
+    readonly Option<bool> decayAll = Option.Flag("--decay-all", "Weight decay on every parameter, those too.");
+    readonly Option<double?> clip = Option.Real("--clip", "Scale gradients down to this norm; 0: never (the preset's; tokens: 0).");
     readonly Option<string?> dtype = Option.Text("--dtype", "float32|float64", "Element type (float32).");
     readonly Option<long?> checkpointEvery = Option.Long("--checkpoint-every", "Steps between checkpoints; 0 (default): one every ten seconds.");
-    readonly Option<int?> maxEvalLength = Option.Int("--max-eval-length", "The longest sequences of the evaluation at the end; 0: none.");
+    readonly Option<int?> maxEvalLength = Option.Int("--max-eval-length", "The longest sequences of the evaluation at the end, 64 or more; 0: no evaluation (the preset's).");
 
     readonly Option<int?> dModel = Option.Int("--d-model", "Width of the residual stream (64).");
     readonly Option<int?> nLayer = Option.Int("--n-layer", "Blocks (2).");
@@ -50,7 +50,7 @@ internal sealed class TrainArguments
     readonly Option<int?> dConv = Option.Int("--d-conv", "Width of the causal convolution, 1 to 8 (4).");
     readonly Option<int?> expand = Option.Int("--expand", "Channels of a block over d-model, E (2).");
     readonly Option<int?> dtRank = Option.Int("--dt-rank", "Rank of the projection to delta (d-model / 16).");
-    readonly Option<int?> dIntermediate = Option.Int("--d-intermediate", "Hidden width of a gated MLP after each block; 0: none (0).");
+    readonly Option<int?> dIntermediate = Option.Int("--d-intermediate", "Hidden width of a gated MLP after each block; 0 (default): none.");
     readonly Option<string?> discretization = Option.Text("--discretization", "NAME",
         $"How steps are made of the continuous system: {string.Join(", ", Discretization.All.Select(d => d.Name))} (exponential-euler, as the released code).");
     readonly Option<string?> scanAlgorithm = Option.Text("--scan-algorithm", "NAME",

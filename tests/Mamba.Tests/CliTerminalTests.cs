@@ -128,6 +128,37 @@ public class CliTerminalTests
         Assert.That(lines[4].Contains('━', StringComparison.Ordinal), Is.EqualTo(width >= 47));
     }
 
+    [TestCase("")]
+    [TestCase("devices")]
+    [TestCase("train")]
+    [TestCase("eval")]
+    [TestCase("codegen")]
+    [TestCase("op")]
+    [TestCase("op selective-scan")]
+    [TestCase("logits")]
+    [TestCase("gradcheck")]
+    [TestCase("parity")]
+    public void Help_has_no_long_lines(string command)
+    {
+        string[] words = command.Split(' ', StringSplitOptions.RemoveEmptyEntries);
+        (int code, string output, string error) = MambaProcess.Run(Path.GetTempPath(), [.. words, "--help"]);
+        Assert.That((code, error), Is.EqualTo((0, "")));
+        Assert.That(output.Split('\n').Select(line => line.TrimEnd().Length), Is.All.LessThanOrEqualTo(100), output);
+    }
+
+    [Test]
+    public void The_tensors_in_a_help_are_told_in_words_that_are_whole([Values(40, 60, 80, 100)] int width)
+    {
+        foreach (BridgeOp op in BridgeOps.All)
+        {
+            string text = HelpWith.Text(op.Tensors, width);
+            Assert.That(text.Split('\n').Select(line => line.TrimEnd('\r').Length), Is.All.LessThanOrEqualTo(width), text);
+            string[] words = text.Split([' ', '\n', '\r'], StringSplitOptions.RemoveEmptyEntries);
+            foreach (BridgeInput input in op.Inputs)
+                Assert.That(input.Meaning.Split(' ').Select(word => word.TrimEnd(',', ';')), Is.SubsetOf(words.Select(word => word.TrimEnd(',', ';'))));
+        }
+    }
+
     [TestCase(100, ExpectedResult = "12 tokens/s, at most 1:00 left")]
     [TestCase(30, ExpectedResult = "12 tokens/s, at most 1:00 left")]
     [TestCase(29, ExpectedResult = "12 tokens/s")]

@@ -90,6 +90,8 @@ public class CliTests
     [TestCase("eval run --sequences 0", "--sequences")]
     [TestCase("devices --foo", "--foo")]
     [TestCase("op", "mamba op: one of its commands must follow; 'mamba op --help' lists them.")]
+    [TestCase("parity neg --device cpu --devices cpu", "--device")]
+    [TestCase("gradcheck neg --devices gpu9", "gpu9")]
     [TestCase("gradcheck neg --device ,", "--device is ','; expected names of devices")]
     [TestCase("parity neg --devices ,", "--devices is ','; expected names of devices")]
     [TestCase("gradcheck ", "op is ''")]
