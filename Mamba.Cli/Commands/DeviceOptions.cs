@@ -10,7 +10,8 @@ internal sealed class DeviceOptions
 {
     public Option<string?> Name { get; } = Option.Text("--device", "NAME", "cpu, cuda:0, opencl:0, ilgpu-cpu, or auto: the fastest there is (default); "
         + "cpu-128, cpu-256 or cpu-512: the host with vectors of that width.");
-    public Option<int?> Threads { get; } = Option.Int("--threads", "Cores the device cpu uses; by default all there are, which is the most. The result does not depend on it.");
+    public Option<int?> Threads { get; } = Option.Int("--threads",
+        "Cores the device cpu uses; by default all there are, which is the most. The result does not depend on it.");
 
     public void AddTo(Command command)
     {

@@ -41,7 +41,8 @@ internal sealed class TrainArguments
     readonly Option<double?> clip = Option.Real("--clip", "Scale gradients down to this norm; 0: never (the preset's; tokens: 0).");
     readonly Option<string?> dtype = Option.Text("--dtype", "float32|float64", "Element type (float32).");
     readonly Option<long?> checkpointEvery = Option.Long("--checkpoint-every", "Steps between checkpoints; 0 (default): one every ten seconds.");
-    readonly Option<int?> maxEvalLength = Option.Int("--max-eval-length", "The longest sequences of the evaluation at the end, 64 or more; 0: no evaluation (the preset's).");
+    readonly Option<int?> maxEvalLength = Option.Int("--max-eval-length",
+        "The longest sequences of the evaluation at the end, 64 or more; 0: no evaluation (the preset's).");
 
     readonly Option<int?> dModel = Option.Int("--d-model", "Width of the residual stream (64).");
     readonly Option<int?> nLayer = Option.Int("--n-layer", "Blocks (2).");
