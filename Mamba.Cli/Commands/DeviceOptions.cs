@@ -11,7 +11,7 @@ internal sealed class DeviceOptions
     public Option<string?> Name { get; } = Option.Text("--device", "NAME", "cpu, cuda:0, opencl:0, ilgpu-cpu, or auto: the fastest there is (default); "
         + "cpu-128, cpu-256 or cpu-512: the host with vectors of that width.");
     public Option<int?> Threads { get; } = Option.Int("--threads",
-        "Cores the device cpu uses; by default all there are, which is the most. The result does not depend on it.");
+        "Threads of the device cpu; by default one on each core. More than that take turns. The result does not depend on it.");
 
     public void AddTo(Command command)
     {
@@ -24,8 +24,8 @@ internal sealed class DeviceOptions
     {
         if (parsed.GetValue(Threads) is { } threads)
         {
-            if (threads < 1 || threads > HostDevice.Cores)
-                throw new MambaException($"--threads is {threads}; expected {HostDevice.ThreadsExpected}.");
+            if (threads is < 1 or > HostDevice.MostThreads)
+                throw new MambaException($"--threads is {threads}; expected 1 to {HostDevice.MostThreads}.");
             Environment.SetEnvironmentVariable("MAMBA_THREADS", threads.ToString(CultureInfo.InvariantCulture));
         }
         return CheckDevices.Open(parsed.GetValue(Name) ?? otherwise);

@@ -11,7 +11,7 @@ namespace Mamba.Gpu;
 /// </summary>
 internal sealed unsafe class HostDevice : ComputeDevice
 {
-    const int MostThreads = 1024;
+    internal const int MostThreads = 1024;
 
     readonly HostPool pool;
 
@@ -29,22 +29,25 @@ internal sealed unsafe class HostDevice : ComputeDevice
         pool = new HostPool(threads);
     }
 
-    /// <summary>Cores there are for this process. Threads beyond them take turns, and wait for each other: that is only for tests.</summary>
-    internal static int Cores => Math.Min(Environment.ProcessorCount, MostThreads);
+    /// <summary>Cores there are for this process. Threads beyond them take turns: the result is the same, and later.</summary>
+    internal static int Cores => Environment.ProcessorCount;
 
     /// <summary>Threads where no number is asked for: what MAMBA_THREADS says, where 0 and an empty value say nothing, or else one on each core.</summary>
-    internal static int UsualThreads => Environment.GetEnvironmentVariable("MAMBA_THREADS") is not { Length: > 0 } text ? Cores : Numbers.Index(text) switch
+    internal static int UsualThreads => Environment.GetEnvironmentVariable("MAMBA_THREADS") is not { Length: > 0 } text ? OneEach : Numbers.Index(text) switch
     {
-        0 => Cores,
-        int asked when asked <= Cores => asked,
-        _ => throw new MambaException($"The environment variable MAMBA_THREADS is '{text}'; expected {ThreadsExpected}, or 0 for all of them."),
+        0 => OneEach,
+        <= MostThreads and int asked => asked,
+        _ => throw new MambaException($"The environment variable MAMBA_THREADS is '{text}'; expected 1 to {MostThreads}, or 0 for all cores."),
     };
 
-    /// <summary>For messages: how many threads can be asked for.</summary>
-    internal static string ThreadsExpected => $"1 to {Cores}, as many cores as there are here";
+    static int OneEach => Math.Min(Cores, MostThreads);
 
     public override string Name => "cpu";
-    public override string Description => $"host lanes of {Bits} bits on {Threads} {(Threads == 1 ? "core" : "cores")}";
+
+    public override string Description => Threads <= Cores
+        ? $"host lanes of {Bits} bits on {Threads} {(Threads == 1 ? "core" : "cores")}"
+        : $"host lanes of {Bits} bits, {Threads} threads on {Cores} {(Cores == 1 ? "core" : "cores")}";
+
     public override bool SupportsFloat64 => true;
 
     /// <summary>Width of a vector in bits.</summary>
