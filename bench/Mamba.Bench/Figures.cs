@@ -43,8 +43,8 @@ internal static class Figures
         const double Left = -2.5, Right = 3.5;
         Plot plot = Picture.New(title, "flops a byte (an exponential is one)", "GFLOP/s");
         double peak = Math.Log10(ceilings.GFlops), cache = ceilings.Copies.Max(c => c.GBs);
-        Roof(ceilings.CopyGBs, $"memory, {ceilings.CopyGBs:F0} GB/s", LinePattern.Solid);
-        Roof(cache, $"cache, {cache:F0} GB/s", LinePattern.Dashed);
+        Roof(ceilings.CopyGBs, $"memory, {Sample.Number(ceilings.CopyGBs)} GB/s", LinePattern.Solid);
+        Roof(cache, $"cache, {Sample.Number(cache)} GB/s", LinePattern.Dashed);
         Picture.Note(plot, $"{ceilings.GFlops:N0} GFLOP/s", Left, peak, Alignment.LowerLeft);
         foreach (((string name, Row[] rows), int i) in Marked(tables).Select((table, i) => (table, i)))
         {

@@ -94,7 +94,7 @@ internal static class SubnormalBench
         }
         Sample o = Sample.Of(plain, "ms"), s = Sample.Of(small, "ms");
         string asTheyAre = kept.Count > 0 ? $"{Sample.Of(kept, "ms").Median / o.Median:F2}" : "–";
-        table.Rows.Add(new Row(name, [$"{o.Median:G3} ms", $"{s.Median / o.Median:F2}", asTheyAre], s));
+        table.Rows.Add(new Row(name, [$"{o}", $"{s.Median / o.Median:F2}", asTheyAre], s));
 
         double Milliseconds(Action run) => bench.Time(run, repeats: 3, leastMilliseconds: 20, mostMilliseconds: 500).Median;
     }

@@ -50,8 +50,8 @@ internal sealed record Report(Machine Machine, IReadOnlyList<Table> Tables)
             $"    {m.Command}", "",
             "| device | | driver |", "|---|---|---|", .. m.Devices.Select(d => $"| {d.Name} | {d.Description} | {d.Driver} |"), "",
             "Times are medians after a warm-up, the device waited for each time; the spread is half the distance of the quartiles. The limit is the ceiling",
-            "that bounds a row, measured in the same run by kernels of our own; a fraction above 100 % means that data stayed in a nearer memory than the copy",
-            "the row is held against.", "",
+            "that bounds a row, the best run of a kernel of our own, measured with the rows; a fraction above 100 % means that data stayed in a nearer memory",
+            "than the copy the row is held against, or that the machine was busier when the ceiling was measured.", "",
             .. SideBySide(),
             .. Tables.GroupBy(t => t.Device, StringComparer.Ordinal)
                 .SelectMany(device => (string[])[$"## {device.Key}", "", .. device.Select(t => t.ToMarkdown())])]);
