@@ -7,12 +7,9 @@ namespace Mamba.Pictures;
 /// Ticks of an axis whose positions are logarithms to the base 10: powers of ten where the axis spans several, the 2s and 5s between them, or round
 /// steps, where it spans less. There are never fewer than two labels.
 /// </summary>
-/// <param name="label">Writes a value; null: as a plain number, or as 10ⁿ where that is long.</param>
-internal sealed class LogTicks(Func<double, string>? label = null) : ITickGenerator
+internal sealed class LogTicks : ITickGenerator
 {
     static readonly double[][] Multiples = [[1], [1, 3], [1, 2, 5], [1, 1.5, 2, 3, 5, 7]];
-
-    readonly Func<double, string> label = label ?? Number;
 
     /// <inheritdoc/>
     public Tick[] Ticks { get; set; } = [];
@@ -26,7 +23,7 @@ internal sealed class LogTicks(Func<double, string>? label = null) : ITickGenera
         double low = Math.Min(range.Min, range.Max), high = Math.Max(range.Min, range.Max);
         double[] major = Majors(low, high);
         IEnumerable<Tick> minor = high - low > 8 ? [] : Between(low, high, [2, 3, 4, 5, 6, 7, 8, 9]).Except(major).Select(v => Tick.Minor(Math.Log10(v)));
-        Ticks = [.. major.Select(v => Tick.Major(Math.Log10(v), label(v))), .. minor];
+        Ticks = [.. major.Select(v => Tick.Major(Math.Log10(v), Number(v))), .. minor];
     }
 
     /// <summary>The values that have labels on an axis from 10^<paramref name="low"/> to 10^<paramref name="high"/>.</summary>

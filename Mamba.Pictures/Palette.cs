@@ -19,9 +19,6 @@ internal static class Palette
         MarkerShape.FilledCircle, MarkerShape.FilledSquare, MarkerShape.FilledTriangleUp, MarkerShape.FilledDiamond, MarkerShape.FilledTriangleDown,
     ];
 
-    /// <summary>How many series there are before one looks like the first again: 45.</summary>
-    public static int Count => Colors.Length * Markers.Length;
-
     /// <summary>The colour of the <paramref name="i"/>-th series, from 0.</summary>
     public static Color ColorOf(int i) => Colors[i % Colors.Length];
 

@@ -48,18 +48,10 @@ internal static class Picture
         note.OffsetY = alignment is Alignment.UpperLeft or Alignment.UpperRight ? 6 : alignment is Alignment.LowerRight or Alignment.LowerLeft ? -4 : 0;
     }
 
-    /// <summary>Writes it: an SVG where the path ends so, or else a PNG.</summary>
+    /// <summary>Writes it as a PNG.</summary>
     /// <param name="plot">What to write.</param>
     /// <param name="path">The file; it appears whole or not at all.</param>
-    /// <param name="width">In pixels.</param>
-    /// <param name="height">In pixels.</param>
-    public static void Save(Plot plot, string path, int width = Width, int height = Height)
-    {
-        if (path.EndsWith(".svg", StringComparison.OrdinalIgnoreCase))
-            AtomicFile.WriteText(path, plot.GetSvgXml(width, height));
-        else
-            AtomicFile.Write(path, stream => stream.Write(plot.GetImageBytes(width, height, ImageFormat.Png)));
-    }
+    public static void Save(Plot plot, string path) => AtomicFile.Write(path, stream => stream.Write(plot.GetImageBytes(Width, Height, ImageFormat.Png)));
 
     /// <summary>1,024 as 1K, 2²⁰ as 1M, others as they are: lengths of sequences.</summary>
     public static string Short(long length) => length switch
