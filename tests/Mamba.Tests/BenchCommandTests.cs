@@ -22,32 +22,9 @@ public class BenchCommandTests
     [TearDown]
     public void DeleteFolder() => Directory.Delete(folder, recursive: true);
 
-    Process Start(params ReadOnlySpan<string> args)
-    {
-        var start = new ProcessStartInfo(Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet")
-        {
-            UseShellExecute = false,
-            WorkingDirectory = folder,
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
-        };
-        start.ArgumentList.Add(Assembly);
-        foreach (string arg in args)
-            start.ArgumentList.Add(arg);
-        return Process.Start(start)!;
-    }
+    Process Start(params ReadOnlySpan<string> args) => MambaProcess.StartProgram(Assembly, folder, [], args);
 
-    (int Code, string Output, string Error) Run(params ReadOnlySpan<string> args)
-    {
-        using Process process = Start(args);
-        Task<string> output = process.StandardOutput.ReadToEndAsync(), error = process.StandardError.ReadToEndAsync();
-        if (!process.WaitForExit(TimeSpan.FromMinutes(2)))
-        {
-            process.Kill();
-            throw new TimeoutException($"bench {string.Join(' ', args)} did not end.");
-        }
-        return (process.ExitCode, output.GetAwaiter().GetResult(), error.GetAwaiter().GetResult());
-    }
+    (int Code, string Output, string Error) Run(params ReadOnlySpan<string> args) => MambaProcess.RunProgram(Assembly, folder, [], args);
 
     [TestCase("--quik", "bench: unknown option '--quik'; 'bench --help' lists what there is.")]
     [TestCase("scan --quik", "bench: unknown option '--quik'; 'bench --help' lists what there is.")]
