@@ -35,7 +35,8 @@ internal sealed class TrainArguments
     readonly Option<double?> eps = Option.Real("--eps", "Adam: added to the root of the mean squared gradient (the preset's; tokens: 1e-8).");
     readonly Option<string?> schedule = Option.Text("--schedule", "constant|cosine",
         "Learning rate after the warmup: constant, or down half a cosine to 0 at the last step (the preset's; tokens: constant).");
-    readonly Option<long?> warmup = Option.Long("--warmup", "Steps in which the learning rate rises: the first has lr/N, the N-th lr (the preset's; tokens: 0).");
+    readonly Option<long?> warmup = Option.Long("--warmup",
+        "Steps in which the learning rate rises: the first has lr/N, the N-th lr (the preset's; tokens: 0).");
     readonly Option<double?> weightDecay = Option.Real("--weight-decay", "Decoupled weight decay; none on biases, norms, A_log and D (0).");
     readonly Option<bool> decayAll = Option.Flag("--decay-all", "Weight decay on every parameter, those too.");
     readonly Option<double?> clip = Option.Real("--clip", "Scale gradients down to this norm; 0: never (the preset's; tokens: 0).");

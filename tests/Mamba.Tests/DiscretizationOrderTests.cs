@@ -2,7 +2,7 @@ using NUnit.Framework;
 
 namespace Mamba.Tests;
 
-/// <summary>How fast the error of each rule falls as steps get smaller, on h′ = a h + u(t), whose solution is known: docs/selective-scan.md has the table.</summary>
+/// <summary>How fast the error of each rule falls as steps get smaller, on h′ = a h + u(t), whose solution is known. docs/selective-scan.md has them.</summary>
 public class DiscretizationOrderTests
 {
     const double A = -1.3, T = 2;
