@@ -56,8 +56,10 @@ internal static partial class KernelCompiler
         try
         {
             // A failed compilation spoils its context for all that follow, so each kernel has its own.
-            using Context context = Context.Create(b => b.EnableAlgorithms().Optimize(OptimizationLevel.O2));
+            using Context context = Context.Create(b => b.OptimizeForPtx());
             using Backend backend = open(context);
+            if (backend is PTXBackend)
+                context.MayDiverge();
             return backend.Compile(
                 kernel.Grouped ? EntryPointDescription.FromExplicitlyGroupedKernel(kernel.Entry)
                     : EntryPointDescription.FromImplicitlyGroupedKernel(kernel.Entry),

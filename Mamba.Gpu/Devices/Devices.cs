@@ -135,7 +135,7 @@ public static class Devices
         return new IlgpuDevice("ilgpu-cpu", context, context.GetCPUDevice(0), supportsFloat64: true);
     }
 
-    static Context? CudaContext() => TryCreate(b => b.Cuda().EnableAlgorithms().Optimize(OptimizationLevel.O2));
+    static Context? CudaContext() => TryCreate(b => b.Cuda().OptimizeForPtx());
 
     // PoCL 3.1 leaves the generic address space out of its feature list, and ILGPU then refuses the device; at O2 the
     // kernels do not need it. No other device is let in this way.

@@ -23,6 +23,8 @@ internal sealed class IlgpuDevice : ComputeDevice
         Name = name;
         this.context = context;
         accelerator = device.CreateAccelerator(context);
+        if (accelerator is CudaAccelerator)
+            context.MayDiverge();
         Description = accelerator.Name;
         SupportsFloat64 = supportsFloat64;
         hasTensorCores = accelerator is CudaAccelerator { Architecture: var architecture } && architecture >= CudaArchitecture.SM_80;

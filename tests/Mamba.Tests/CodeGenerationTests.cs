@@ -28,6 +28,7 @@ public class CodeGenerationTests
             Assert.That(report.Problem, Is.Null);
             Assert.That(report.LocalMemory, Is.False);
             Assert.That(report.Ptx, Does.Contain(".target sm_80").And.Contain(".entry"));
+            Assert.That(report.Ptx, Does.Match(@"@!?%p\d+ bra\s").And.Not.Match(@"@!?%p\d+ \S+\.uni"), "threads of a warp may part; see PtxBranches");
             Assert.That(report.OpenCL, kernel.IsCudaOnly ? Is.Null : Does.Contain("kernel void"));
         });
     }
