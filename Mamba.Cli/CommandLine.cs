@@ -34,6 +34,7 @@ public static class CommandLine
             CodegenCommand.Create(),
             OpCommand.Create(),
             LogitsCommand.Create(),
+            TokenizeCommand.Create(),
             GradCheckCommand.Create(),
             ParityCommand.Create(),
         };

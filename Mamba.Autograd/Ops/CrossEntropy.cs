@@ -29,6 +29,15 @@ public static partial class Ops
         });
     }
 
+    /// <summary>logits (…, v), targets int32 (…) → (…): −log softmax(logits)[target] of each row, 0 where it is ignored. Without gradients.</summary>
+    internal static Tensor TokenLosses(Tensor logits, Tensor targets, int ignoreIndex = -100)
+    {
+        ExpectTargets("TokenLosses", logits, targets, classes: null);
+        Tensor losses = logits.Like(targets.Shape);
+        CrossEntropyKernels.Losses(logits, targets, ignoreIndex, losses);
+        return losses;
+    }
+
     /// <summary>
     /// logits (…, v), targets int32 (…) → how many rows have their largest logit (the first of equals) at the target, of how many that are
     /// not ignored. A row whose largest logit is infinite or NaN has no answer: it counts, is not correct, and is told apart. Waits for the device.

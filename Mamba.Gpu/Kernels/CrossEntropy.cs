@@ -129,6 +129,15 @@ internal static class CrossEntropyKernels
         counted.Dispose();
     }
 
+    /// <summary>loss (rows): of each row by itself, all its columns being classes.</summary>
+    public static void Losses(Tensor x, Tensor target, int ignoreIndex, Tensor loss)
+    {
+        Tensor lse = loss.Like(), counted = loss.Like();
+        x.Launch(new ForwardLaunch(x, target, ignoreIndex, (int)x.Shape[^1], lse, loss, counted));
+        lse.Dispose();
+        counted.Dispose();
+    }
+
     public static void Backward(Tensor x, Tensor target, int ignoreIndex, int classes, Tensor lse, Tensor scale, Tensor dLoss, Tensor dx) =>
         x.Launch(new BackwardLaunch(x, target, ignoreIndex, classes, lse, scale, dLoss, dx));
 
