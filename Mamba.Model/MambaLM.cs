@@ -29,6 +29,13 @@ public sealed class MambaLM : Module, IDisposable
     {
     }
 
+    /// <summary>A published or trained model: state-spaces', Hugging Face's, one that <c>mamba train</c> left, or a GGUF file.</summary>
+    /// <param name="path">Its folder, or a file: GGUF, or weights with config.json beside them.</param>
+    /// <param name="device">Where it shall live.</param>
+    /// <param name="dtype">What it shall compute in; the weights are rounded to it. Null: float64 if one of them is F64, else float32.</param>
+    /// <exception cref="MambaException">A file is missing or broken, or no model can be built from it.</exception>
+    public static MambaLM Load(string path, Device device, DType? dtype = null) => ModelFolder.Load(path, device, dtype);
+
     MambaLM(MambaConfig config, Func<Parameter[], ParameterSet> allocate)
     {
         Config = config;

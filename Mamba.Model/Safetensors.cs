@@ -1,7 +1,5 @@
 using System.Buffers.Binary;
-using System.Runtime.InteropServices;
 using System.Text.Json;
-using Microsoft.Win32.SafeHandles;
 
 namespace Mamba;
 
@@ -11,35 +9,43 @@ namespace Mamba;
 /// byte of the data belongs to exactly one tensor. Nothing is allocated that the length of the file does not vouch for.
 /// <see href="https://github.com/huggingface/safetensors"/>
 /// </summary>
-public sealed class Safetensors : IDisposable
+public sealed class Safetensors : ITensorFile
 {
     const long LongestHeader = 100_000_000;         // the format's own limit
 
     const int MostAxes = 64;                        // as many as PyTorch's
 
-    readonly SafeFileHandle file;
+    readonly RandomFile file;
     readonly long dataStart;
     readonly Dictionary<string, SafetensorsEntry> byName = new(StringComparer.Ordinal);
     readonly Dictionary<string, string> metadata = new(StringComparer.Ordinal);
 
-    Safetensors(string path, SafeFileHandle file)
+    readonly Dictionary<string, StoredTensor> stored = new(StringComparer.Ordinal);
+
+    sealed class Part(RandomFile file, SafetensorsEntry entry, long start) : StoredTensor(file.Path, entry.Name, entry.Type, entry.Shape)
     {
-        Path = path;
+        public override void ReadBytes(long first, Span<byte> target) => file.Read(start + first, target);
+    }
+
+    Safetensors(RandomFile file)
+    {
         this.file = file;
-        long length = InputFile.Reading(path, () => RandomAccess.GetLength(file));
-        Span<byte> prefix = stackalloc byte[(int)Math.Min(length, 8)];
-        ReadExactly(prefix, 0);
-        byte[] header = new byte[ExpectHeader(path, prefix, length)];
-        ReadExactly(header, 8);
+        Span<byte> prefix = stackalloc byte[(int)Math.Min(file.Length, 8)];
+        file.Read(0, prefix);
+        byte[] header = new byte[ExpectHeader(file.Path, prefix, file.Length)];
+        file.Read(8, header);
         dataStart = 8 + header.Length;
-        Parse(header, length - dataStart);
+        Parse(header, file.Length - dataStart);
     }
 
     /// <summary>Where the file is.</summary>
-    public string Path { get; }
+    public string Path => file.Path;
 
     /// <summary>The tensors, in the order of their places in the file.</summary>
     public IReadOnlyList<SafetensorsEntry> Entries { get; private set; } = [];
+
+    /// <summary>The same tensors with their values.</summary>
+    IReadOnlyList<StoredTensor> ITensorFile.Tensors => [.. Entries.Select(entry => stored[entry.Name])];
 
     /// <summary>Free-form strings that the writer left.</summary>
     public IReadOnlyDictionary<string, string> Metadata => metadata;
@@ -49,14 +55,14 @@ public sealed class Safetensors : IDisposable
     /// <exception cref="MambaException">The file is missing, truncated or not what it claims to be.</exception>
     public static Safetensors Open(string path)
     {
-        SafeFileHandle handle = InputFile.Open(path, start => ExpectHeader(path, start, long.MaxValue));
+        var opened = new RandomFile(path, start => ExpectHeader(path, start, long.MaxValue));
         try
         {
-            return new Safetensors(path, handle);
+            return new Safetensors(opened);
         }
         catch (Exception e)
         {
-            handle.Dispose();
+            opened.Dispose();
             if (JsonText.IsMalformed(e))
                 throw new MambaException($"{path}: the header is not the JSON of a safetensors file: {OneLine(e.Message)}.", e);
             throw;
@@ -78,31 +84,13 @@ public sealed class Safetensors : IDisposable
     /// <param name="name">As the file has it.</param>
     /// <returns>Row-major, as many as <see cref="SafetensorsEntry.Shape"/> counts.</returns>
     /// <exception cref="MambaException">There is no such tensor, or it cannot be read.</exception>
-    public float[] ReadFloats(string name) => this[name].Type switch
-    {
-        "F32" => Read<float, float>(name, x => x),
-        "F64" => Read<double, float>(name, x => (float)x),
-        "F16" => Read<Half, float>(name, x => (float)x),
-        "BF16" => Read<ushort, float>(name, Widen),
-        "I32" => Read<int, float>(name, x => x),
-        _ => Read<long, float>(name, x => x),
-    };
+    public float[] ReadFloats(string name) => Stored(name).ReadFloats();
 
     /// <summary>The values of a tensor of any dtype as float64; exact, but for integers beyond 2^53.</summary>
     /// <param name="name">As the file has it.</param>
     /// <returns>Row-major, as many as <see cref="SafetensorsEntry.Shape"/> counts.</returns>
     /// <exception cref="MambaException">There is no such tensor, or it cannot be read.</exception>
-    public double[] ReadDoubles(string name) => ReadDoubles(name, 0, this[name].Shape.Count);
-
-    double[] ReadDoubles(string name, long first, long count) => this[name].Type switch
-    {
-        "F32" => Read<float, double>(name, x => x, first, count),
-        "F64" => Read<double, double>(name, x => x, first, count),
-        "F16" => Read<Half, double>(name, x => (double)x, first, count),
-        "BF16" => Read<ushort, double>(name, x => Widen(x), first, count),
-        "I32" => Read<int, double>(name, x => x, first, count),
-        _ => Read<long, double>(name, x => x, first, count),
-    };
+    public double[] ReadDoubles(string name) => Stored(name).ReadDoubles();
 
     /// <summary>The values of an integer tensor.</summary>
     /// <param name="name">As the file has it.</param>
@@ -115,12 +103,11 @@ public sealed class Safetensors : IDisposable
     /// <param name="first">The first of them, counted row-major from 0.</param>
     /// <param name="count">How many.</param>
     /// <exception cref="MambaException">There is no such tensor, it holds other than integers or fewer of them, or it cannot be read.</exception>
-    public long[] ReadLongs(string name, long first, long count) => this[name].Type switch
-    {
-        "I32" => Read<int, long>(name, x => x, first, count),
-        "I64" => Read<long, long>(name, x => x, first, count),
-        string other => throw Bad($"{Quote(name)} is {other}; integers, I64 or I32, were expected"),
-    };
+    public long[] ReadLongs(string name, long first, long count) => this[name] is { IsFloat: true, Type: string type }
+        ? throw Bad($"{Quote(name)} is {type}; integers, I64 or I32, were expected")
+        : Stored(name).ReadLongs(first, count);
+
+    StoredTensor Stored(string name) => stored[this[name].Name];
 
     /// <summary>Closes the file.</summary>
     public void Dispose() => file.Dispose();
@@ -163,6 +150,7 @@ public sealed class Safetensors : IDisposable
             }
             position = end;
             byName.Add(entry.Name, entry);
+            stored.Add(entry.Name, new Part(file, entry, dataStart + entry.Start));
         }
         if (position != dataLength)
             throw Bad($"its tensors end at byte {position} of the data, but there are {dataLength}");
@@ -216,83 +204,6 @@ public sealed class Safetensors : IDisposable
         element.ValueKind == JsonValueKind.Number && element.TryGetInt64(out long value) && value >= 0
             ? value
             : throw Bad($"{what} of {Quote(name)} holds {Quote(element.GetRawText())}; expected integers from 0");
-
-    // ---- values ----------------------------------------------------------------------------------
-
-    /// <summary>
-    /// Whether a tensor holds the same values as one of the same shape in another file, or in this one: bit for bit where the dtypes are
-    /// the same, NaN among them, and else by what they stand for. Read piece by piece.
-    /// </summary>
-    internal bool HasSameValues(string name, Safetensors other, string otherName)
-    {
-        const int Piece = 1 << 16;
-        SafetensorsEntry mine = this[name], theirs = other[otherName];
-        long count = mine.Shape.Count;
-        if (theirs.Shape.Count != count)
-            return false;
-        if (mine.Type != theirs.Type)
-        {
-            for (long done = 0; done < count; done += Piece)
-            {
-                long run = Math.Min(Piece, count - done);
-                if (!ReadDoubles(name, done, run).AsSpan().SequenceEqual(other.ReadDoubles(otherName, done, run)))
-                    return false;
-            }
-            return true;
-        }
-        byte[] left = new byte[Piece], right = new byte[Piece];
-        long bytes = count * SafetensorsEntry.SizeOf(mine.Type);
-        for (long done = 0; done < bytes; done += Piece)
-        {
-            int run = (int)Math.Min(Piece, bytes - done);
-            ReadExactly(left.AsSpan(0, run), dataStart + mine.Start + done);
-            other.ReadExactly(right.AsSpan(0, run), other.dataStart + theirs.Start + done);
-            if (!left.AsSpan(0, run).SequenceEqual(right.AsSpan(0, run)))
-                return false;
-        }
-        return true;
-    }
-
-    TTo[] Read<TFrom, TTo>(string name, Func<TFrom, TTo> convert, long first = 0, long? run = null) where TFrom : unmanaged
-    {
-        SafetensorsEntry entry = this[name];
-        long count = run ?? entry.Shape.Count;
-        if (first < 0 || count < 0 || first > entry.Shape.Count - count)
-            throw Bad($"{count} elements from {first} on were asked for; {Quote(name)} has {entry.Shape.Count}");
-        if (count > Array.MaxLength)
-            throw Bad($"{Quote(name)} has {count} elements; an array holds at most {Array.MaxLength}");
-        TTo[] values = new TTo[count];
-        TFrom[] piece = new TFrom[Math.Min(count, 65536)];
-        int size = Marshal.SizeOf<TFrom>();
-        for (long done = 0; done < count; done += piece.Length)
-        {
-            Span<TFrom> part = piece.AsSpan(0, (int)Math.Min(piece.Length, count - done));
-            ReadExactly(MemoryMarshal.AsBytes(part), dataStart + entry.Start + (first + done) * size);
-            for (int i = 0; i < part.Length; i++)
-                values[done + i] = convert(part[i]);
-        }
-        return values;
-    }
-
-    static float Widen(ushort bfloat16) => BitConverter.UInt32BitsToSingle((uint)bfloat16 << 16);
-
-    void ReadExactly(Span<byte> target, long offset)
-    {
-        try
-        {
-            for (int done = 0; done < target.Length;)
-            {
-                int read = RandomAccess.Read(file, target[done..], offset + done);
-                if (read == 0)
-                    throw Bad("it became shorter while it was read");
-                done += read;
-            }
-        }
-        catch (Exception e) when (InputFile.IsOfFiles(e))
-        {
-            throw new MambaException($"{Path}: cannot be read: {InputFile.Sentence(e)}", e);
-        }
-    }
 
     MambaException Bad(string what) => new($"{Path}: {what}.");
 

@@ -3,32 +3,35 @@ using System.Text.Json;
 namespace Mamba;
 
 /// <summary>
-/// The tensors of one model: a safetensors file, or the several that a <c>model.safetensors.index.json</c> names, as Hugging Face
-/// writes large models. It closes what it opened.
+/// The tensors of one model: a file of safetensors, PyTorch's or GGUF, or the several that a <c>model.safetensors.index.json</c> or
+/// <c>pytorch_model.bin.index.json</c> names, as Hugging Face writes large models. It closes what it opened.
 /// </summary>
 internal sealed class WeightFiles : IDisposable
 {
-    internal const string IndexName = "model.safetensors.index.json";
+    /// <summary>What a folder's weights may be called, the first ones first.</summary>
+    internal static readonly string[] Names = ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"];
 
-    readonly List<Safetensors> files = [];
-    readonly Dictionary<string, Safetensors> byName = new(StringComparer.Ordinal);
+    static readonly Dictionary<string, string> NoMetadata = new(StringComparer.Ordinal);
+
+    readonly List<ITensorFile> files = [];
+    readonly Dictionary<string, StoredTensor> byName = new(StringComparer.Ordinal);
 
     WeightFiles(string path) => Path = path;
 
     /// <summary>The file, or the index.</summary>
     public string Path { get; }
 
-    public IEnumerable<SafetensorsEntry> Entries => files.SelectMany(file => file.Entries);
+    public IEnumerable<StoredTensor> Tensors => files.SelectMany(file => file.Tensors);
     public int Count => byName.Count;
 
-    /// <summary>The metadata of a single file, of the first of several.</summary>
-    public IReadOnlyDictionary<string, string> Metadata => files[0].Metadata;
+    /// <summary>The metadata of a single safetensors file, of the first of several.</summary>
+    public IReadOnlyDictionary<string, string> Metadata => files[0] is Safetensors file ? file.Metadata : NoMetadata;
 
     public bool Contains(string name) => byName.ContainsKey(name);
-    public SafetensorsEntry this[string name] => byName[name][name];
-    public float[] ReadFloats(string name) => byName[name].ReadFloats(name);
-    public double[] ReadDoubles(string name) => byName[name].ReadDoubles(name);
-    public bool AreSame(string name, string other) => byName[name].HasSameValues(name, byName[other], other);
+    public StoredTensor this[string name] => byName[name];
+    public float[] ReadFloats(string name) => byName[name].ReadFloats();
+    public double[] ReadDoubles(string name) => byName[name].ReadDoubles();
+    public bool AreSame(string name, string other) => byName[name].HasSameValues(byName[other]);
 
     /// <exception cref="MambaException">A file is missing or broken, or two hold a tensor of one name.</exception>
     public static WeightFiles Open(string path)
@@ -36,19 +39,19 @@ internal sealed class WeightFiles : IDisposable
         var result = new WeightFiles(path);
         try
         {
-            (string Tensor, string File)[] map = System.IO.Path.GetFileName(path) == IndexName ? Shards(path) : [];
+            (string Tensor, string File)[] map = path.EndsWith(".index.json", StringComparison.Ordinal) ? Shards(path) : [];
             string[] paths = map.Length == 0 ? [path] : [.. map.Select(pair => pair.File).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal)];
             foreach (string file in paths)
             {
                 InputFile.ExpectFile(file);
-                var opened = Safetensors.Open(file);
+                ITensorFile opened = OpenFile(file);
                 result.files.Add(opened);
-                foreach (SafetensorsEntry entry in opened.Entries)
-                    if (!result.byName.TryAdd(entry.Name, opened))
-                        throw new MambaException($"{file}: the tensor {entry.QuotedName} is in {result.byName[entry.Name].Path}, too.");
+                foreach (StoredTensor tensor in opened.Tensors)
+                    if (!result.byName.TryAdd(tensor.Name, tensor))
+                        throw new MambaException($"{file}: the tensor {tensor.QuotedName} is in {result.byName[tensor.Name].File}, too.");
             }
             foreach ((string tensor, string file) in map)
-                if (!result.byName.TryGetValue(tensor, out Safetensors? holder) || holder.Path != file)
+                if (!result.byName.TryGetValue(tensor, out StoredTensor? holder) || holder.File != file)
                     throw new MambaException($"{path}: the tensor {Safetensors.Quote(tensor)} is not in {file}, where this says it is.");
             return result;
         }
@@ -58,6 +61,10 @@ internal sealed class WeightFiles : IDisposable
             throw;
         }
     }
+
+    static ITensorFile OpenFile(string path) => System.IO.Path.GetExtension(path).ToLowerInvariant() is ".bin" or ".pt" or ".pth"
+        ? TorchFile.Open(path)
+        : Safetensors.Open(path);
 
     /// <summary>Throws one clear line unless it holds exactly these tensors, and perhaps <paramref name="mayHave"/>.</summary>
     /// <param name="expected">Names and shapes.</param>
@@ -74,7 +81,7 @@ internal sealed class WeightFiles : IDisposable
             if (this[name].Shape != shape)
                 throw new MambaException($"{Path}: '{name}' has shape {this[name].Shape}; {whose} needs {shape}.");
         }
-        foreach (SafetensorsEntry entry in Entries)
+        foreach (StoredTensor entry in Tensors)
             if (!names.Contains(entry.Name) && entry.Name != mayHave)
                 throw new MambaException($"{Path}: the tensor {entry.QuotedName} is not part of {whose}.");
     }
@@ -82,7 +89,7 @@ internal sealed class WeightFiles : IDisposable
     /// <summary>Throws one clear line unless all its tensors are floating-point numbers.</summary>
     public void ExpectFloats()
     {
-        foreach (SafetensorsEntry entry in Entries)
+        foreach (StoredTensor entry in Tensors)
             if (!entry.IsFloat)
                 throw new MambaException($"{Path}: {entry.QuotedName} is {entry.Type}; weights are F32, F64, F16 or BF16.");
     }
@@ -100,7 +107,7 @@ internal sealed class WeightFiles : IDisposable
         }
         catch (Exception e) when (JsonText.IsMalformed(e))
         {
-            throw new MambaException($"{index}: this is not an index of safetensors files: {InputFile.Sentence(e)}", e);
+            throw new MambaException($"{index}: this is not an index of files of weights: {InputFile.Sentence(e)}", e);
         }
 
         string Beside(string name) => name.Length > 0 && name == System.IO.Path.GetFileName(name) && !name.Any(char.IsControl)
@@ -110,7 +117,7 @@ internal sealed class WeightFiles : IDisposable
 
     public void Dispose()
     {
-        foreach (Safetensors file in files)
+        foreach (ITensorFile file in files)
             file.Dispose();
     }
 }

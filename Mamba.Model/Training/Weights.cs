@@ -3,7 +3,7 @@ using System.Globalization;
 namespace Mamba;
 
 /// <summary>
-/// Weights in a safetensors file: those of a <see cref="MambaLM"/> under their official names, Hugging Face's, which differ in one, being read too; or
+/// Weights in a file, safetensors or PyTorch's: those of a <see cref="MambaLM"/> under their official names, Hugging Face's, which differ in one, being read too; or
 /// any parameters under the names they have.
 /// </summary>
 public static class Weights
@@ -81,8 +81,14 @@ public static class Weights
     public static MambaLM Load(string path, MambaConfig config, Device device, DType dtype = DType.Float32)
     {
         using WeightFiles file = WeightFiles.Open(path);
+        return Load(file, config, device, dtype);
+    }
+
+    /// <summary>The same of files that are open.</summary>
+    internal static MambaLM Load(WeightFiles file, MambaConfig config, Device device, DType dtype)
+    {
         if (config.NLayer > file.Count)
-            throw new MambaException($"{path}: there are {file.Count} tensors in it; the model that config.json describes has {config.NLayer} layers.");
+            throw new MambaException($"{file.Path}: there are {file.Count} tensors in it; the model that config.json describes has {config.NLayer} layers.");
         var model = new MambaLM(config, dtype, device, parameters => ExpectParameters(file, parameters));
         try
         {
