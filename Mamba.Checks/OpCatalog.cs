@@ -327,6 +327,8 @@ public static partial class OpCatalog
                 yield return Block($"{Flags((bias, "bias"), (convBias, "conv_bias"))}b 2 l 5",
                     config with { SsmCfg = config.SsmCfg with { Bias = bias, ConvBias = convBias } }, (2, 5));
         yield return Block("b 1 l 1", config, (1, 1));
+        foreach ((double epsilon, Shape shape) in new (double, Shape)[] { (1e-6, (2, 5)), (0.5, (1, 1)) })
+            yield return Block($"dt, B, C normed, eps {epsilon} {Bl(shape)}", config with { SsmCfg = config.SsmCfg with { MixerRmsEps = epsilon } }, shape);
         yield return Block("l 70", config with { DModel = 9, SsmCfg = config.SsmCfg with { DState = 16 } }, (1, 70)) with { Small = false };
         foreach (bool rms in OffOn)
             foreach (bool tied in OffOn)
@@ -342,6 +344,8 @@ public static partial class OpCatalog
         yield return Model("blelloch b 2 l 4", config with { ScanAlgorithm = ScanAlgorithm.Blelloch }, (2, 4));
         yield return Model("biases, l 40", config with { DModel = 8, SsmCfg = new SsmConfig { DState = 16, Bias = true } }, (2, 40)) with { Small = false };
     }
+
+    static string Bl(Shape shape) => $"b {shape[0]} l {shape[1]}";
 
     static OpCase Block(string variant, MambaConfig config, Shape shape) => new("Block", variant, [], _ => [])
     {

@@ -4,7 +4,7 @@ using System.Text.Json.Serialization;
 namespace Mamba;
 
 /// <summary>
-/// Reads a config.json, in state-spaces' words or in Hugging Face's. Nothing is taken for a Mamba-1 model that does not say so: a
+/// Reads a config.json, in state-spaces' words or in Hugging Face's. Nothing is taken for a Mamba-1 model, or Falcon-Mamba's variant of it, that does not say so: a
 /// file names its architecture in <c>model_type</c> and <c>architectures</c>, or gives it away by fields that no Mamba-1 model
 /// has. Blocks of another kind of <see cref="Mixers"/> are named in <c>ssm_cfg.layer</c>, in state-spaces' words. Fields nobody knows are passed
 /// over; a field that is there in both dialects must say the same in both.
@@ -42,13 +42,13 @@ internal static class ConfigFile
         ("dt_init_floor", true, "time_step_floor"),
         ("conv_bias", true, "use_conv_bias"),
         ("bias", true, "use_bias"),
+        ("mixer_rms_eps", true, "mixer_rms_eps"),
         ("layer", true, null),
     ];
 
     /// <summary>Fields that a Mamba-1 model has not, and whose they are.</summary>
     static readonly (string Field, string Of)[] Foreign =
     [
-        ("mixer_rms_eps", "Falcon-Mamba"), ("use_falcon_mambapy", "Falcon-Mamba"),
         ("num_heads", "Mamba-2"), ("head_dim", "Mamba-2"), ("n_groups", "Mamba-2"), ("chunk_size", "Mamba-2"), ("time_step_limit", "Mamba-2"),
         ("norm_before_gate", "Mamba-2"),
         ("mamba_d_state", "Jamba"), ("mamba_d_conv", "Jamba"), ("mamba_expand", "Jamba"), ("attn_layer_period", "Jamba"), ("expert_layer_period", "Jamba"),
@@ -93,20 +93,26 @@ internal static class ConfigFile
         MambaConfig config = huggingFace ? root.Deserialize<HuggingFaceConfig>(Json)!.ToMambaConfig() : root.Deserialize<MambaConfig>(Json)!;
         config.Validate(name => huggingFace ? Words.FirstOrDefault(word => word.Official == name).HuggingFace ?? name : name);
         ExpectAgreement(root, config, huggingFace);
+        if (!huggingFace && IsFalcon(root) && config.Mixer is SsmConfig { MixerRmsEps: null })
+            throw new MambaException("MambaConfig: this is a Falcon-Mamba, but ssm_cfg.mixer_rms_eps, the epsilon of its norms, is missing.");
         return config;
     }
 
+    static bool IsFalcon(JsonElement root) => Has(root, "use_falcon_mambapy")
+        || (Find(root, "model_type") is { } type && type.GetString() == HuggingFaceConfig.FalconType)
+        || (Find(root, "architectures") is { } names && names.EnumerateArray().Any(name => name.GetString() == HuggingFaceConfig.FalconArchitecture));
+
     static void ExpectMamba1(JsonElement root)
     {
-        if (Find(root, "model_type") is { } type && (type.ValueKind != JsonValueKind.String || type.GetString() != "mamba"))
-            throw new MambaException($"MambaConfig: model_type is {Quote(type)}; only 'mamba' is implemented.");
+        if (Find(root, "model_type") is { } type && (type.ValueKind != JsonValueKind.String || type.GetString() is not ("mamba" or HuggingFaceConfig.FalconType)))
+            throw new MambaException($"MambaConfig: model_type is {Quote(type)}; only 'mamba' and 'falcon_mamba' are implemented.");
         if (Find(root, "architectures") is { } architectures)
         {
             if (architectures.ValueKind != JsonValueKind.Array)
                 throw new MambaException($"MambaConfig: architectures is {Quote(architectures)}; expected a list of names.");
             foreach (JsonElement name in architectures.EnumerateArray())
-                if (name.ValueKind != JsonValueKind.String || name.GetString() is not ("MambaForCausalLM" or "MambaLMHeadModel"))
-                    throw new MambaException($"MambaConfig: architectures has {Quote(name)}; only 'MambaForCausalLM' is implemented.");
+                if (name.ValueKind != JsonValueKind.String || name.GetString() is not ("MambaForCausalLM" or "MambaLMHeadModel" or HuggingFaceConfig.FalconArchitecture))
+                    throw new MambaException($"MambaConfig: architectures has {Quote(name)}; only 'MambaForCausalLM' and 'FalconMambaForCausalLM' are implemented.");
         }
         ExpectNone(root, Foreign, "");
         if (Find(root, "ssm_cfg") is { ValueKind: JsonValueKind.Object } block && IsMamba1(Find(block, "layer")))
@@ -151,8 +157,12 @@ internal static class ConfigFile
             : JsonElement.DeepEquals(said, value);
 
         // what is not written where it is as usual
-        static JsonElement Unset(string name) =>
-            JsonSerializer.SerializeToElement(name == "discretization" ? Discretization.ExponentialEuler.Name : ScanAlgorithm.Chunked.Name);
+        static JsonElement Unset(string name) => JsonSerializer.SerializeToElement(name switch
+        {
+            "discretization" => Discretization.ExponentialEuler.Name,
+            "scan_algorithm" => ScanAlgorithm.Chunked.Name,
+            _ => null,
+        });
 
         static MambaException Contradiction(string name, JsonElement said, string other, JsonElement value) =>
             new($"MambaConfig: {name} is {Quote(said)}, but {other} is {Quote(value)}; they are two words for one thing.");

@@ -4,7 +4,7 @@ using System.Text.Json.Serialization;
 namespace Mamba;
 
 /// <summary>
-/// Hugging Face's config.json of a <c>MambaForCausalLM</c>, with the defaults of its <c>MambaConfig</c>. Here the vocabulary is
+/// Hugging Face's config.json of a <c>MambaForCausalLM</c> or a <c>FalconMambaForCausalLM</c>, with the defaults that their configs share. Here the vocabulary is
 /// the number of rows of the embedding, padding included, and every norm is RMSNorm.
 /// <see href="https://github.com/huggingface/transformers/blob/main/src/transformers/models/mamba/configuration_mamba.py"/>
 /// </summary>
@@ -29,6 +29,18 @@ internal sealed record HuggingFaceConfig
     public double TimeStepMax { get; init; } = 0.1;
     public string TimeStepInitScheme { get; init; } = "random";
     public double TimeStepFloor { get; init; } = 1e-4;
+    public string? ModelType { get; init; }
+    public IReadOnlyList<string>? Architectures { get; init; }
+    public double? MixerRmsEps { get; init; }
+    public bool? UseFalconMambapy { get; init; }
+
+    /// <summary>Falcon-Mamba's, where the file says so; an early copy of it, quantized, calls itself a mamba and is known by its sizes.</summary>
+    bool HasNorms => ModelType == FalconType || Architectures?.Contains(FalconArchitecture, StringComparer.Ordinal) == true || MixerRmsEps is not null
+        || UseFalconMambapy is not null || (HiddenSize == 4096 && TimeStepRank == 256 && VocabSize == 65024);
+
+    public const string FalconType = "falcon_mamba", FalconArchitecture = "FalconMambaForCausalLM";
+
+    const double FalconEpsilon = 1e-6;          // where the file has none, as the first ones
 
     /// <summary>Whether a config.json, an object, is one of these: the official ones have a d_model and no hidden_size.</summary>
     public static bool Recognizes(JsonElement root) =>
@@ -37,9 +49,6 @@ internal sealed record HuggingFaceConfig
     /// <summary>The same model in the official words.</summary>
     public MambaConfig ToMambaConfig()
     {
-        // An early copy of it, quantized, calls itself a mamba.
-        if (HiddenSize == 4096 && TimeStepRank == 256 && VocabSize == 65024)
-            throw new MambaException("MambaConfig: hidden_size 4096, time_step_rank 256 and vocab_size 65024 are Falcon-Mamba's; only Mamba-1 is implemented.");
         if (HiddenAct != "silu")
             throw new MambaException($"MambaConfig: hidden_act is {Safetensors.Quote(HiddenAct)}; only 'silu' is implemented.");
         int expand = Expand;
@@ -71,6 +80,7 @@ internal sealed record HuggingFaceConfig
                 DtInitFloor = TimeStepFloor,
                 ConvBias = UseConvBias,
                 Bias = UseBias,
+                MixerRmsEps = HasNorms ? MixerRmsEps ?? FalconEpsilon : null,
             },
         };
     }

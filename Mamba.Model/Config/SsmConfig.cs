@@ -44,6 +44,13 @@ public record SsmConfig : MixerConfig
     /// <summary>Whether in_proj and out_proj have biases.</summary>
     public bool Bias { get; init; }
 
+    /// <summary>
+    /// ε of Falcon-Mamba's norms of dt, B and C, each v / √(mean(v²) + ε), without weights; null: no such norms, as in Mamba-1. The official code has no such
+    /// field; the name is Hugging Face's.
+    /// </summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public double? MixerRmsEps { get; init; }
+
     /// <inheritdoc/>
     public override Mixer Build(MambaConfig config, int layer) => new MambaBlock(config, layer);
 
@@ -64,5 +71,6 @@ public record SsmConfig : MixerConfig
                 + $"expected 0 < {word("dt_min")} <= {word("dt_max")}.");
         ConfigField.NotNegative(DtScale, word("dt_scale"));
         ConfigField.NotNegative(DtInitFloor, word("dt_init_floor"));
+        ConfigField.NotNegative(MixerRmsEps ?? 0, word("mixer_rms_eps"));
     }
 }

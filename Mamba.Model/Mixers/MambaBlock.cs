@@ -9,7 +9,8 @@ namespace Mamba;
 /// y           = selective_scan(u, delta, A = −exp(A_log), B, C, D) · silu(z)
 /// out         = out_proj(y)
 /// </code>
-/// A variant derives from it and overrides <see cref="Refine"/>.
+/// With <see cref="SsmConfig.MixerRmsEps"/> it is Falcon-Mamba's (arXiv 2410.05355): dt, B and C are normed after x_proj. A variant derives from it and
+/// overrides <see cref="Refine"/>.
 /// </summary>
 public class MambaBlock : Mixer<MambaBlockState>
 {
@@ -17,6 +18,7 @@ public class MambaBlock : Mixer<MambaBlockState>
     readonly Discretization discretization;
     readonly ScanAlgorithm algorithm;
     readonly bool hasFusedStep;
+    readonly double? epsilon;       // of Falcon-Mamba's norms
 
     /// <param name="config">The model it is for: a width, and settings of Mamba-1.</param>
     /// <param name="layer">Which of its layers, from 0: all are alike, a variant's need not be.</param>
@@ -27,8 +29,10 @@ public class MambaBlock : Mixer<MambaBlockState>
         int model = config.DModel;
         (d, n, r, k) = (config.DInner, ssm.DState, config.DtRank, ssm.DConv);
         (Layer, discretization, algorithm) = (layer, config.Discretization, config.ScanAlgorithm);
-        // What a variant computes, only its Forward knows.
-        hasFusedStep = GetType() == typeof(MambaBlock) && discretization == Discretization.ExponentialEuler && algorithm == ScanAlgorithm.Chunked;
+        epsilon = ssm.MixerRmsEps;
+        // What a variant computes, only its Forward knows; the fused step has no norms.
+        hasFusedStep = GetType() == typeof(MambaBlock) && discretization == Discretization.ExponentialEuler && algorithm == ScanAlgorithm.Chunked
+            && epsilon is null;
 
         // the initial values of the official code
         ALog = Add("A_log", (d, n), decay: false, (values, _) =>
@@ -89,14 +93,24 @@ public class MambaBlock : Mixer<MambaBlockState>
     public Parameter? OutProjBias { get; }
 
     /// <summary>
-    /// What a variant does to dt (b, l, r), B and C (b, l, n) between x_proj and the scan: Falcon-Mamba and Jamba norm them. Nothing here. A variant's
+    /// What a variant does to dt (b, l, r), B and C (b, l, n) between x_proj and the scan: Jamba norms them with weights. Here nothing, or
+    /// Falcon-Mamba's norms if <see cref="SsmConfig.MixerRmsEps"/> is set. A variant's
     /// <see cref="Step"/> is <see cref="Forward"/> over one token, unless it overrides that too.
     /// </summary>
     /// <param name="dt">(b, l, r), before dt_proj.</param>
     /// <param name="B">(b, l, n)</param>
     /// <param name="C">(b, l, n)</param>
     /// <returns>The three, in the same shapes.</returns>
-    protected virtual (Tensor Dt, Tensor B, Tensor C) Refine(Tensor dt, Tensor B, Tensor C) => (dt, B, C);
+    protected virtual (Tensor Dt, Tensor B, Tensor C) Refine(Tensor dt, Tensor B, Tensor C) => epsilon is { } e ? (Norm(dt, e), Norm(B, e), Norm(C, e))
+        : (dt, B, C);
+
+    // v / √(mean(v²) + ε), a norm whose weights are 1
+    static Tensor Norm(Tensor v, double epsilon)
+    {
+        double[] ones = new double[v.Shape[^1]];
+        ones.AsSpan().Fill(1);
+        return Ops.RmsNorm(v, Tensor.From(ones, ones.Length, v.DType, v.Device), epsilon);
+    }
 
     /// <inheritdoc/>
     public override Tensor Forward(Tensor hidden, MambaBlockState? state = null, Tensor? reset = null)

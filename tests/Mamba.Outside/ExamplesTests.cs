@@ -74,7 +74,7 @@ public class ExamplesTests
     public void A_mixer_of_ones_own_trains_and_generates() => Assert.That(Output(OwnMixer.Run), Does.Contain("generated: "));
 
     [Test]
-    public void A_variant_of_the_block_runs() => Assert.That(Output(FalconMamba.Run), Does.Contain("a token at a time"));
+    public void A_variant_of_the_block_runs() => Assert.That(Output(JambaMamba.Run), Does.Contain("a token at a time"));
 
     [Test]
     public void A_task_of_ones_own_has_a_run_folder() =>

@@ -23,7 +23,7 @@ public class MixersTests
     static MixersTests()
     {
         Mixers.Register<OwnMixer.Settings>();
-        Mixers.Register<FalconMamba.Settings>();
+        Mixers.Register<JambaMamba.Settings>();
         Discretization.Register(OwnDiscretization.Midpoint);
         ScanAlgorithm.Register(new OwnAlgorithm());
     }
@@ -35,7 +35,8 @@ public class MixersTests
         yield return Case("MLP", Small with { DIntermediate = 5 });
         yield return Case("MLP, LayerNorm, own head", Small with { DIntermediate = 130, RmsNorm = false, TieEmbeddings = false });
         yield return Case("MinGru", Small with { Mixer = new OwnMixer.Settings() });
-        yield return Case("FalconMamba", Small with { Mixer = new FalconMamba.Settings { DState = 3, DConv = 3, DtRank = 2 } });
+        yield return Case("FalconMamba", Small with { SsmCfg = Small.SsmCfg with { MixerRmsEps = 1e-6 } });
+        yield return Case("JambaMamba", Small with { Mixer = new JambaMamba.Settings { DState = 3, DConv = 3, DtRank = 2 } });
         yield return Case("midpoint", Small with { Discretization = OwnDiscretization.Midpoint });
         yield return Case("halves", Small with { ScanAlgorithm = new OwnAlgorithm() });
         foreach (Discretization scheme in Discretization.All.Where(d => d != Discretization.ExponentialEuler))

@@ -63,11 +63,11 @@ public class ConfigFileTests
         string right = huggingFace ? HuggingFace : Official, nameless = Without(right, "model_type", "architectures");
         Assert.That(() => MambaConfig.FromJson(right), Throws.Nothing);
         Assert.That(() => MambaConfig.FromJson(nameless), Throws.Nothing);
-        foreach (string type in (string[])["mamba2", "falcon_mamba", "jamba", "zamba2", "llama", "Mamba", ""])
+        foreach (string type in (string[])["mamba2", "falcon_h1", "jamba", "zamba2", "llama", "Mamba", ""])
             Refuse(With(right, ("model_type", $"\"{type}\"")), "model_type", $"'{type}'");
         foreach (string type in (string[])["1", "[]", "[\"mamba\"]", "Infinity", "\"\\ud800\""])
             Refuse(With(right, ("model_type", type)));
-        foreach (string name in (string[])["Mamba2ForCausalLM", "FalconMambaForCausalLM", "JambaForCausalLM", "LlamaForCausalLM"])
+        foreach (string name in (string[])["Mamba2ForCausalLM", "FalconH1ForCausalLM", "JambaForCausalLM", "LlamaForCausalLM"])
         {
             Refuse(With(nameless, ("architectures", $"[\"{name}\"]")), name);
             Refuse(With(nameless, ("architectures", $"[\"MambaForCausalLM\",\"{name}\"]")), name);
@@ -78,7 +78,7 @@ public class ConfigFileTests
             Assert.That(() => MambaConfig.FromJson(With(nameless, ("architectures", absent), ("model_type", "null"))), Throws.Nothing);
         foreach ((string field, string value, string of) in ((string, string, string)[])[
             ("num_heads", "8", "Mamba-2"), ("head_dim", "16", "Mamba-2"), ("n_groups", "1", "Mamba-2"), ("chunk_size", "32", "Mamba-2"),
-            ("time_step_limit", "[0.0, Infinity]", "Mamba-2"), ("mixer_rms_eps", "1e-6", "Falcon-Mamba"), ("use_falcon_mambapy", "false", "Falcon-Mamba"),
+            ("time_step_limit", "[0.0, Infinity]", "Mamba-2"),
             ("attn_layer_period", "8", "Jamba"), ("num_experts", "16", "experts"), ("num_attention_heads", "32", "attention")])
         {
             Refuse(With(nameless, (field, value)), field, of);
@@ -96,13 +96,40 @@ public class ConfigFileTests
     }
 
     [Test]
-    public void Falcon_Mamba_is_known_by_its_sizes_where_it_calls_itself_a_mamba() => Refuse(
-        """
-        {
-            "model_type": "mamba", "architectures": ["MambaForCausalLM"], "hidden_size": 4096, "intermediate_size": 8192, "expand": 16,
-            "time_step_rank": 256, "vocab_size": 65024, "num_hidden_layers": 64, "state_size": 16
-        }
-        """, "Falcon-Mamba");
+    public void Falcon_Mamba_is_known_by_its_name_its_fields_or_its_sizes()
+    {
+        double? Epsilon(params (string, string)[] fields) => MambaConfig.FromJson(With(Without(HuggingFace, "model_type", "architectures"), fields)).SsmCfg.MixerRmsEps;
+        Assert.That(Epsilon(), Is.Null);
+        Assert.That(Epsilon(("model_type", "\"mamba\"")), Is.Null);
+        Assert.That(Epsilon(("model_type", "\"falcon_mamba\"")), Is.EqualTo(1e-6));
+        Assert.That(Epsilon(("model_type", "\"falcon_mamba\""), ("mixer_rms_eps", "1e-5")), Is.EqualTo(1e-5));
+        Assert.That(Epsilon(("architectures", "[\"FalconMambaForCausalLM\"]")), Is.EqualTo(1e-6));
+        Assert.That(Epsilon(("model_type", "\"mamba\""), ("mixer_rms_eps", "0.25")), Is.EqualTo(0.25));
+        Assert.That(Epsilon(("use_falcon_mambapy", "false")), Is.EqualTo(1e-6));
+        Refuse(With(HuggingFace, ("mixer_rms_eps", "-1")), "mixer_rms_eps");
+        Refuse(With(HuggingFace, ("mixer_rms_eps", "1e-6"), ("ssm_cfg.mixer_rms_eps", "1e-5")), "mixer_rms_eps");
+
+        // An early copy, quantized, calls itself a mamba. Where expand and intermediate_size differ, the latter is meant.
+        MambaConfig copy = MambaConfig.FromJson("""
+            {
+                "model_type": "mamba", "architectures": ["MambaForCausalLM"], "hidden_size": 4096, "intermediate_size": 8192, "expand": 16,
+                "time_step_rank": 256, "vocab_size": 65024, "num_hidden_layers": 64, "state_size": 16, "tie_word_embeddings": false
+            }
+            """);
+        Assert.That((copy.SsmCfg.MixerRmsEps, copy.DInner, copy.TieEmbeddings), Is.EqualTo((1e-6, 8192, false)));
+    }
+
+    [Test]
+    public void In_the_official_words_the_epsilon_of_Falcon_Mambas_norms_is_written_and_read()
+    {
+        Assert.That(MambaConfig.FromJson(Official).ToJson(), Does.Not.Contain("mixer_rms_eps"));
+        MambaConfig config = MambaConfig.FromJson(With(Official, ("ssm_cfg.mixer_rms_eps", "1e-5")));
+        Assert.That(config.SsmCfg.MixerRmsEps, Is.EqualTo(1e-5));
+        Assert.That(MambaConfig.FromJson(config.ToJson()).SsmCfg, Is.EqualTo(config.SsmCfg));
+        Refuse(With(Official, ("mixer_rms_eps", "1e-5")), "mixer_rms_eps");                         // not where it belongs
+        Refuse(With(Official, ("model_type", "\"falcon_mamba\"")), "ssm_cfg.mixer_rms_eps");
+        Refuse(With(Official, ("use_falcon_mambapy", "true")), "ssm_cfg.mixer_rms_eps");
+    }
 
     [Test]
     public void What_Python_writes_for_infinity_is_read_and_judged([Values("Infinity", "-Infinity", "NaN", "1e400", "-1e400")] string value)

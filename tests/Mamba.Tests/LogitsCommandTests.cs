@@ -306,7 +306,7 @@ public class LogitsCommandTests
         string wider = config.Replace("\"hidden_size\": 64", "\"hidden_size\": 128").Replace("\"d_model\": 64", "\"d_model\": 128")
             .Replace("\"intermediate_size\": 128", "\"intermediate_size\": 256").Replace("\"d_inner\": 128", "\"d_inner\": 256");
         Refuse(Folder("wider", wider, weights), "1", [], "has shape (96, 64)");
-        Refuse(Folder("other", config.Replace("\"model_type\": \"mamba\"", "\"model_type\": \"falcon_mamba\""), weights), "1", [], "falcon_mamba");
+        Refuse(Folder("other", config.Replace("\"model_type\": \"mamba\"", "\"model_type\": \"falcon_h1\""), weights), "1", [], "falcon_h1");
         Refuse(Folder("act", config.Replace("\"silu\"", "\"gelu\""), weights), "1", [], "hidden_act");
         Refuse(Folder("inner", config.Replace("\"intermediate_size\": 128", "\"intermediate_size\": 100"), weights), "1", [], "intermediate_size is 100");
         Refuse(Folder("untied", config.Replace("\"tie_word_embeddings\": true", "\"tie_word_embeddings\": false"), weights), "1", [], "'lm_head.weight'");
