@@ -35,6 +35,7 @@ public static class CommandLine
             OpCommand.Create(),
             LogitsCommand.Create(),
             TokenizeCommand.Create(),
+            ConvertCommand.Create(),
             GradCheckCommand.Create(),
             ParityCommand.Create(),
         };

@@ -46,6 +46,18 @@ public sealed class MambaLM : Module, IDisposable
         Parameters = allocate([.. base.Parameters]);
     }
 
+    /// <summary>The parameters that such a model has, without values.</summary>
+    internal static IReadOnlyList<Parameter> ParametersOf(MambaConfig config)
+    {
+        Parameter[] found = [];
+        _ = new MambaLM(config, parameters =>
+        {
+            found = parameters;
+            return null!;               // nobody sees this model
+        });
+        return found;
+    }
+
     /// <summary>Sizes.</summary>
     public MambaConfig Config { get; }
 

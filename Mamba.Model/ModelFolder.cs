@@ -2,18 +2,24 @@ namespace Mamba;
 
 /// <summary>
 /// Where a model is: a folder with <c>config.json</c> and weights, as state-spaces' or Hugging Face's code and <c>mamba train</c> write them; or a file of
-/// weights with a <c>config.json</c> beside it. The weights are <c>model.safetensors</c> or <c>pytorch_model.bin</c>, or several such files that an index
+/// weights with a <c>config.json</c> beside it; or a GGUF file, as llama.cpp's, which needs nothing beside it. The weights are <c>model.safetensors</c> or <c>pytorch_model.bin</c>, or several such files that an index
 /// names, of F32, F64, F16 or BF16.
 /// </summary>
 public static class ModelFolder
 {
     /// <summary>The model's dimensions.</summary>
-    /// <param name="path">The folder, or the file of weights.</param>
+    /// <param name="path">The folder, the file of weights, or the GGUF file.</param>
     /// <exception cref="MambaException">There is no config.json, or no model can be built from it.</exception>
     public static MambaConfig ReadConfig(string path)
     {
         if (!Directory.Exists(path) && !File.Exists(path))
-            throw new MambaException($"{path}: there is no such folder or file; a model is a folder with config.json and model.safetensors or pytorch_model.bin.");
+            throw new MambaException($"{path}: there is no such folder or file; "
+                + "a model is a folder with config.json and model.safetensors or pytorch_model.bin, or a GGUF file.");
+        if (File.Exists(path) && GgufFile.IsGguf(path))
+        {
+            using GgufFile gguf = GgufFile.Open(path);
+            return gguf.ReadConfig();
+        }
         string folder = File.Exists(path) ? Path.GetDirectoryName(path)! : path;
         string config = Path.Combine(folder, "config.json");
         string json = InputFile.ReadText(config);
@@ -28,7 +34,7 @@ public static class ModelFolder
     }
 
     /// <summary>The model with its weights.</summary>
-    /// <param name="path">The folder, or the file of weights.</param>
+    /// <param name="path">The folder, the file of weights, or the GGUF file.</param>
     /// <param name="device">Where it shall live.</param>
     /// <param name="dtype">What it shall compute in; the weights are rounded to it. Null: float64 if one of them is F64, else float32.</param>
     /// <exception cref="MambaException">A file is missing or broken, or the two do not fit each other.</exception>

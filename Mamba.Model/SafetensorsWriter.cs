@@ -52,6 +52,14 @@ public sealed class SafetensorsWriter
         }
     }
 
+    /// <summary>Adds a tensor whose bytes come when the file is written, piece by piece.</summary>
+    internal void Add(string name, string type, Shape shape, Action<Stream> write)
+    {
+        if (!names.Add(name))
+            throw new MambaException($"safetensors: the name {Safetensors.Quote(name)} is taken.");
+        parts.Add(new Part(name, type, shape, shape.Count * SafetensorsEntry.SizeOf(type), write));
+    }
+
     /// <summary>Writes the file.</summary>
     /// <param name="path">Where; a file that is there is replaced.</param>
     /// <exception cref="MambaException">It cannot be written; a file that was there is as before.</exception>

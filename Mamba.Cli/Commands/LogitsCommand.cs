@@ -5,8 +5,8 @@ namespace Mamba.Cli;
 /// <summary><c>mamba logits</c>: what a model makes of given tokens, and the gradient of every parameter.</summary>
 internal static class LogitsCommand
 {
-    static readonly Option<string?> Model = BridgeFiles.Required(Option.Text("--model", "FOLDER",
-        "config.json and model.safetensors, state-spaces' or Hugging Face's, or a run folder."));
+    static readonly Option<string?> Model = BridgeFiles.Required(Option.Text("--model", "MODEL",
+        "A model's folder, state-spaces' or Hugging Face's, a run folder, a file of weights with config.json beside it, or a GGUF file."));
     static readonly Option<string?> Ids = BridgeFiles.Required(Option.Text("--ids", "FILE|1,2,3",
         "Token ids: a safetensors file with an int64 tensor 'ids' (batch, length), or one sequence with commas."));
     static readonly Option<string?> Output = BridgeFiles.Output();

@@ -21,8 +21,8 @@ internal sealed class TrainArguments
     readonly Option<bool> force = Option.Flag("--force", "Overwrite the run that is in --out, if there is one.");
 
     readonly Option<string?> data = Option.Text("--data", "FILE", "For tokens: safetensors with an int64 tensor 'batches' (steps, batch, length).");
-    readonly Option<string?> init = Option.Text("--init", "FOLDER",
-        "Start from the model in FOLDER: config.json and model.safetensors, state-spaces' or Hugging Face's.");
+    readonly Option<string?> init = Option.Text("--init", "MODEL",
+        "Start from this model: its folder, state-spaces' or Hugging Face's, a run folder, weights with config.json beside them, or a GGUF file.");
 
     readonly Option<ulong?> seed = Option.Seed("--seed", "Seed of the weights and the data (0).");
     readonly Option<long?> steps = Option.Long("--steps", "Steps in all: cuts or stretches the last stage of the curriculum (the preset's).");

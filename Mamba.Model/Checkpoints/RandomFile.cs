@@ -24,6 +24,18 @@ internal sealed class RandomFile : IDisposable
         }
     }
 
+    /// <summary>Whether a file, no pipe, begins with these bytes.</summary>
+    public static bool Begins(string path, ReadOnlySpan<byte> bytes)
+    {
+        InputFile.ExpectFile(path);
+        using var file = new RandomFile(path, _ => { });
+        Span<byte> start = stackalloc byte[bytes.Length];
+        if (file.Length < start.Length)
+            return false;
+        file.Read(0, start);
+        return start.SequenceEqual(bytes);
+    }
+
     public string Path { get; }
     public long Length { get; }
 

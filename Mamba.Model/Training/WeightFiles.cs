@@ -62,9 +62,16 @@ internal sealed class WeightFiles : IDisposable
         }
     }
 
-    static ITensorFile OpenFile(string path) => System.IO.Path.GetExtension(path).ToLowerInvariant() is ".bin" or ".pt" or ".pth"
-        ? TorchFile.Open(path)
-        : Safetensors.Open(path);
+    static ITensorFile OpenFile(string path)
+    {
+        bool isTorch = System.IO.Path.GetExtension(path) is ".pt" or ".pth" || System.IO.Path.GetFileName(path).StartsWith("pytorch_model", StringComparison.Ordinal);
+        return isTorch || StoredZip.IsZip(path) ? TorchFile.Open(path)
+            : GgufFile.IsGguf(path) ? GgufFile.Open(path)
+            : Safetensors.Open(path);
+    }
+
+    /// <summary>What the file calls a tensor of that official name, for messages.</summary>
+    public string Spell(string name) => files is [GgufFile] ? GgufNames.FromOfficial(name) ?? name : name;
 
     /// <summary>Throws one clear line unless it holds exactly these tensors, and perhaps <paramref name="mayHave"/>.</summary>
     /// <param name="expected">Names and shapes.</param>
@@ -77,9 +84,9 @@ internal sealed class WeightFiles : IDisposable
         {
             names.Add(name);
             if (!Contains(name))
-                throw new MambaException($"{Path}: there is no tensor '{name}' in it; {whose} needs one of shape {shape}.");
+                throw new MambaException($"{Path}: there is no tensor '{Spell(name)}' in it; {whose} needs one of shape {shape}.");
             if (this[name].Shape != shape)
-                throw new MambaException($"{Path}: '{name}' has shape {this[name].Shape}; {whose} needs {shape}.");
+                throw new MambaException($"{Path}: '{Spell(name)}' has shape {this[name].Shape}; {whose} needs {shape}.");
         }
         foreach (StoredTensor entry in Tensors)
             if (!names.Contains(entry.Name) && entry.Name != mayHave)

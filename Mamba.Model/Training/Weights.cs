@@ -87,8 +87,7 @@ public static class Weights
     /// <summary>The same of files that are open.</summary>
     internal static MambaLM Load(WeightFiles file, MambaConfig config, Device device, DType dtype)
     {
-        if (config.NLayer > file.Count)
-            throw new MambaException($"{file.Path}: there are {file.Count} tensors in it; the model that config.json describes has {config.NLayer} layers.");
+        ExpectLayers(file, config);
         var model = new MambaLM(config, dtype, device, parameters => ExpectParameters(file, parameters));
         try
         {
@@ -107,6 +106,22 @@ public static class Weights
             model.Dispose();
             throw;
         }
+    }
+
+    // A config that asks for a billion layers costs nothing.
+    static void ExpectLayers(WeightFiles file, MambaConfig config)
+    {
+        if (config.NLayer > file.Count)
+            throw new MambaException($"{file.Path}: there are {file.Count} tensors in it; the model that config.json describes has {config.NLayer} layers.");
+    }
+
+    /// <summary>The tensors of a model by their official names, each found in the file with the shape that it needs, and nothing else in it.</summary>
+    internal static IReadOnlyList<(string Name, StoredTensor Tensor)> TensorsOf(WeightFiles file, MambaConfig config)
+    {
+        ExpectLayers(file, config);
+        IReadOnlyList<Parameter> parameters = MambaLM.ParametersOf(config);
+        ExpectParameters(file, parameters);
+        return [.. parameters.Select(p => (p.Name, file[NameIn(file, p)]))];
     }
 
     static string NameIn(WeightFiles file, Parameter parameter) =>
