@@ -22,5 +22,12 @@ internal abstract class Display
         ? $"{(int)time.TotalHours}:{time.Minutes:00}:{time.Seconds:00}"
         : $"{time.Minutes}:{time.Seconds:00}";
 
+    protected static string Measured(ValidationReport validation) =>
+        $"{validation.Loss:0.0000} nats a token{(validation.BitsPerByte is { } bits ? $", {bits:0.000} bits a byte" : "")}";
+
+    /// <summary>The lines of a text that a model wrote, fit for a terminal.</summary>
+    protected static IEnumerable<string> LinesOf(string text) =>
+        text.Trim().Split('\n').Select(line => string.Concat(line.Select(c => char.IsControl(c) ? ' ' : c)));
+
     protected static string Percent(double share) => $"{100 * share:0.0} %";
 }

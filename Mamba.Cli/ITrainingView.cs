@@ -5,4 +5,7 @@ internal interface ITrainingView : IDisposable
 {
     /// <summary>A step was made.</summary>
     void Show(StepReport step);
+
+    /// <summary>The loss on what is held out was measured; and what the model writes by now, or nothing.</summary>
+    void Show(ValidationReport validation, string sample);
 }

@@ -15,6 +15,9 @@ internal sealed class LiveDisplay : Display
     /// <summary>Characters beside the names in the panel of a training: the longest is "accuracy", and 6 are around and between.</summary>
     static int Room => AnsiConsole.Profile.Width - 14;
 
+    /// <summary>Lines of what the model writes that there is room for.</summary>
+    const int SampleLines = 5;
+
     /// <summary>The first of some texts, each shorter than the one before, that has room; or else the last.</summary>
     internal static string Longest(int room, params ReadOnlySpan<string> texts)
     {
@@ -84,6 +87,8 @@ internal sealed class LiveDisplay : Display
         readonly Stopwatch total = Stopwatch.StartNew();
         StepReport step;
         (double Accuracy, double Rate, long Tokens, long Left) at;
+        ValidationReport validation;
+        string sample = "";
 
         public TrainingView(TrainingRun run)
         {
@@ -101,6 +106,12 @@ internal sealed class LiveDisplay : Display
             }
         }
 
+        public void Show(ValidationReport report, string text)
+        {
+            lock (Gate)
+                (validation, sample) = (report, text);
+        }
+
         protected override IRenderable? Picture()
         {
             if (step.Step == 0)
@@ -112,10 +123,17 @@ internal sealed class LiveDisplay : Display
             stage = options.Stages.Count == 1 ? "" : Longest(Room - steps.Length, $"{stage}{length}", stage, "");
             grid.AddRow(new Markup("[grey]step[/]"), new Markup($"{steps}[grey]{stage}[/]"));
             grid.AddRow(new Markup("[grey]loss[/]"), new Markup($"[yellow]{curve.Render()}[/] {curve.Latest:0.0000}"));
+            if (validation.Step > 0)
+            {
+                string measured = Measured(validation), best = $"best {run.Trainer.State.BestLoss:0.0000}";
+                grid.AddRow(new Markup("[grey]held out[/]"), new Markup($"{validation.Loss:0.0000}[grey]{Longest(Room - 6, $"{measured[6..]}, {best}", $"  {best}", "")}[/]"));
+            }
             grid.AddRow(new Markup("[grey]accuracy[/]"), new Markup($"{Bar(at.Accuracy, BarWidth, "green")} {Percent(at.Accuracy)}"));
             grid.AddRow(new Markup("[grey]done[/]"), new Markup($"{Bar(share, BarWidth, "blue")} {Percent(share)}"));
             string speed = $"{at.Rate:N0} tokens/s", left = $"at most {TimeLeft(at.Left, at.Rate)} left", gone = $"{Duration(total.Elapsed)} gone";
             grid.AddRow(new Markup("[grey]speed[/]"), new Markup(Longest(Room, $"{speed}   {gone}, {left}", $"{speed}   {left}", speed)));
+            foreach ((string line, int i) in LinesOf(sample).Take(SampleLines).Select((line, i) => (line, i)))
+                grid.AddRow(new Markup(i == 0 && sample.Length > 0 ? "[grey]writes[/]" : ""), new Text(Column.Cut(line, Room), new Style(Color.Aqua)));
             return new Panel(grid).Header($" {options.Task} ").Border(BoxBorder.Rounded).BorderStyle(new Style(Color.Grey));
         }
     }

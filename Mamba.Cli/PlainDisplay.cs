@@ -25,6 +25,16 @@ internal sealed class PlainDisplay : Display
                 Write();
         }
 
+        public void Show(ValidationReport validation, string sample)
+        {
+            if (!shown)
+                Write();
+            Console.WriteLine($"step {validation.Step,6}  held out: {Measured(validation)}{(validation.IsBest ? ", the best so far" : "")}");
+            foreach (string line in LinesOf(sample))
+                Console.WriteLine($"    {line}");
+            last = total.Elapsed;
+        }
+
         void Write()
         {
             Console.WriteLine($"step {latest.Step,6}  length {latest.Length,5}  loss {latest.Loss:0.0000}  accuracy {Percent(run.Accuracy),7}  "

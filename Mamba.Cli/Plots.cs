@@ -26,11 +26,31 @@ internal static class Plots
         }
     }
 
-    /// <summary>Loss and accuracy against the step.</summary>
-    public static void Loss(string path, TrainOptions options, IReadOnlyList<StepReport> log)
+    /// <summary>Loss and accuracy against the step; the loss on what is held out instead of the accuracy, where that was measured.</summary>
+    public static void Loss(string path, TrainOptions options, IReadOnlyList<StepReport> log, IReadOnlyList<ValidationReport> validations)
     {
         if (log.Count >= 2)
-            Picture.Save(LossOf(options, log), path);
+            Picture.Save(validations.Count > 0 ? HeldOutOf(options, log, validations) : LossOf(options, log), path);
+    }
+
+    /// <summary>The loss in training and on what is held out, from where they have come down.</summary>
+    internal static Plot HeldOutOf(TrainOptions options, IReadOnlyList<StepReport> log, IReadOnlyList<ValidationReport> validations)
+    {
+        ValidationReport best = validations.MinBy(validation => validation.Loss);
+        Plot plot = Picture.New($"{options.Task}, seed {options.Seed}: {best.Loss:0.0000} nats a token held out, after {best.Step:N0} steps", "step");
+        double[] loss = [.. log.Select(step => step.Loss)], smooth = Smooth(loss);
+        plot.Axes.Bottom.TickGenerator = new NumericAutomatic { LabelFormatter = step => $"{step:N0}", IntegerTicksOnly = true };
+        plot.Axes.Left.TickGenerator = new NumericAutomatic { TickDensity = 0.5 };
+        Curve(plot, loss, Palette.Blue.WithAlpha(0.22), 1);
+        Curve(plot, smooth, Palette.Blue, 2.5f).LegendText = "training";
+        double[] steps = [.. validations.Select(validation => (double)validation.Step)], losses = [.. validations.Select(validation => validation.Loss)];
+        var held = plot.Add.Scatter(steps, losses, Palette.ColorOf(1));
+        (held.LineWidth, held.MarkerSize, held.LegendText) = (2.5f, 7, "held out");
+        double low = Math.Min(smooth.Min(), best.Loss), high = Math.Max(validations.Max(validation => validation.Loss), smooth[smooth.Length / 10]);
+        plot.Axes.SetLimits(1, log.Count, low - 0.15 * (high - low) - 0.01, high + 0.25 * (high - low) + 0.01);
+        Label(plot.Axes.Left, "loss, nats a token", Palette.Blue);
+        Picture.Legend(plot);
+        return plot;
     }
 
     internal static Plot LossOf(TrainOptions options, IReadOnlyList<StepReport> log)

@@ -33,13 +33,18 @@ public sealed class BackboneLayer : Module
         config.RmsNorm ? new RmsNorm(config.DModel, config.NormEpsilon) : new LayerNorm(config.DModel, config.NormEpsilon);
 
     /// <summary>From what the layer before made, not yet added, and the residual stream before that, to the same of this layer.</summary>
-    internal (Tensor Hidden, Tensor Residual) Forward(Tensor hidden, Tensor? residual, Func<Mixer, Tensor, Tensor> mix)
+    /// <param name="hidden">(…, d_model)</param>
+    /// <param name="residual">(…, d_model), or null before the first layer.</param>
+    /// <param name="mix">What the mixer makes of the normed stream.</param>
+    /// <param name="dropMlp">What becomes of the MLP's output; null: nothing else.</param>
+    internal (Tensor Hidden, Tensor Residual) Forward(Tensor hidden, Tensor? residual, Func<Mixer, Tensor, Tensor> mix, Func<Tensor, Tensor>? dropMlp = null)
     {
         (Tensor normed, Tensor sum) = Norm.Forward(hidden, residual);
         Tensor mixed = mix(Mixer, normed);
         if (Mlp is null)
             return (mixed, sum);
         (normed, sum) = MlpNorm!.Forward(mixed, sum);
-        return (Mlp.Forward(normed), sum);
+        Tensor branch = Mlp.Forward(normed);
+        return (dropMlp is null ? branch : dropMlp(branch), sum);
     }
 }

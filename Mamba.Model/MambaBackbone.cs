@@ -43,23 +43,27 @@ public sealed class MambaBackbone : Module
     /// <param name="reset">
     /// (b, l) int32: not 0 where a position starts a new sequence, which sees nothing before it, the state included. <see cref="Packing.Resets"/> makes one.
     /// </param>
+    /// <param name="dropout">For training: what is dropped on the way; null: nothing.</param>
     /// <exception cref="MambaException">A shape does not fit.</exception>
-    public Tensor Forward(Tensor hidden, MambaState? state = null, bool lastOnly = false, Action<int, Tensor>? observe = null, Tensor? reset = null)
+    public Tensor Forward(Tensor hidden, MambaState? state = null, bool lastOnly = false, Action<int, Tensor>? observe = null, Tensor? reset = null,
+        Dropout? dropout = null)
     {
         if (hidden.Shape.Rank != 3 || hidden.Shape[2] != config.DModel)
             throw new MambaException($"MambaBackbone: hidden has shape {hidden.Shape}; expected (b, l, d_model={config.DModel}).");
         Expect("MambaBackbone", hidden, state, lastOnly, reset);
-        return Run(hidden, state, lastOnly, observe, reset);
+        return Run(hidden, state, lastOnly, observe, reset, dropout);
     }
 
     /// <summary><see cref="Forward"/> over what was looked at.</summary>
-    internal Tensor Run(Tensor hidden, MambaState? state, bool lastOnly, Action<int, Tensor>? observe, Tensor? reset)
+    internal Tensor Run(Tensor hidden, MambaState? state, bool lastOnly, Action<int, Tensor>? observe, Tensor? reset, Dropout? dropout)
     {
         long length = hidden.Shape[1];
         Tensor? residual = null;
+        hidden = Drop(hidden, 0);
         for (int i = 0; i < Layers.Count; i++)
         {
-            (hidden, residual) = Layers[i].Forward(hidden, residual, (mixer, x) => mixer.Forward(x, state?.Layers[i], reset));
+            (hidden, residual) = Layers[i].Forward(hidden, residual, (mixer, x) => Drop(mixer.Forward(x, state?.Layers[i], reset), 2 * i + 1),
+                branch => Drop(branch, 2 * i + 2));
             observe?.Invoke(i, residual + hidden);
         }
         if (state is not null)
@@ -70,6 +74,8 @@ public sealed class MambaBackbone : Module
             residual = Last(residual!);
         }
         return finalNorm.Forward(hidden, residual).Y;
+
+        Tensor Drop(Tensor x, int place) => dropout?.At(place, x) ?? x;
 
         Tensor Last(Tensor x) => Ops.Reshape(Ops.Slice(x, axis: 1, start: length - 1, count: 1), (x.Shape[0], x.Shape[2]));
     }

@@ -85,18 +85,19 @@ public sealed class MambaLM : Module, IDisposable
     /// (b, l) int32: not 0 where a token starts a new sequence, which sees nothing before it, the state included. <see cref="Packing.Resets"/> makes one.
     /// </param>
     /// <param name="embeddings">(b, l, d_model) in place of tokens: vectors of your own.</param>
+    /// <param name="dropout">For training: what is dropped on the way; null: nothing.</param>
     /// <exception cref="MambaException">A shape or dtype does not fit.</exception>
     public Tensor Forward(Tensor? tokens = null, MambaState? state = null, bool lastOnly = false, Action<int, Tensor>? observe = null, Tensor? reset = null,
-        Tensor? embeddings = null)
+        Tensor? embeddings = null, Dropout? dropout = null)
     {
         if (tokens is null == embeddings is null)
             throw new MambaException($"MambaLM: tokens and embeddings are {(tokens is null ? "both missing" : "both given")}; expected one of them.");
         if (embeddings is not null)
-            return Ops.Linear(Backbone.Forward(embeddings, state, lastOnly, observe, reset), Head);
+            return Ops.Linear(Backbone.Forward(embeddings, state, lastOnly, observe, reset, dropout), Head);
         if (tokens!.DType != DType.Int32 || tokens.Shape.Rank != 2)
             throw new MambaException($"MambaLM: tokens are {tokens.DType.Name()} {tokens.Shape}; expected int32 (b, l).");
         MambaBackbone.Expect("MambaLM", tokens, state, lastOnly, reset);
-        return Ops.Linear(Backbone.Run(Embedding.Forward(tokens), state, lastOnly, observe, reset), Head);
+        return Ops.Linear(Backbone.Run(Embedding.Forward(tokens), state, lastOnly, observe, reset, dropout), Head);
     }
 
     /// <summary>

@@ -13,14 +13,19 @@ internal sealed class TrainArguments
         Description = string.Join("; ", TrainingTask.All.Select(task => $"{task.Name}{(task == Default ? " (default)" : "")}: {task.Summary}")) + ".",
         Arity = ArgumentArity.ZeroOrOne,
     }.NoOption();
-    readonly Option<string?> preset = Option.Text("--preset", "quick|paper",
-        "Where the other options start from. quick: minutes on two cores (default). paper: the full hyper-parameters of the paper.");
+    readonly Option<string?> preset = Option.Text("--preset", "quick|paper|long",
+        "Where the other options start from. quick: minutes on two cores (default). paper: the full hyper-parameters of the paper. long, of text: half an hour.");
     readonly Option<string?> @out = Option.Text("--out", "FOLDER", "The run folder; by default a new one under runs/.");
     readonly Option<string?> resume = Option.Text("--resume", "FOLDER",
         "Go on with the run in FOLDER, from its last checkpoint. FOLDER may be left out: --out, or else the newest run under runs/.", valueOptional: true);
     readonly Option<bool> force = Option.Flag("--force", "Overwrite the run that is in --out, if there is one.");
 
-    readonly Option<string?> data = Option.Text("--data", "FILE", "For tokens: safetensors with an int64 tensor 'batches' (steps, batch, length).");
+    readonly Option<string?> data = Option.Text("--data", "PATH",
+        "For text: a file, or a folder of files; its last tenth is held out. For tokens: safetensors with an int64 tensor 'batches' (steps, batch, length).");
+    readonly Option<string?> tokenizer = Option.Text("--tokenizer", "FILE",
+        "For text: a tokenizer.json, or a model that has one (that of --init); by default each byte is a token.");
+    readonly Option<bool> tbptt = Option.Flag("--tbptt",
+        "For text: read it from start to end in --batch stretches, the state carried from step to step, instead of windows from anywhere.");
     readonly Option<string?> init = Option.Text("--init", "MODEL",
         "Start from this model: its folder, state-spaces' or Hugging Face's, a run folder, weights with config.json beside them, or a GGUF file.");
 
@@ -34,7 +39,12 @@ internal sealed class TrainArguments
     readonly Option<double?> beta2 = Option.Real("--beta2", "Adam: decay of the mean squared gradient (the preset's; tokens: 0.999).");
     readonly Option<double?> eps = Option.Real("--eps", "Adam: added to the root of the mean squared gradient (the preset's; tokens: 1e-8).");
     readonly Option<string?> schedule = Option.Text("--schedule", "constant|cosine",
-        "Learning rate after the warmup: constant, or down half a cosine to 0 at the last step (the preset's; tokens: constant).");
+        "Learning rate after the warmup: constant, or down half a cosine to --final-rate at the last step (the preset's; tokens: constant).");
+    readonly Option<double?> finalRate = Option.Real("--final-rate", "Where the cosine ends, as a part of --lr: 0 to 1 (0).");
+    readonly Option<double?> dropout = Option.Real("--dropout",
+        "Part of the embedding, and of what each block adds to the residual stream, that is dropped: 0 to below 1 (the preset's).");
+    readonly Option<long?> evalEvery = Option.Long("--eval-every",
+        "For text: steps between measurements on what is held out, the best weights being kept; 0: none (the preset's).");
     readonly Option<long?> warmup = Option.Long("--warmup",
         "Steps in which the learning rate rises: the first has lr/N, the N-th lr (the preset's; tokens: 0).");
     readonly Option<double?> weightDecay = Option.Real("--weight-decay", "Decoupled weight decay; none on biases, norms, A_log and D (0).");
@@ -63,10 +73,10 @@ internal sealed class TrainArguments
         command.Add(task);
         System.CommandLine.Option[] options =
         [
-            preset, @out, resume, force, seed, steps, batch, length, dataTokens, data, init,
-            lr, beta1, beta2, eps, schedule, warmup, weightDecay, decayAll, clip, dtype,
+            preset, @out, resume, force, seed, steps, batch, length, dataTokens, data, tokenizer, tbptt, init,
+            lr, beta1, beta2, eps, schedule, warmup, finalRate, weightDecay, decayAll, clip, dropout, dtype,
             dModel, nLayer, vocabSize, dState, dConv, expand, dtRank, dIntermediate, discretization, scanAlgorithm,
-            checkpointEvery, maxEvalLength,
+            evalEvery, checkpointEvery, maxEvalLength,
         ];
         foreach (System.CommandLine.Option option in options)
             command.Add(option);
@@ -99,14 +109,20 @@ internal sealed class TrainArguments
 
         TrainingTask kind = taskName is null ? Default : TrainingTask.Named(taskName);
         TrainOptions options = Apply(parsed, kind.FromFile is null ? kind.Preset(parsed.GetValue(preset)) : OfFile(parsed, kind));
-        if (options.Data is not null && kind.FromFile is null)
+        if (options.Data is not null && kind is { FromFile: null, NeedsData: false })
             throw new MambaException($"--data was given; {options.Task} makes its own.");
+        if (options.Data is null && kind.NeedsData)
+            throw new MambaException($"train {kind.Name}: --data is missing; expected a file or a folder of text.");
+        if (!kind.NeedsData && ((System.CommandLine.Option[])[tokenizer, tbptt, evalEvery]).FirstOrDefault(option => IsGiven(parsed, option)) is { } ofText)
+            throw new MambaException($"{ofText.Name} was given; it is for text.");
+        if (kind.NeedsData && options is { Init: { } start, Tokenizer: null } && Tokenizer.Of(start) is not ByteTokenizer)
+            options = options with { Tokenizer = start };
         if (parsed.GetValue(dataTokens) is not null && !kind.HasDataTokens)
         {
             IEnumerable<string> with = TrainingTask.All.Where(known => known.HasDataTokens).Select(known => known.Name);
             throw new MambaException($"--data-tokens was given; only {string.Join(", ", with)} has tokens to remember.");
         }
-        MambaConfig first = options.Init is { } model ? ModelFolder.ReadConfig(model) : kind.Model, config = Apply(parsed, first);
+        MambaConfig first = options.Init is { } model ? ModelFolder.ReadConfig(model) : kind.ModelOf?.Invoke(options) ?? kind.Model, config = Apply(parsed, first);
         if (options.Init is not null && config != first)
             throw new MambaException("--init says what the model's dimensions are: no option may change them.");
         options.Validate(config);
@@ -132,12 +148,14 @@ internal sealed class TrainArguments
             throw new MambaException($"--max-eval-length is {options.MaxEvalLength}; expected at least {Evaluation.Shortest(data)}, or 0 for no evaluation.");
     }
 
+    static bool IsGiven(ParseResult parsed, System.CommandLine.Option option) => parsed.GetResult(option) is { Implicit: false };
+
     TrainOptions OfFile(ParseResult parsed, TrainingTask kind)
     {
         if (parsed.GetValue(data) is not { } file)
             throw new MambaException($"train {kind.Name}: --data is missing; "
                 + "expected a safetensors file with an int64 tensor 'batches' (steps, batch, length).");
-        if (((System.CommandLine.Option[])[batch, length, preset]).FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false }) is { } other)
+        if (((System.CommandLine.Option[])[batch, length, preset]).FirstOrDefault(option => IsGiven(parsed, option)) is { } other)
             throw new MambaException($"train {kind.Name}: {other.Name} was given; --data says what is trained on.");
         return kind.FromFile!(file);
     }
@@ -156,6 +174,8 @@ internal sealed class TrainArguments
             Steps = parsed.GetValue(steps) ?? options.Steps,
             DataTokens = parsed.GetValue(dataTokens) ?? options.DataTokens,
             Data = parsed.GetValue(data) is { } file ? Path.GetFullPath(file) : options.Data,
+            Tokenizer = parsed.GetValue(tokenizer) is { } words ? Path.Exists(words) ? Path.GetFullPath(words) : words : options.Tokenizer,
+            Tbptt = parsed.GetValue(tbptt) || options.Tbptt,
             Init = parsed.GetValue(init) is { } model ? Path.GetFullPath(model) : options.Init,
             LearningRate = parsed.GetValue(lr) ?? options.LearningRate,
             Beta1 = parsed.GetValue(beta1) ?? options.Beta1,
@@ -167,6 +187,9 @@ internal sealed class TrainArguments
             DecayAll = parsed.GetValue(decayAll) || options.DecayAll,
             Clip = parsed.GetValue(clip) ?? options.Clip,
             Dtype = parsed.GetValue(dtype) ?? options.Dtype,
+            FinalRate = parsed.GetValue(finalRate) ?? options.FinalRate,
+            Dropout = parsed.GetValue(dropout) ?? options.Dropout,
+            EvalEvery = parsed.GetValue(evalEvery) ?? options.EvalEvery,
             CheckpointEvery = parsed.GetValue(checkpointEvery) ?? options.CheckpointEvery,
             MaxEvalLength = parsed.GetValue(maxEvalLength) ?? options.MaxEvalLength,
         };
@@ -184,7 +207,7 @@ internal sealed class TrainArguments
             ScanAlgorithm = parsed.GetValue(scanAlgorithm) is { } algorithm ? ScanAlgorithm.Named(algorithm) : config.ScanAlgorithm,
         };
         System.CommandLine.Option[] ofBlock = [dState, dConv, expand, dtRank];
-        return !Array.Exists(ofBlock, option => parsed.GetResult(option) is { Implicit: false }) ? config : config with
+        return !Array.Exists(ofBlock, option => IsGiven(parsed, option)) ? config : config with
         {
             SsmCfg = config.SsmCfg with
             {

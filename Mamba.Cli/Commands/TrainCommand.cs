@@ -7,7 +7,7 @@ internal static class TrainCommand
 {
     public static Command Create()
     {
-        var command = new Command("train", "Train a model on one of the paper's tasks, then show its accuracy at every length; or on given tokens.");
+        var command = new Command("train", "Train a model on one of the paper's tasks, then show its accuracy at every length; or on text, or given tokens.");
         var arguments = new TrainArguments();
         var device = new DeviceOptions();
         arguments.AddTo(command);
@@ -35,8 +35,8 @@ internal static class TrainCommand
         using var interrupt = new Interrupt();
         bool done;
         using (ITrainingView view = display.Watch(run))
-            done = run.Run(view.Show, interrupt.Token);
-        Plots.Try(display, () => Plots.Loss(folder.LossPlot, options, folder.ReadLog()));
+            done = run.Run(view.Show, interrupt.Token, validation => view.Show(validation, HeldOutText.Sample(trainer.Model, trainer.Data)));
+        Plots.Try(display, () => Plots.Loss(folder.LossPlot, options, folder.ReadLog(), folder.ReadValidations()));
         if (!done)
         {
             display.Say($"stopped at step {trainer.State.Step:N0}, which is saved; to go on: mamba train --resume {folder.Path}");
@@ -44,6 +44,11 @@ internal static class TrainCommand
         }
         if (trainer.Data is SequenceTask task)
             return Evaluation.Run(display, folder, trainer.Model, task, options, interrupt.Token);
+        if (trainer.Data is TextData && trainer.State.BestLoss is not null)
+        {
+            Weights.Load(folder.Model, trainer.Model);
+            return HeldOutText.Run(display, folder, trainer.Model, trainer.Data, options, interrupt.Token);
+        }
         Evaluation.SayFiles(display, folder);
         return 0;
     }

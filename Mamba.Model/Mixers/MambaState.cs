@@ -119,7 +119,7 @@ public sealed class MambaState : IDisposable
         Position = position;
     }
 
-    IEnumerable<(string Name, StateTensor Tensor)> Named() =>
+    internal IEnumerable<(string Name, StateTensor Tensor)> Named() =>
         Layers.SelectMany((layer, i) => layer.Tensors.Select(tensor => ($"layers.{i}.{tensor.Name}", tensor)));
 
     /// <summary>Gives its memory back.</summary>

@@ -7,6 +7,17 @@ namespace Mamba;
 /// <param name="L">Tokens in each.</param>
 public sealed record Batch(int[] Tokens, int[] Targets, int B, int L)
 {
+    /// <summary>
+    /// The state that the sequences go on from, and leave behind, where <see cref="TrainingData.CarriesState"/>; the trainer's. Null: they start from nothing.
+    /// </summary>
+    public MambaState? State { get; init; }
+
+    /// <summary>Whether the sequences start here, although the data carry a state: the trainer then forgets it first.</summary>
+    public bool Begins { get; init; }
+
+    /// <summary>What the trainer drops on the way; null: nothing.</summary>
+    public Dropout? Dropout { get; init; }
+
     /// <summary>The targets of the last <paramref name="count"/> positions of each sequence: (b, count).</summary>
     /// <param name="count">0 to <see cref="L"/>.</param>
     public int[] LastTargets(int count)

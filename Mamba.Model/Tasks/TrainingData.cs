@@ -12,7 +12,7 @@ public abstract class TrainingData
     /// <summary>Tokens are 0 … VocabSize − 1.</summary>
     public abstract int VocabSize { get; }
 
-    /// <summary>Number of positions, at the end of a sequence, that have a target.</summary>
+    /// <summary>Number of positions, at the end of a sequence, that have a target; <see cref="int.MaxValue"/>: all, however long it is.</summary>
     public abstract int Answers { get; }
 
     /// <summary>The shortest length that makes sense.</summary>
@@ -29,6 +29,21 @@ public abstract class TrainingData
     /// <param name="config">The model's.</param>
     public virtual int Classes(MambaConfig config) => config.VocabSize;
 
+    /// <summary>Whether a batch goes on where the one before it ended, the state being carried: truncated backpropagation through time.</summary>
+    public virtual bool CarriesState => false;
+
+    /// <summary>Opens what the batches are read from, before training begins and anything is written; one clear line if it cannot be trained on.</summary>
+    /// <exception cref="MambaException">It cannot.</exception>
+    public virtual void Prepare()
+    {
+    }
+
+    /// <summary>How the model does on what is held out; null where nothing is.</summary>
+    /// <param name="model">The model in training.</param>
+    /// <param name="window">Tokens it reads before it forgets; null: the state is carried from the first to the last.</param>
+    /// <param name="stop">Ends the work with an <see cref="OperationCanceledException"/>.</param>
+    public virtual Perplexity? Validate(MambaLM model, int? window, CancellationToken stop = default) => null;
+
     /// <summary>The batch of one step.</summary>
     /// <param name="seed">The run's.</param>
     /// <param name="step">From 0.</param>
@@ -41,19 +56,19 @@ public abstract class TrainingData
     public virtual TrainingLoss LossOf(MambaLM model, Batch batch)
     {
         Device device = model.Parameters.Device;
-        int classes = Classes(model.Config);
+        int classes = Classes(model.Config), positions = Math.Min(Answers, batch.L);
         Tensor tokens = Tensor.From(batch.Tokens, (batch.B, batch.L), device);
-        bool lastOnly = Answers == 1;               // then the head need not look at the rest
-        Tensor logits = model.Forward(tokens, lastOnly: lastOnly);                                          // (b, v) or (b, l, v)
+        bool lastOnly = positions == 1;             // then the head need not look at the rest
+        Tensor logits = model.Forward(tokens, batch.State, lastOnly, dropout: batch.Dropout);               // (b, v) or (b, l, v)
         Tensor targets = lastOnly
             ? Tensor.From(batch.LastTargets(1), batch.B, device)
             : Tensor.From(batch.Targets, (batch.B, batch.L), device);
         Tensor loss = Ops.CrossEntropy(logits, targets, SequenceTask.Ignore, classes);
         return new(loss, () =>
         {
-            bool some = !lastOnly && Answers < batch.L;
-            Tensor answers = some ? Ops.Slice(logits, 1, batch.L - Answers, Answers) : logits;
-            Tensor expected = some ? Tensor.From(batch.LastTargets(Answers), (batch.B, Answers), device) : targets;
+            bool some = !lastOnly && positions < batch.L;
+            Tensor answers = some ? Ops.Slice(logits, 1, batch.L - positions, positions) : logits;
+            Tensor expected = some ? Tensor.From(batch.LastTargets(positions), (batch.B, positions), device) : targets;
             return Ops.CountCorrect(answers, expected, SequenceTask.Ignore, classes).Accuracy;
         });
     }

@@ -11,7 +11,7 @@ public sealed record TrainingTask(string Name, string Summary, Func<TrainOptions
 {
     // made when it is asked for: the tasks are themselves of this type
     static readonly Lazy<Choices<TrainingTask>> Choices =
-        new(() => new("Task", [InductionHeads.Task, SelectiveCopying.Task, TokenBatches.Task], task => task.Name));
+        new(() => new("Task", [InductionHeads.Task, SelectiveCopying.Task, TextData.Task, TokenBatches.Task], task => task.Name));
 
     /// <summary>Options that are known to work, by name; the first is what a run takes that names none.</summary>
     public IReadOnlyList<TrainOptions> Presets { get; init; } = [];
@@ -19,11 +19,17 @@ public sealed record TrainingTask(string Name, string Summary, Func<TrainOptions
     /// <summary>From the file given by <c>--data</c> to options, for a task that trains on what is in a file; null for one that makes its own.</summary>
     public Func<string, TrainOptions>? FromFile { get; init; }
 
+    /// <summary>Whether the presets train on what is in <see cref="TrainOptions.Data"/>.</summary>
+    public bool NeedsData { get; init; }
+
     /// <summary>Whether <see cref="TrainOptions.DataTokens"/> says something about it.</summary>
     public bool HasDataTokens { get; init; }
 
     /// <summary>The model it is trained with unless options say otherwise: the paper's for its synthetic tasks, two layers of 64.</summary>
     public MambaConfig Model { get; init; } = new() { DModel = 64, NLayer = 2, VocabSize = 16 };
+
+    /// <summary>From options to the model, for a task whose presets have models of their own; null: always <see cref="Model"/>.</summary>
+    public Func<TrainOptions, MambaConfig>? ModelOf { get; init; }
 
     /// <summary>Every task, in the order they were registered in.</summary>
     public static IReadOnlyList<TrainingTask> All => Choices.Value.All;

@@ -79,14 +79,17 @@ public abstract class Tokenizer
             throw new MambaException($"{model}: the tokenizer has ids up to {VocabSize - 1}; the model knows 0 to {config.PaddedVocabSize - 1}.");
     }
 
-    // What a model's folder or file holds; null if nothing.
+    // What a model's folder, that of a file of weights, or a GGUF file holds; null if nothing.
     static BpeVocabulary? Vocabulary(string path)
     {
         if (IsGguf(path))
-            throw new MambaException($"{path}: the vocabulary of a .gguf file is not read yet.");
-        string json = Path.Combine(path, TokenizerJson.FileName);
+        {
+            using GgufFile file = GgufFile.Open(path);
+            return file.Vocabulary;
+        }
+        string json = Path.Combine(File.Exists(path) ? Path.GetDirectoryName(path)! : path, TokenizerJson.FileName);
         return File.Exists(json) ? TokenizerJson.Read(json) : null;
     }
 
-    static bool IsGguf(string path) => path.EndsWith(".gguf", StringComparison.OrdinalIgnoreCase) && !Directory.Exists(path);
+    static bool IsGguf(string path) => File.Exists(path) && GgufFile.IsGguf(path);
 }

@@ -18,6 +18,11 @@ internal static class TokenizerJson
 
     static readonly string[] UsualEnds = ["<|endoftext|>", "<|end_of_text|>", "</s>"];
 
+    /// <summary>Where the tokenizer.json is that <see cref="Tokenizer.Open"/> reads; null if it reads none: bytes, or the vocabulary of a .gguf file.</summary>
+    public static string? FileOf(string path) => Directory.Exists(path)
+        ? File.Exists(Path.Combine(path, FileName)) ? Path.Combine(path, FileName) : null
+        : !File.Exists(path) || GgufFile.IsGguf(path) ? null : path;
+
     /// <exception cref="MambaException">It is broken, or of a tokenizer of another kind.</exception>
     public static BpeVocabulary Read(string path)
     {

@@ -9,7 +9,7 @@ namespace Mamba;
 /// </summary>
 internal static class Checkpoint
 {
-    const string Format = "mamba-checkpoint", State = "state";
+    const string Format = "mamba-checkpoint", State = "state", Carried = "carried.";
 
     static readonly JsonSerializerOptions Json = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, AllowDuplicateProperties = false };
 
@@ -27,8 +27,10 @@ internal static class Checkpoint
         using Safetensors file = Safetensors.Open(path);
         if (file.Metadata.GetValueOrDefault("format") != Format || !file.Metadata.TryGetValue(State, out string? json))
             throw new MambaException($"{path}: this is not a checkpoint of a training.");
-        (string Name, Tensor Tensor)[] tensors = [.. Tensors(trainer)];
         using WeightFiles all = WeightFiles.Open(path);
+        if (trainer.Data.CarriesState && all.Tensors.FirstOrDefault(entry => entry.Name.StartsWith(Carried, StringComparison.Ordinal)) is { Shape: { Rank: > 0 } shape })
+            trainer.Carried = trainer.Model.NewState(shape[0]);
+        (string Name, Tensor Tensor)[] tensors = [.. Tensors(trainer)];
         all.Expect(tensors.Select(t => (t.Name, t.Tensor.Shape)), Whose);
         string type = trainer.Options.DType == DType.Float64 ? "F64" : "F32";
         foreach (SafetensorsEntry entry in file.Entries)
@@ -46,7 +48,8 @@ internal static class Checkpoint
     public static void ExpectParameters(string path, IReadOnlyList<Parameter> parameters)
     {
         using WeightFiles file = WeightFiles.Open(path);
-        file.Expect(parameters.SelectMany(p => AdamW.MomentShapes(p).Prepend((p.Name, p.Shape))), Whose);
+        IEnumerable<(string, Shape)> carried = file.Tensors.Where(e => e.Name.StartsWith(Carried, StringComparison.Ordinal)).Select(e => (e.Name, e.Shape));
+        file.Expect(parameters.SelectMany(p => AdamW.MomentShapes(p).Prepend((p.Name, p.Shape))).Concat(carried), Whose);
     }
 
     const string Whose = "the model that config.json describes";
@@ -68,7 +71,8 @@ internal static class Checkpoint
         }
     }
 
-    /// <summary>What it holds: each weight and its two moments.</summary>
+    /// <summary>What it holds: each weight and its two moments, and the state that the next batch goes on from.</summary>
     internal static IEnumerable<(string Name, Tensor Tensor)> Tensors(Trainer trainer) =>
-        trainer.Model.Parameters.SelectMany(parameter => trainer.Optimizer.NamedMoments(parameter).Prepend((parameter.Name, parameter.Value)));
+        trainer.Model.Parameters.SelectMany(parameter => trainer.Optimizer.NamedMoments(parameter).Prepend((parameter.Name, parameter.Value)))
+            .Concat(trainer.Carried?.Named().Select(tensor => (Carried + tensor.Name, tensor.Tensor.Value)) ?? []);
 }

@@ -22,6 +22,9 @@ public sealed class RunFolder(string path)
     /// <summary>A line for each step.</summary>
     public string Log => In("log.jsonl");
 
+    /// <summary>The tokenizer, where the training has one: a model's folder holds its own.</summary>
+    public string Tokenizer => In(TokenizerJson.FileName);
+
     /// <summary>Loss and accuracy over the steps, as a picture.</summary>
     public string LossPlot => In("loss.png");
 
@@ -59,7 +62,7 @@ public sealed class RunFolder(string path)
         {
             Directory.CreateDirectory(Path);
             using var mine = new RunLock(this);
-            foreach (string file in (string[])[Train, Checkpoint, Model, Log, LossPlot, Eval, EvalPlot])
+            foreach (string file in (string[])[Train, Checkpoint, Model, Tokenizer, Log, LossPlot, Eval, EvalPlot])
                 File.Delete(file);
         }
         catch (Exception e) when (InputFile.IsOfFiles(e))
@@ -67,6 +70,8 @@ public sealed class RunFolder(string path)
             throw new MambaException($"{Path}: cannot be written: {InputFile.Sentence(e)}", e);
         }
         AtomicFile.WriteText(Config, config.ToJson());
+        if (options.Tokenizer is { } tokenizer && TokenizerJson.FileOf(tokenizer) is { } its)
+            AtomicFile.WriteText(Tokenizer, InputFile.ReadText(its));
         Write(options);
     }
 
@@ -85,5 +90,9 @@ public sealed class RunFolder(string path)
 
     /// <summary>The loss and accuracy of every step so far; none before training began. Lines that are broken are passed over.</summary>
     /// <exception cref="MambaException">The log cannot be read.</exception>
-    public IReadOnlyList<StepReport> ReadLog() => File.Exists(Log) ? TrainLog.Read(Log) : [];
+    public IReadOnlyList<StepReport> ReadLog() => File.Exists(Log) ? TrainLog.Read(Log).Steps : [];
+
+    /// <summary>Every measurement on what is held out so far.</summary>
+    /// <exception cref="MambaException">The log cannot be read.</exception>
+    public IReadOnlyList<ValidationReport> ReadValidations() => File.Exists(Log) ? TrainLog.Read(Log).Validations : [];
 }

@@ -41,6 +41,17 @@ public sealed record TrainOptions
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public string? Data { get; init; }
 
+    /// <summary>For <c>text</c>: what makes tokens of it, as <see cref="Mamba.Tokenizer.Open"/> takes it; null: bytes.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public string? Tokenizer { get; init; }
+
+    /// <summary>
+    /// For <c>text</c>: each sequence of a batch reads a stretch of the text from its start to its end, the state being carried from step to step; gradients
+    /// reach back to the start of the step. Off: windows from anywhere.
+    /// </summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
+    public bool Tbptt { get; init; }
+
     /// <summary>A <see cref="ModelFolder"/> that the weights start from; null: fresh ones.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public string? Init { get; init; }
@@ -57,8 +68,12 @@ public sealed record TrainOptions
     /// <summary>Steps over which the learning rate rises from 0.</summary>
     public long Warmup { get; init; }
 
-    /// <summary><c>constant</c>, or <c>cosine</c>: down to 0 at the last step.</summary>
+    /// <summary><c>constant</c>, or <c>cosine</c>: down to <see cref="FinalRate"/> at the last step.</summary>
     public string Schedule { get; init; } = "constant";
+
+    /// <summary>Where the cosine ends, as a part of the peak: 0 to 1.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
+    public double FinalRate { get; init; }
 
     /// <summary>How much of the mean of gradients a step keeps: 0 to below 1. Kingma and Ba 2015, β₁.</summary>
     public double Beta1 { get; init; } = 0.9;
@@ -77,6 +92,17 @@ public sealed record TrainOptions
 
     /// <summary>Gradients are scaled down to this norm; 0: never.</summary>
     public double Clip { get; init; }
+
+    /// <summary>The part of activations that is dropped: 0 to below 1. <see cref="Mamba.Dropout"/>.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
+    public double Dropout { get; init; }
+
+    /// <summary>
+    /// The loss on what is held out is measured every so many steps, and after the last; the weights that were best are the run's model. 0: never, where
+    /// nothing is held out.
+    /// </summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
+    public long EvalEvery { get; init; }
 
     /// <summary>A checkpoint every so many steps; 0: every ten seconds.</summary>
     public long CheckpointEvery { get; init; }
@@ -105,7 +131,7 @@ public sealed record TrainOptions
 
     /// <summary>The learning rate of the step after <paramref name="state"/>.</summary>
     internal double LearningRateOf(TrainState state) => StageOf(state).Rate * (Schedule == "cosine"
-        ? new Mamba.Schedule.WarmupCosine(Warmup, Steps ?? Stages.Sum(stage => stage.Steps), LearningRate).LearningRate(state.Step)
+        ? new Mamba.Schedule.WarmupCosine(Warmup, Steps ?? Stages.Sum(stage => stage.Steps), LearningRate, FinalRate * LearningRate).LearningRate(state.Step)
         : LearningRate * Math.Min(1, (state.Step + 1.0) / Math.Max(1, Warmup)));
 
     /// <summary>Tokens still to read, at most: a stage may end early.</summary>
@@ -150,7 +176,7 @@ public sealed record TrainOptions
                 throw new MambaException($"a stage's rate is {stage.Rate}; expected a number above 0.");
             if (stage.UntilAccuracy is { } until && !(until > 0 && double.IsFinite(until)))
                 throw new MambaException($"a stage's until_accuracy is {until}; expected a number above 0.");
-            if ((stage.Length + (long)task.Answers) * stage.Batch > int.MaxValue)
+            if ((stage.Length + (long)Math.Min(task.Answers, stage.Length)) * stage.Batch > int.MaxValue)
                 throw new MambaException($"a batch of {stage.Batch} sequences of length {stage.Length} is too large: at most {int.MaxValue} tokens in all.");
         }
         Expect("steps", Steps ?? 0, 0, long.MaxValue / 2);
@@ -159,10 +185,15 @@ public sealed record TrainOptions
         if (task.MostSteps is { } most && (Steps ?? Stages.Sum(stage => stage.Steps)) > most)
             throw new MambaException($"steps is {Steps ?? Stages.Sum(stage => stage.Steps)}; {Data} has batches for {most}.");
         Expect("warmup", Warmup, 0, long.MaxValue / 2);
+        Expect("eval-every", EvalEvery, 0, long.MaxValue / 2);
         Expect("checkpoint-every", CheckpointEvery, 0, long.MaxValue / 2);
         Expect("max-eval-length", MaxEvalLength, 0, int.MaxValue);
         if (Schedule is not ("constant" or "cosine"))
             throw new MambaException($"schedule is '{Schedule}'; expected constant or cosine.");
+        if (!(FinalRate is >= 0 and <= 1))
+            throw new MambaException($"final-rate is {FinalRate}; expected 0 to 1, a part of the learning rate.");
+        if (!(Dropout is >= 0 and < 1))
+            throw new MambaException($"dropout is {Dropout}; expected a number from 0 to below 1.");
         if (!(LearningRate > 0 && double.IsFinite(LearningRate)))
             throw new MambaException($"lr is {LearningRate}; expected a number above 0.");
         if (!(WeightDecay >= 0 && double.IsFinite(WeightDecay)))

@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+
 namespace Mamba;
 
 /// <summary>
@@ -23,6 +25,14 @@ public sealed record TrainState
 
     /// <summary>Tokens read.</summary>
     public long Tokens { get; init; }
+
+    /// <summary>The smallest loss so far on what is held out, in nats a token; null: it was not measured yet.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public double? BestLoss { get; init; }
+
+    /// <summary>The step after which it was.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
+    public long BestStep { get; init; }
 
     /// <summary>
     /// The running mean that people see after one more step: without the 0 that <see cref="Accuracy"/> starts from, which is there so that a lucky first batch

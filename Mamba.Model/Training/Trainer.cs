@@ -21,6 +21,7 @@ public sealed class Trainer : IDisposable
     {
         Data = data ?? options.OpenData();
         options.Validate(config, Data);
+        Data.Prepare();
         device.Require(options.DType);
         Options = options;
         Model = checkpoint is not null ? new MambaLM(config, options.DType, device, parameters => Checkpoint.ExpectParameters(checkpoint, parameters))
@@ -50,6 +51,9 @@ public sealed class Trainer : IDisposable
     /// <summary>How far it is.</summary>
     public TrainState State { get; internal set; } = new();
 
+    /// <summary>The state that batches go on from, where the data carry one; null before the first of them, and where they do not.</summary>
+    internal MambaState? Carried { get; set; }
+
     /// <summary>Whether there is nothing more to do.</summary>
     public bool IsDone => Options.IsDone(State);
 
@@ -63,12 +67,45 @@ public sealed class Trainer : IDisposable
         Stage stage = Options.StageOf(State);
         int index = Math.Min(State.Stage, Options.Stages.Count - 1);
         Batch batch = Data.BatchOf(Options.Seed, State.Step, stage);
+        if (Data.CarriesState)
+            batch = batch with { State = StateFor(batch) };
+        if (Options.Dropout > 0)
+            batch = batch with { Dropout = new Dropout(Options.Dropout, Options.Seed, (ulong)State.Step) };
         TrainingLoss asked = default;
         double accuracy = 0;
         Optimizer.LearningRate = Options.LearningRateOf(State);
         LoopStep step = loop.Step(() => (asked = Data.LossOf(Model, batch)).Loss, () => accuracy = asked.Accuracy?.Invoke() ?? 0);
         State = State.After(Options, accuracy, batch.Tokens.Length);
         return new StepReport(State.Step, index, stage.Length, stage.Batch, step.Loss, accuracy, step.GradientNorm, step.LearningRate, batch.Tokens.Length);
+    }
+
+    MambaState StateFor(Batch batch)
+    {
+        if (Carried?.Batch != batch.B)
+        {
+            Carried?.Dispose();
+            Carried = Model.NewState(batch.B);
+        }
+        else if (batch.Begins)
+        {
+            Carried.Reset();
+        }
+        return Carried;
+    }
+
+    /// <summary>
+    /// Measures the loss on what is held out, in windows as long as the stage's sequences; the best so far is noted in <see cref="State"/>. Null: nothing is
+    /// held out.
+    /// </summary>
+    /// <exception cref="MambaException">The loss is infinite or NaN.</exception>
+    internal ValidationReport? Validate()
+    {
+        if (Data.Validate(Model, Options.StageOf(State).Length) is not { } held)
+            return null;
+        bool best = !(held.NatsPerToken >= State.BestLoss);
+        if (best)
+            State = State with { BestLoss = held.NatsPerToken, BestStep = State.Step };
+        return new ValidationReport(State.Step, held.NatsPerToken, held.BitsPerByte, best);
     }
 
     /// <summary>Throws one clear line if a weight or a moment of the optimizer is infinite or NaN: such a state is not worth keeping.</summary>
@@ -86,7 +123,9 @@ public sealed class Trainer : IDisposable
     /// <summary>Gives the memory of the model and the optimizer back.</summary>
     public void Dispose()
     {
+        Carried?.Dispose();
         Optimizer.Dispose();
         Model.Dispose();
+        (Data as IDisposable)?.Dispose();
     }
 }

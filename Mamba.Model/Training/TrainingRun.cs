@@ -56,9 +56,10 @@ public sealed class TrainingRun : IDisposable
     /// </summary>
     /// <param name="report">Called after every step.</param>
     /// <param name="stop">Asks to stop after the step under way.</param>
+    /// <param name="validated">Called after every measurement on what is held out; the best weights so far are in the folder then.</param>
     /// <returns>Whether training is done.</returns>
     /// <exception cref="MambaException">Training diverged: the loss, a gradient or a weight is infinite or NaN.</exception>
-    public bool Run(Action<StepReport> report, CancellationToken stop)
+    public bool Run(Action<StepReport> report, CancellationToken stop, Action<ValidationReport>? validated = null)
     {
         Save();
         var sinceCheckpoint = Stopwatch.StartNew();
@@ -72,6 +73,8 @@ public sealed class TrainingRun : IDisposable
             Accuracy = before.AccuracyWith(step.Accuracy);
             log.Write(step, rate);
             report(step);
+            if (Trainer.Options.EvalEvery is > 0 and var every && (step.Step % every == 0 || Trainer.IsDone) && Validate() is { } validation)
+                validated?.Invoke(validation);
             bool due = Trainer.Options.CheckpointEvery > 0
                 ? step.Step % Trainer.Options.CheckpointEvery == 0
                 : sinceCheckpoint.Elapsed > BetweenCheckpoints;
@@ -85,6 +88,17 @@ public sealed class TrainingRun : IDisposable
         return Trainer.IsDone;
     }
 
+    ValidationReport? Validate()
+    {
+        Trainer.ExpectFinite();
+        if (Trainer.Validate() is not { } validation)
+            return null;
+        log.Write(validation);
+        if (validation.IsBest)
+            Weights.Save(folder.Model, Trainer.Model, validation.Step);
+        return validation;
+    }
+
     void Save()
     {
         Trainer.ExpectFinite();
@@ -94,7 +108,8 @@ public sealed class TrainingRun : IDisposable
             Checkpoint.Save(folder.Checkpoint, Trainer);
             savedStep = Trainer.State.Step;
         }
-        Weights.Save(folder.Model, Trainer.Model, Trainer.State.Step);          // for people; resuming does not read it
+        if (Trainer.State.BestLoss is null)                                         // or else the best weights are there
+            Weights.Save(folder.Model, Trainer.Model, Trainer.State.Step);          // for people; resuming does not read it
     }
 
     /// <summary>Closes the log and lets others train in the folder.</summary>

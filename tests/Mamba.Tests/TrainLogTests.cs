@@ -50,7 +50,7 @@ public class TrainLogTests
             // An empty line belongs to what comes after it.
             kept = kept[..(kept.Length - (step > 0 ? end.Length - end.IndexOf('\n') - 1 : 0))];
             Assert.That(cut, Is.EqualTo(Join(kept, plain[step])), $"after step {step}");
-            Assert.That(TrainLog.Read(path).Select(report => report.Step), Is.EqualTo(Enumerable.Range(1, step + 1)));
+            Assert.That(TrainLog.Read(path).Steps.Select(report => report.Step), Is.EqualTo(Enumerable.Range(1, step + 1)));
         }
     }
 
@@ -83,7 +83,7 @@ public class TrainLogTests
         {
             byte[] cut = Resumed(Join([.. lines[..2], bad, .. lines[2..4], bad, lines[4], bad]), 4);
             Assert.That(cut, Is.EqualTo(Join([.. lines[..2], bad, .. lines[2..4], lines[4]])));
-            Assert.That(TrainLog.Read(path).Select(report => report.Step), Is.EqualTo(new[] { 1, 2, 3, 4, 5 }));
+            Assert.That(TrainLog.Read(path).Steps.Select(report => report.Step), Is.EqualTo(new[] { 1, 2, 3, 4, 5 }));
         }
     }
 
