@@ -28,16 +28,18 @@ public static class CommandLine
         var root = new RootCommand("Mamba, the selective state space model, from scratch in C#: train it, and see what it can do. "
             + "'mamba train' is where to begin; 'mamba COMMAND --help' tells what a command can do.")
         {
-            DevicesCommand.Create(),
             TrainCommand.Create(),
             EvalCommand.Create(),
-            CodegenCommand.Create(),
-            OpCommand.Create(),
-            LogitsCommand.Create(),
+            GenerateCommand.Create(),
+            PerplexityCommand.Create(),
             TokenizeCommand.Create(),
             ConvertCommand.Create(),
+            LogitsCommand.Create(),
+            OpCommand.Create(),
             GradCheckCommand.Create(),
             ParityCommand.Create(),
+            CodegenCommand.Create(),
+            DevicesCommand.Create(),
         };
         root.Options.OfType<HelpOption>().Single().Action = new HelpAction { MaxWidth = HelpWith.Width };
         CultureInfo culture = CultureInfo.CurrentCulture;

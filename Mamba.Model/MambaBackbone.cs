@@ -101,6 +101,19 @@ public sealed class MambaBackbone : Module
     /// <returns>Zeros, in the dtype and on the device of the parameters; disposed by the caller.</returns>
     public MambaState NewState(long batch) => new(this, batch);
 
+    /// <summary>
+    /// Which model it is: sizes, and a hash of the first values of each parameter in float32, so that it is the same on every device and in every dtype.
+    /// </summary>
+    internal string Fingerprint()
+    {
+        const int Sampled = 64;
+        ulong hash = 14695981039346656037;          // FNV-1a
+        foreach (Parameter parameter in Layers.SelectMany(layer => layer.Parameters).Concat(finalNorm.Parameters))
+            foreach (double value in parameter.Value.Read(0, Math.Min(Sampled, parameter.Shape.Count)))
+                hash = (hash ^ BitConverter.SingleToUInt32Bits((float)value)) * 1099511628211;
+        return $"{config.Mixer.Layer}, d_model {config.DModel}, n_layer {config.NLayer}, weights {hash:x16}";
+    }
+
     /// <summary>Throws one clear line unless state and reset fit what <paramref name="who"/> was given: (b, l) or (b, l, d_model).</summary>
     internal static void Expect(string who, Tensor given, MambaState? state, bool lastOnly, Tensor? reset)
     {

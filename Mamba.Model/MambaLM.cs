@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace Mamba;
 
 /// <summary>
@@ -120,42 +122,82 @@ public sealed class MambaLM : Module, IDisposable
     /// <param name="seed">Of the draws: the same seed, the same tokens.</param>
     /// <returns>The added tokens: (count).</returns>
     /// <exception cref="MambaException">The prompt is empty, or the model's logits are not numbers.</exception>
-    public int[] Generate(IReadOnlyList<int> prompt, int count, double temperature = 0, ulong seed = 0)
+    public int[] Generate(IReadOnlyList<int> prompt, int count, double temperature = 0, ulong seed = 0) =>
+        [.. Generate(prompt, new Generation { MaxTokens = count, Sampler = Sampler.Official(temperature), Seed = seed }).Select(token => token.Id)];
+
+    /// <summary>Continues a text, a token at a time: each is there as soon as it is computed.</summary>
+    /// <param name="prompt">The text; where it is empty, the tokenizer has a token that begins one.</param>
+    /// <param name="options">With a tokenizer.</param>
+    /// <param name="stop">Ends it with an <see cref="OperationCanceledException"/>.</param>
+    /// <exception cref="MambaException">There is nothing to begin with, or the model's logits are not numbers.</exception>
+    public IEnumerable<GeneratedToken> Generate(string prompt, Generation options, CancellationToken stop = default) =>
+        Generate(PromptIds(prompt, options), options, stop);
+
+    /// <summary>Continues a prompt, a token at a time: each is there as soon as it is computed.</summary>
+    /// <param name="prompt">Token ids; at least one, unless the state to go on from has one.</param>
+    /// <param name="options">How.</param>
+    /// <param name="stop">Ends it with an <see cref="OperationCanceledException"/>.</param>
+    /// <exception cref="MambaException">There is nothing to begin with, or the model's logits are not numbers.</exception>
+    public IEnumerable<GeneratedToken> Generate(IReadOnlyList<int> prompt, Generation options, CancellationToken stop = default) =>
+        Generate([prompt], options, stop);
+
+    /// <summary>
+    /// Continues several prompts at once: each gets the tokens that it gets alone, wherever the choice is not within rounding. Tokens of one position come
+    /// one behind another, in the order of the prompts.
+    /// </summary>
+    /// <param name="prompts">Token ids, of any lengths, one or more each.</param>
+    /// <param name="options">How.</param>
+    /// <param name="stop">Ends it with an <see cref="OperationCanceledException"/>.</param>
+    /// <exception cref="MambaException">A prompt is empty, or the model's logits are not numbers.</exception>
+    public IEnumerable<GeneratedToken> Generate(IReadOnlyList<IReadOnlyList<int>> prompts, Generation options, CancellationToken stop = default)
     {
-        if (prompt.Count == 0 || count < 0 || !(temperature >= 0 && double.IsFinite(temperature)))
-            throw new MambaException($"Generate: {prompt.Count} tokens of prompt, {count} to add, temperature {temperature}; "
-                + "expected at least one, at least 0, and a number from 0.");
-        var random = new PhiloxRandom(seed, stream: SamplingStream);
-        int[] tokens = new int[count];
-        using MambaState state = NewState(1);
-        using IDisposable plain = Tape.NoGrad();
-        for (int i = 0; i < count; i++)
+        var generator = new Generator(this, prompts, options);      // complains at once, not at the first token
+        return Run();
+
+        IEnumerable<GeneratedToken> Run()
         {
-            using var scope = new TensorScope();
-            Tensor logits = i == 0
-                ? Forward(Tensor.From([.. prompt], (1, prompt.Count), Parameters.Device), state, lastOnly: true)
-                : Step(Tensor.From([tokens[i - 1]], 1, Parameters.Device), state);
-            tokens[i] = Choose(logits.ToDoubles().AsSpan(0, Config.VocabSize), temperature, random);     // not the padding
+            using (generator)
+            {
+                if (options.MaxTokens > 0 || options.State is not null)
+                    generator.Prefill(stop);
+                while (generator.Next() is { Count: > 0 } tokens)
+                {
+                    foreach (GeneratedToken token in tokens)
+                        yield return token;
+                    stop.ThrowIfCancellationRequested();
+                    generator.Step();
+                }
+            }
         }
-        return tokens;
     }
 
-    const ulong SamplingStream = 0x73616d706c65;        // "sample"
+    /// <summary>
+    /// <see cref="Generate(string, Generation, CancellationToken)"/> for who awaits: the work is done on threads of the pool, a token at a time.
+    /// </summary>
+    /// <param name="prompt">The text.</param>
+    /// <param name="options">With a tokenizer.</param>
+    /// <param name="stop">Ends it with an <see cref="OperationCanceledException"/>.</param>
+    public IAsyncEnumerable<GeneratedToken> GenerateAsync(string prompt, Generation options, CancellationToken stop = default) =>
+        GenerateAsync([PromptIds(prompt, options)], options, stop);
 
-    static int Choose(ReadOnlySpan<double> logits, double temperature, PhiloxRandom random)
+    /// <summary><see cref="GenerateAsync(string, Generation, CancellationToken)"/> of token ids.</summary>
+    /// <param name="prompts">Token ids, of any lengths, one or more each.</param>
+    /// <param name="options">How.</param>
+    /// <param name="stop">Ends it with an <see cref="OperationCanceledException"/>.</param>
+    public async IAsyncEnumerable<GeneratedToken> GenerateAsync(IReadOnlyList<IReadOnlyList<int>> prompts, Generation options,
+        [EnumeratorCancellation] CancellationToken stop = default)
     {
-        int best = Ops.Answer(logits) ?? throw new MambaException("Generate: the model's logits are infinite or NaN.");
-        if (temperature == 0)
-            return best;
-        double[] weights = new double[logits.Length];
-        double sum = 0;
-        for (int i = 0; i < weights.Length; i++)
-            sum += weights[i] = Math.Exp((logits[i] - logits[best]) / temperature);
-        double left = random.NextDouble() * sum;
-        for (int i = 0; i < weights.Length; i++)
-            if ((left -= weights[i]) < 0)
-                return i;
-        return best;
+        using IEnumerator<GeneratedToken> tokens = Generate(prompts, options, stop).GetEnumerator();
+        while (await Task.Run(tokens.MoveNext, stop).ConfigureAwait(false))
+            yield return tokens.Current;
+    }
+
+    static int[] PromptIds(string prompt, Generation options)
+    {
+        Tokenizer tokenizer = options.Tokenizer ?? throw new MambaException("Generate: a text was given without a tokenizer; expected Generation.Tokenizer.");
+        int[] ids = tokenizer.Encode(prompt);
+        bool begins = tokenizer.BeginOfText is not null && options.State is null && (ids.Length == 0 || tokenizer.AddsBeginOfText);
+        return begins ? [tokenizer.BeginOfText!.Value, .. ids] : ids;
     }
 
     /// <summary>The state before the first token, for <paramref name="batch"/> sequences.</summary>

@@ -24,7 +24,7 @@ namespace Mamba;
 /// </remarks>
 public sealed class MambaState : IDisposable
 {
-    const string Format = "mamba-state", PositionKey = "position";
+    const string Format = "mamba-state", PositionKey = "position", PendingKey = "pending", ModelKey = "model";
 
     readonly MambaBackbone backbone;
 
@@ -43,6 +43,12 @@ public sealed class MambaState : IDisposable
 
     /// <summary>Tokens seen so far.</summary>
     public long Position { get; internal set; }
+
+    /// <summary>
+    /// Tokens of the text that the model has yet to read: the last one that it generated. Who goes on from the state begins with them, as
+    /// <see cref="MambaLM.Generate(IReadOnlyList{int}, Generation, CancellationToken)"/> does.
+    /// </summary>
+    public IReadOnlyList<int> Pending { get; set; } = [];
 
     /// <inheritdoc cref="MixerState.CarryGradient"/>
     public bool CarryGradient
@@ -67,6 +73,7 @@ public sealed class MambaState : IDisposable
     public void Reset()
     {
         Position = 0;
+        Pending = [];
         foreach (MixerState layer in Layers)
             layer.Reset();
     }
@@ -81,6 +88,7 @@ public sealed class MambaState : IDisposable
         for (int i = 0; i < Layers.Count; i++)
             Layers[i].CopyFrom(other.Layers[i]);
         Position = other.Position;
+        Pending = other.Pending;
     }
 
     /// <summary>Another state with the same values, to be disposed by the caller: to try several continuations of one beginning.</summary>
@@ -91,32 +99,69 @@ public sealed class MambaState : IDisposable
         return clone;
     }
 
-    /// <summary>Writes it as safetensors: <c>layers.I.NAME</c>, (b, …) each, and the position as metadata.</summary>
+    /// <summary>Another state, of some of the sequences, in any order and as often as wanted. To be disposed by the caller.</summary>
+    /// <param name="rows">Which, from 0.</param>
+    /// <exception cref="MambaException">There is no such sequence.</exception>
+    public MambaState Gather(params ReadOnlySpan<int> rows)
+    {
+        foreach (int row in rows)
+            if (row < 0 || row >= Batch)
+                throw new MambaException($"MambaState: sequence {row} was asked for; there are {Batch}.");
+        var gathered = new MambaState(backbone, rows.Length) { Position = Position };
+        foreach ((StateTensor from, StateTensor to) in Named().Zip(gathered.Named(), (a, b) => (a.Tensor, b.Tensor)))
+            for (int i = 0; i < rows.Length; i++)
+                to.Overwrite().Rows(i, 1).CopyFrom(from.Value.Rows(rows[i], 1));
+        return gathered;
+    }
+
+    /// <summary>
+    /// Writes it as safetensors: <c>layers.I.NAME</c>, (b, …) each; as metadata the position, what is pending, and which model it is of: its sizes and a
+    /// sample of its weights.
+    /// </summary>
     /// <param name="path">The file, replaced if it is there.</param>
     public void Save(string path)
     {
-        var writer = new SafetensorsWriter { Metadata = { ["format"] = Format, [PositionKey] = Position.ToString(CultureInfo.InvariantCulture) } };
+        var writer = new SafetensorsWriter
+        {
+            Metadata =
+            {
+                ["format"] = Format,
+                [PositionKey] = Position.ToString(CultureInfo.InvariantCulture),
+                [PendingKey] = string.Join(',', Pending.Select(id => id.ToString(CultureInfo.InvariantCulture))),
+                [ModelKey] = backbone.Fingerprint(),
+            },
+        };
         foreach ((string name, StateTensor tensor) in Named())
             writer.Add(name, tensor.Value);
         writer.Save(path);
     }
 
-    /// <summary>Takes over what <see cref="Save"/> wrote, of a model and a batch of these sizes. All of it changes or nothing.</summary>
+    /// <summary>
+    /// Takes over what <see cref="Save"/> wrote, of this model and a batch of this size. All of it changes or nothing. On the same device and in the same
+    /// dtype, what follows has the bits of an unbroken run; a state of another device, or of the model in another dtype, is loaded too, rounded, and what
+    /// follows is the same to rounding.
+    /// </summary>
     /// <param name="path">The file.</param>
-    /// <exception cref="MambaException">The file is broken, or holds something else.</exception>
+    /// <exception cref="MambaException">The file is broken, or holds something else, or the state of another model.</exception>
     public void Load(string path)
     {
         using WeightFiles file = WeightFiles.Open(path);
         if (file.Metadata.GetValueOrDefault("format") != Format
             || Numbers.Long(file.Metadata.GetValueOrDefault(PositionKey)) is not { } position || position < 0)
             throw new MambaException($"{path}: this is not the state of a model.");
+        int?[] pending = [.. (file.Metadata.GetValueOrDefault(PendingKey) ?? "").Split(',', StringSplitOptions.RemoveEmptyEntries).Select(id => Numbers.Index(id))];
+        if (pending.Contains(null))
+            throw new MambaException($"{path}: its pending tokens are no token ids.");
         (string Name, StateTensor Tensor)[] tensors = [.. Named()];
         file.Expect(tensors.Select(t => (t.Name, t.Tensor.Value.Shape)), "a state of this model and batch");
         file.ExpectFloats();
+        string own = backbone.Fingerprint(), given = file.Metadata.GetValueOrDefault(ModelKey) ?? "";
+        if (given != own)
+            throw new MambaException($"{path}: this is the state of another model, {Safetensors.Quote(given)}; expected that of {Safetensors.Quote(own)}.");
         double[][] values = [.. tensors.Select(t => file.ReadDoubles(t.Name))];
         for (int i = 0; i < values.Length; i++)
             tensors[i].Tensor.Overwrite().WriteRounded(values[i]);
-        Position = position;
+        (Position, Pending) = (position, [.. pending.Select(id => id!.Value)]);
     }
 
     internal IEnumerable<(string Name, StateTensor Tensor)> Named() =>
