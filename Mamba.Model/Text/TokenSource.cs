@@ -3,6 +3,8 @@ namespace Mamba;
 /// <summary>Tokens by position, as many as there are: of an array, of a file larger than the memory, or of what a program makes up.</summary>
 public abstract class TokenSource : IDisposable
 {
+    bool isClosed;
+
     /// <summary>How many tokens there are.</summary>
     public abstract long Count { get; }
 
@@ -57,7 +59,9 @@ public abstract class TokenSource : IDisposable
     /// <summary>Closes its file.</summary>
     public void Dispose()
     {
-        Dispose(true);
+        if (!isClosed)
+            Dispose(true);
+        isClosed = true;
         GC.SuppressFinalize(this);
     }
 

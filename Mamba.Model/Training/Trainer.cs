@@ -9,6 +9,7 @@ namespace Mamba;
 public sealed class Trainer : IDisposable
 {
     readonly TrainingLoop loop;
+    readonly bool opened;
 
     /// <summary>A model with fresh weights, or with those of <see cref="TrainOptions.Init"/>.</summary>
     /// <param name="options">What to train on, and how.</param>
@@ -19,7 +20,7 @@ public sealed class Trainer : IDisposable
     /// <exception cref="MambaException">The options make no sense, or do not fit the model.</exception>
     public Trainer(TrainOptions options, MambaConfig config, Device device, TrainingData? data = null, string? checkpoint = null)
     {
-        Data = data ?? options.OpenData();
+        (Data, opened) = (data ?? options.OpenData(), data is null);
         options.Validate(config, Data);
         Data.Prepare();
         device.Require(options.DType);
@@ -126,6 +127,7 @@ public sealed class Trainer : IDisposable
         Carried?.Dispose();
         Optimizer.Dispose();
         Model.Dispose();
-        (Data as IDisposable)?.Dispose();
+        if (opened)
+            (Data as IDisposable)?.Dispose();
     }
 }

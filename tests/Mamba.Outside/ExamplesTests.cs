@@ -74,6 +74,9 @@ public class ExamplesTests
     public void A_mixer_of_ones_own_trains_and_generates() => Assert.That(Output(OwnMixer.Run), Does.Contain("generated: "));
 
     [Test]
+    public void A_text_is_learned() => Assert.That(Output(TextModel.Run), Does.Contain("7 is followed by 8."));
+
+    [Test]
     public void A_variant_of_the_block_runs() => Assert.That(Output(JambaMamba.Run), Does.Contain("a token at a time"));
 
     [Test]
