@@ -165,7 +165,7 @@ internal sealed class GgufFile : ITensorFile
                 EndOfText = Id("eos_token_id"),
             };
 
-            (string, string) Pair(string merge) => merge.IndexOf(' ', 1) is > 0 and int space && space < merge.Length - 1
+            (string, string) Pair(string merge) => merge.Length > 0 && merge.IndexOf(' ', 1) is > 0 and int space && space < merge.Length - 1
                 ? (merge[..space], merge[(space + 1)..])
                 : throw Bad($"tokenizer.ggml.merges has {Safetensors.Quote(merge)}; expected two tokens with a space between");
 
