@@ -36,6 +36,9 @@ internal sealed class GgufFile : ITensorFile
         [26] = "I32",
     };
 
+    /// <summary>llama.cpp's names for tokenizers whose words are GPT-2's; the first is that of GPT-NeoX's.</summary>
+    public static readonly string[] Gpt2Words = ["olmo", "gpt-2", "mpt", "phi-2", "jais"];
+
     const int LongestText = 1 << 24, MostAxes = 4, Version = 3, DefaultAlignment = 32;
 
     readonly RandomFile file;
@@ -90,7 +93,7 @@ internal sealed class GgufFile : ITensorFile
 
     /// <summary>Whether a file begins as one.</summary>
     public static bool IsGguf(string path) => System.IO.Path.GetExtension(path).Equals(".gguf", StringComparison.OrdinalIgnoreCase)
-        || RandomFile.Begins(path, "GGUF"u8);
+        || RandomFile.Has(path, "GGUF"u8);
 
     // ---- what it says of the model ---------------------------------------------------------------
 
@@ -146,6 +149,9 @@ internal sealed class GgufFile : ITensorFile
                 return null;
             if (model != "gpt2")
                 throw Bad($"its tokenizer is {Safetensors.Quote(model)}; only 'gpt2', byte-level BPE, is implemented");
+            string? pre = Find<string>("tokenizer.ggml.pre");
+            if (pre is not null && !Gpt2Words.Contains(pre, StringComparer.Ordinal))
+                throw Bad($"its tokenizer cuts words as {Safetensors.Quote(pre)} does; implemented are GPT-2's words: {string.Join(", ", Gpt2Words)}");
             string[] tokens = Find<string[]>("tokenizer.ggml.tokens") ?? throw Bad("tokenizer.ggml.tokens is missing");
             string[] merges = Find<string[]>("tokenizer.ggml.merges") ?? throw Bad("tokenizer.ggml.merges is missing");
             long[] types = Find<long[]>("tokenizer.ggml.token_type") ?? [];
@@ -160,7 +166,8 @@ internal sealed class GgufFile : ITensorFile
                 Tokens = [.. tokens.Select((token, i) => types.Length > 0 && types[i] == GgufWriter.Unused ? null : token)],
                 Merges = [.. merges.Select(Pair)],
                 Added = added,
-                Pre = Find<string>("tokenizer.ggml.pre"),
+                Pre = pre,
+                AddsBeginOfText = Find<bool>("tokenizer.ggml.add_bos_token") && Id("bos_token_id") is not null,
                 BeginOfText = Id("bos_token_id"),
                 EndOfText = Id("eos_token_id"),
             };

@@ -6,7 +6,7 @@ internal static class ModelConverter
     /// <summary>The dialects: folders of config.json and model.safetensors, or a file.</summary>
     public const string HuggingFace = "hf", StateSpaces = "state-spaces", Gguf = "gguf";
 
-    const string Embedding = "backbone.embedding.weight", Head = "lm_head.weight", Tokenizer = "tokenizer.json";
+    const string Embedding = "backbone.embedding.weight", Head = "lm_head.weight";
 
     static readonly (string Word, string Type)[] Words =
         [("float32", "F32"), ("float16", "F16"), ("bfloat16", "BF16"), ("float64", "F64"), ("q8_0", ElementType.Q8)];
@@ -34,10 +34,10 @@ internal static class ModelConverter
         MambaConfig config = ModelFolder.ReadConfig(from);
         using WeightFiles file = WeightFiles.Open(ModelFolder.WeightsOf(from));
         IReadOnlyList<(string Name, StoredTensor Tensor)> tensors = Weights.TensorsOf(file, config);
-        string beside = Path.Combine(Directory.Exists(from) ? from : Path.GetDirectoryName(Path.GetFullPath(from))!, Tokenizer);
+        string beside = Path.Combine(Directory.Exists(from) ? from : Path.GetDirectoryName(Path.GetFullPath(from))!, TokenizerJson.FileName);
         var notes = new List<string>();
         if (dialect == Gguf)
-            ToGguf(to, config, tensors, type, VocabularyOf(from, beside), notes);
+            ToGguf(to, config, tensors, type, VocabularyOf(from, beside, notes), notes);
         else
             ToFolder(from, to, dialect, config, tensors, type, beside, notes);
         return notes;
@@ -74,7 +74,7 @@ internal static class ModelConverter
         writer.Save(Path.Combine(to, "model.safetensors"));
         AtomicFile.WriteText(Path.Combine(to, "config.json"), json);
         if (File.Exists(tokenizer))
-            AtomicFile.WriteText(Path.Combine(to, Tokenizer), InputFile.ReadText(tokenizer));
+            AtomicFile.WriteText(Path.Combine(to, TokenizerJson.FileName), InputFile.ReadText(tokenizer));
 
         void Add(string name, StoredTensor tensor)
         {
@@ -155,12 +155,21 @@ internal static class ModelConverter
         return (tensor, target == ElementType.Q8 && tensor.Shape[^1] % ElementType.BlockElements(target) != 0 ? "F16" : target);
     }
 
-    static BpeVocabulary? VocabularyOf(string from, string tokenizer)
+    /// <summary>The tokenizer of a GGUF file, or the one beside a model; null if there is none that llama.cpp knows.</summary>
+    static BpeVocabulary? VocabularyOf(string from, string tokenizer, List<string> notes)
     {
-        if (!File.Exists(from) || !GgufFile.IsGguf(from))
+        if (File.Exists(from) && GgufFile.IsGguf(from))
+        {
+            using GgufFile file = GgufFile.Open(from);
+            return file.Vocabulary;
+        }
+        if (!File.Exists(tokenizer))
             return null;
-        using GgufFile file = GgufFile.Open(from);
-        return file.Vocabulary;
+        BpeVocabulary vocabulary = TokenizerJson.Read(tokenizer);
+        if (vocabulary is { Pattern: null or WordPattern.Gpt2, FurtherPatterns: [], PatternsOfBytes: [], AddsPrefixSpace: false, IgnoresMerges: false })
+            return vocabulary;
+        notes.Add($"{tokenizer} cuts words otherwise than GPT-2, for which no name of llama.cpp's is known here: the file has no tokenizer");
+        return null;
     }
 
     /// <summary>The tokenizer as llama.cpp's GPT-2 kind; a row of the embedding that no token has gets one that no text gives.</summary>
@@ -176,7 +185,7 @@ internal static class ModelConverter
             throw new MambaException($"convert: the tokenizer has {vocabulary.Tokens.Count} tokens, the model {rows}; expected at most as many.");
         string?[] tokens = [.. vocabulary.Tokens, .. new string?[rows - vocabulary.Tokens.Count]];
         writer.Add(Key + "model", "gpt2");
-        writer.Add(Key + "pre", vocabulary.Pre ?? Gpt2Pattern);
+        writer.Add(Key + "pre", vocabulary.Pre ?? GgufFile.Gpt2Words[0]);
         writer.Add(Key + "tokens", [.. tokens.Select((token, i) => token ?? $"[PAD{i}]")]);
         writer.Add(Key + "token_type", [.. tokens.Select((token, i) => token is null ? GgufWriter.Unused
             : !vocabulary.Added.TryGetValue(i, out BpeVocabulary.AddedToken added) ? GgufWriter.Normal
@@ -186,11 +195,8 @@ internal static class ModelConverter
             writer.Add(Key + "bos_token_id", (uint)begin);
         if (vocabulary.EndOfText is { } end)
             writer.Add(Key + "eos_token_id", (uint)end);
-        writer.Add(Key + "add_bos_token", false);
+        writer.Add(Key + "add_bos_token", vocabulary.AddsBeginOfText);
     }
-
-    // The name by which llama.cpp knows GPT-2's regular expression with GPT-NeoX's tokens.
-    const string Gpt2Pattern = "olmo";
 
     /// <summary>The values of a tensor in a type, piece by piece: byte by byte where it has that type.</summary>
     static void Write(Stream stream, StoredTensor tensor, string type)

@@ -24,15 +24,15 @@ internal sealed class RandomFile : IDisposable
         }
     }
 
-    /// <summary>Whether a file, no pipe, begins with these bytes.</summary>
-    public static bool Begins(string path, ReadOnlySpan<byte> bytes)
+    /// <summary>Whether a file, no pipe, has these bytes at a place.</summary>
+    public static bool Has(string path, ReadOnlySpan<byte> bytes, int at = 0)
     {
         InputFile.ExpectFile(path);
         using var file = new RandomFile(path, _ => { });
         Span<byte> start = stackalloc byte[bytes.Length];
-        if (file.Length < start.Length)
+        if (file.Length < at + start.Length)
             return false;
-        file.Read(0, start);
+        file.Read(at, start);
         return start.SequenceEqual(bytes);
     }
 

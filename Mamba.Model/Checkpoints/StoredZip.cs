@@ -12,7 +12,7 @@ internal static class StoredZip
     const int LongestDirectory = 1 << 26, EndBytes = 22, LocatorBytes = 20, End64Bytes = 56, EntryBytes = 46, LocalBytes = 30;
 
     /// <summary>Whether a file begins as one. A header of safetensors that did would be 67 MB long, and its next bytes 0.</summary>
-    public static bool IsZip(string path) => RandomFile.Begins(path, "PK\x03\x04"u8)
+    public static bool IsZip(string path) => RandomFile.Has(path, "PK\x03\x04"u8)
         && Path.GetExtension(path) != ".safetensors";
 
     /// <summary>Where the bytes of each file are.</summary>

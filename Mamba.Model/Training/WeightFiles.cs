@@ -62,10 +62,13 @@ internal sealed class WeightFiles : IDisposable
         }
     }
 
+    // By what is in it; by its name where that says nothing, or where it is named as only one kind is.
     static ITensorFile OpenFile(string path)
     {
-        bool isTorch = System.IO.Path.GetExtension(path) is ".pt" or ".pth" || System.IO.Path.GetFileName(path).StartsWith("pytorch_model", StringComparison.Ordinal);
-        return isTorch || StoredZip.IsZip(path) ? TorchFile.Open(path)
+        string name = System.IO.Path.GetFileName(path);
+        bool isTorch = name.StartsWith("pytorch_model", StringComparison.Ordinal) || StoredZip.IsZip(path)
+            || (System.IO.Path.GetExtension(name) is ".bin" or ".pt" or ".pth" && !RandomFile.Has(path, "{"u8, at: sizeof(ulong)));
+        return isTorch ? TorchFile.Open(path)
             : GgufFile.IsGguf(path) ? GgufFile.Open(path)
             : Safetensors.Open(path);
     }

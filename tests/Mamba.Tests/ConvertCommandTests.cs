@@ -224,6 +224,32 @@ public class ConvertCommandTests
     }
 
     [Test]
+    public void A_tokenizer_goes_into_GGUF_if_llama_cpp_has_a_name_for_its_words()
+    {
+        string model = Model(Small(new SsmConfig { DState = 4 })), tokenizer = Path.Combine(model, "tokenizer.json");
+        string Json(string words) => $$$"""
+            {
+                "added_tokens": [{ "id": 3, "content": "<|endoftext|>", "special": true }, { "id": 4, "content": "  ", "special": false }],
+                "normalizer": null, "pre_tokenizer": {{{words}}}, "decoder": { "type": "ByteLevel" },
+                "model": { "type": "BPE", "vocab": { "a": 0, "b": 1, "ab": 2 }, "merges": ["a b"] }
+            }
+            """;
+        BpeVocabulary? Read(string words, string name)
+        {
+            File.WriteAllText(tokenizer, Json(words));
+            using GgufFile file = GgufFile.Open(Convert(model, name, "gguf"));
+            return file.Vocabulary;
+        }
+        const string Bytes = """{ "type": "ByteLevel", "add_prefix_space": false, "use_regex": true }""";
+        BpeVocabulary read = Read(Bytes, "a.gguf")!;
+        Assert.That(read.Tokens, Is.EqualTo((string?[])["a", "b", "ab", "<|endoftext|>", "  ", .. new string?[11]]));
+        Assert.That(read.Added.Select(pair => (pair.Key, pair.Value.Content, pair.Value.IsSpecial)),
+            Is.EquivalentTo(((int, string, bool)[])[(3, "<|endoftext|>", true), (4, "  ", false)]));
+        Assert.That((read.Merges[0], read.EndOfText, read.Pre), Is.EqualTo((("a", "b"), 3, "olmo")));
+        Assert.That(Read($$"""{ "type": "Sequence", "pretokenizers": [{ "type": "Digits", "individual_digits": true }, {{Bytes}}] }""", "b.gguf"), Is.Null);
+    }
+
+    [Test]
     public void What_cannot_be_converted_is_one_clear_line()
     {
         void Refuse(string[] args, params string[] mentions)

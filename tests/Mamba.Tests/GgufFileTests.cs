@@ -208,6 +208,11 @@ public class GgufFileTests
         Assert.That(Read(writer => ModelConverter.AddVocabulary(writer, null, 8)), Is.Null);
         Refuse("'llama'", writer => writer.Add("tokenizer.ggml.model", "llama"));
         Refuse("tokens is missing", writer => writer.Add("tokenizer.ggml.model", "gpt2"));
+        Refuse("'llama-bpe'", writer =>
+        {
+            writer.Add("tokenizer.ggml.model", "gpt2");
+            writer.Add("tokenizer.ggml.pre", "llama-bpe");
+        });
         Refuse("another kind", writer => writer.Add("tokenizer.ggml.model", true));
         foreach (string merge in (string[])["", "ab", " ", "a ", " b"])
             Refuse("merges", writer =>

@@ -135,6 +135,15 @@ public class TorchFileTests
     }
 
     [Test]
+    public void A_file_is_what_is_in_it_whatever_its_name()
+    {
+        string path = Save("archive.x", new Pickle().Op('}').Text("x").View("0", 0, [6], [1]).Op('s').Op('.'), ("data/0", Floats(6)));
+        Assert.That(Read(path, "x"), Has.Length.EqualTo(6));
+        File.Copy(Path.Combine(Official, "model.safetensors"), In("weights.bin"));
+        Assert.That(Read(In("weights.bin"), "backbone.norm_f.weight"), Has.Length.EqualTo(64));
+    }
+
+    [Test]
     public void A_parameter_and_the_metadata_of_a_state_dict_are_read_and_passed_over()
     {
         Pickle pickle = new Pickle().Global("collections", "OrderedDict").Op(')').Op('R').Text("w").Global("torch._utils", "_rebuild_parameter").Op('(')
