@@ -2,8 +2,8 @@ namespace Mamba;
 
 /// <summary>
 /// Where a model is: a folder with <c>config.json</c> and weights, as state-spaces' or Hugging Face's code and <c>mamba train</c> write them; or a file of
-/// weights with a <c>config.json</c> beside it; or a GGUF file, as llama.cpp's, which needs nothing beside it. The weights are <c>model.safetensors</c> or <c>pytorch_model.bin</c>, or several such files that an index
-/// names, of F32, F64, F16 or BF16.
+/// weights with a <c>config.json</c> beside it; or a GGUF file, as llama.cpp's, which needs nothing beside it. The weights are <c>model.safetensors</c>
+/// or <c>pytorch_model.bin</c>, or several such files that an index names, of F32, F64, F16 or BF16.
 /// </summary>
 public static class ModelFolder
 {

@@ -303,7 +303,7 @@ internal sealed class GgufFile : ITensorFile
             found.Add((name, type, new Shape(extents), U64()));
         }
         long alignment = values.TryGetValue("general.alignment", out object? asked)
-            ? asked is long a and > 0 and <= 1 << 20 && (a & (a - 1)) == 0 && a % 8 == 0 ? a : throw Bad($"general.alignment is {asked}; expected a power of 2 from 8")
+            ? asked is long a and >= 8 and <= 1 << 20 && (a & (a - 1)) == 0 ? a : throw Bad($"general.alignment is {asked}; expected a power of 2 from 8")
             : DefaultAlignment;
         long start = Align(position, alignment), end = 0;
         var parts = new Dictionary<string, StoredTensor>(StringComparer.Ordinal);

@@ -13,7 +13,7 @@ internal sealed class GgufWriter
 
     const int Alignment = 32;
 
-    readonly List<(string Key, Action<BinaryWriter> Write)> pairs = [];
+    readonly List<(string Key, uint Type, Action<BinaryWriter> Write)> pairs = [];
     readonly List<(string Name, string Type, Shape Shape, Action<Stream> Write)> tensors = [];
 
     public void Add(string key, uint value) => Pair(key, 4, to => to.Write(value));
@@ -56,9 +56,10 @@ internal sealed class GgufWriter
             to.Write(3u);
             to.Write((ulong)tensors.Count);
             to.Write((ulong)pairs.Count);
-            foreach ((string key, Action<BinaryWriter> write) in pairs)
+            foreach ((string key, uint type, Action<BinaryWriter> write) in pairs)
             {
                 Text(to, key);
+                to.Write(type);
                 write(to);
             }
             long offset = 0;
@@ -90,11 +91,7 @@ internal sealed class GgufWriter
 
     static void Pad(Stream stream, long length) => stream.Write(new byte[Padded(length) - length]);
 
-    void Pair(string key, uint type, Action<BinaryWriter> write) => pairs.Add((key, to =>
-    {
-        to.Write(type);
-        write(to);
-    }));
+    void Pair(string key, uint type, Action<BinaryWriter> write) => pairs.Add((key, type, write));
 
     static void Text(BinaryWriter to, string text)
     {

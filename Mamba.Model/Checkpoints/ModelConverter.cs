@@ -58,7 +58,9 @@ internal static class ModelConverter
         if (config.TieEmbeddings && dialect == StateSpaces)
             Add(Head, tensors.First(pair => pair.Name == Embedding).Tensor);         // their code expects to find it
         string kind = type ?? Kept(tensors.First(pair => pair.Name == Embedding).Tensor);
-        string json = dialect == HuggingFace ? ConfigWriter.Write(config, Array.Find(Words, word => word.Type == kind).Word) : ConfigWriter.WriteOfficial(config);
+        string json = dialect == HuggingFace
+            ? ConfigWriter.Write(config, Array.Find(Words, word => word.Type == kind).Word)
+            : ConfigWriter.WriteOfficial(config);
         if (dialect == StateSpaces && config.Mixer is SsmConfig { MixerRmsEps: not null })
             notes.Add("the norms of Falcon-Mamba are ssm_cfg.mixer_rms_eps, which this program reads and state-spaces' code does not know");
         if (type is null && tensors.Any(pair => pair.Tensor.Type == ElementType.Q8))

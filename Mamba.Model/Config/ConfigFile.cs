@@ -4,8 +4,8 @@ using System.Text.Json.Serialization;
 namespace Mamba;
 
 /// <summary>
-/// Reads a config.json, in state-spaces' words or in Hugging Face's. Nothing is taken for a Mamba-1 model, or Falcon-Mamba's variant of it, that does not say so: a
-/// file names its architecture in <c>model_type</c> and <c>architectures</c>, or gives it away by fields that no Mamba-1 model
+/// Reads a config.json, in state-spaces' words or in Hugging Face's. Nothing is taken for a Mamba-1 model, or Falcon-Mamba's variant of it, that does not say
+/// so: a file names its architecture in <c>model_type</c> and <c>architectures</c>, or gives it away by fields that no Mamba-1 model
 /// has. Blocks of another kind of <see cref="Mixers"/> are named in <c>ssm_cfg.layer</c>, in state-spaces' words. Fields nobody knows are passed
 /// over; a field that is there in both dialects must say the same in both.
 /// </summary>
@@ -104,15 +104,18 @@ internal static class ConfigFile
 
     static void ExpectMamba1(JsonElement root)
     {
-        if (Find(root, "model_type") is { } type && (type.ValueKind != JsonValueKind.String || type.GetString() is not ("mamba" or HuggingFaceConfig.FalconType)))
+        if (Find(root, "model_type") is { } type
+            && (type.ValueKind != JsonValueKind.String || type.GetString() is not ("mamba" or HuggingFaceConfig.FalconType)))
             throw new MambaException($"MambaConfig: model_type is {Quote(type)}; only 'mamba' and 'falcon_mamba' are implemented.");
         if (Find(root, "architectures") is { } architectures)
         {
             if (architectures.ValueKind != JsonValueKind.Array)
                 throw new MambaException($"MambaConfig: architectures is {Quote(architectures)}; expected a list of names.");
             foreach (JsonElement name in architectures.EnumerateArray())
-                if (name.ValueKind != JsonValueKind.String || name.GetString() is not ("MambaForCausalLM" or "MambaLMHeadModel" or HuggingFaceConfig.FalconArchitecture))
-                    throw new MambaException($"MambaConfig: architectures has {Quote(name)}; only 'MambaForCausalLM' and 'FalconMambaForCausalLM' are implemented.");
+                if (name.ValueKind != JsonValueKind.String
+                    || name.GetString() is not ("MambaForCausalLM" or "MambaLMHeadModel" or HuggingFaceConfig.FalconArchitecture))
+                    throw new MambaException($"MambaConfig: architectures has {Quote(name)}; "
+                        + "only 'MambaForCausalLM' and 'FalconMambaForCausalLM' are implemented.");
         }
         ExpectNone(root, Foreign, "");
         if (Find(root, "ssm_cfg") is { ValueKind: JsonValueKind.Object } block && IsMamba1(Find(block, "layer")))

@@ -4,8 +4,8 @@ using System.Text.Json.Serialization;
 namespace Mamba;
 
 /// <summary>
-/// Hugging Face's config.json of a <c>MambaForCausalLM</c> or a <c>FalconMambaForCausalLM</c>, with the defaults that their configs share. Here the vocabulary is
-/// the number of rows of the embedding, padding included, and every norm is RMSNorm.
+/// Hugging Face's config.json of a <c>MambaForCausalLM</c> or a <c>FalconMambaForCausalLM</c>, with the defaults that their configs share. Here the
+/// vocabulary is the number of rows of the embedding, padding included, and every norm is RMSNorm.
 /// <see href="https://github.com/huggingface/transformers/blob/main/src/transformers/models/mamba/configuration_mamba.py"/>
 /// </summary>
 internal sealed record HuggingFaceConfig

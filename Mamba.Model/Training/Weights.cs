@@ -3,8 +3,8 @@ using System.Globalization;
 namespace Mamba;
 
 /// <summary>
-/// Weights in a file, safetensors or PyTorch's: those of a <see cref="MambaLM"/> under their official names, Hugging Face's, which differ in one, being read too; or
-/// any parameters under the names they have.
+/// Weights in a file, safetensors or PyTorch's: those of a <see cref="MambaLM"/> under their official names, Hugging Face's, which differ in one, being
+/// read too; or any parameters under the names they have.
 /// </summary>
 public static class Weights
 {

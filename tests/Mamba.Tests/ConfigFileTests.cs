@@ -98,7 +98,8 @@ public class ConfigFileTests
     [Test]
     public void Falcon_Mamba_is_known_by_its_name_its_fields_or_its_sizes()
     {
-        double? Epsilon(params (string, string)[] fields) => MambaConfig.FromJson(With(Without(HuggingFace, "model_type", "architectures"), fields)).SsmCfg.MixerRmsEps;
+        double? Epsilon(params (string, string)[] fields) =>
+            MambaConfig.FromJson(With(Without(HuggingFace, "model_type", "architectures"), fields)).SsmCfg.MixerRmsEps;
         Assert.That(Epsilon(), Is.Null);
         Assert.That(Epsilon(("model_type", "\"mamba\"")), Is.Null);
         Assert.That(Epsilon(("model_type", "\"falcon_mamba\"")), Is.EqualTo(1e-6));

@@ -40,8 +40,8 @@ public class ConvertCommandTests
         yield return Form("d_conv 1, d_state 1, dt_rank 1", Small(plain with { DConv = 1, DState = 1, DtRank = 1 }));
         yield return Form("Falcon-Mamba", Small(plain with { MixerRmsEps = 1e-5 }) with { TieEmbeddings = false });
         yield return Form("Falcon-Mamba, epsilon of its own", Small(plain with { MixerRmsEps = 1e-6 }) with { NormEpsilon = 1e-4 });
-        yield return Form("all", Small(new SsmConfig { DState = 3, DConv = 3, Expand = 3, DtRank = 5, Bias = true, ConvBias = false, MixerRmsEps = 0.5 })
-            with { TieEmbeddings = false, PadVocabSizeMultiple = 8, NormEpsilon = 1e-3 });
+        var all = new SsmConfig { DState = 3, DConv = 3, Expand = 3, DtRank = 5, Bias = true, ConvBias = false, MixerRmsEps = 0.5 };
+        yield return Form("all", Small(all) with { TieEmbeddings = false, PadVocabSizeMultiple = 8, NormEpsilon = 1e-3 });
     }
 
     /// <summary>A run folder of a model whose values are all stirred.</summary>
@@ -90,7 +90,8 @@ public class ConvertCommandTests
         Assert.That(Logits(official), Is.EqualTo(logits));
         MambaConfig read = ModelFolder.ReadConfig(official);
         Assert.That(read.SsmCfg, Is.EqualTo(config.SsmCfg with { DtRank = config.DtRank }));
-        Assert.That((read.NormEpsilon, read.TieEmbeddings, read.PaddedVocabSize), Is.EqualTo((config.NormEpsilon, config.TieEmbeddings, config.PaddedVocabSize)));
+        Assert.That((read.NormEpsilon, read.TieEmbeddings, read.PaddedVocabSize),
+            Is.EqualTo((config.NormEpsilon, config.TieEmbeddings, config.PaddedVocabSize)));
         JsonObject json = JsonNode.Parse(File.ReadAllText(Path.Combine(hf, "config.json")))!.AsObject();
         Assert.That((string)json["model_type"]!, Is.EqualTo(config.SsmCfg.MixerRmsEps is null ? "mamba" : "falcon_mamba"));
         Assert.That((string)json["torch_dtype"]!, Is.EqualTo("float32"));
@@ -109,7 +110,8 @@ public class ConvertCommandTests
         Assert.That(Logits(back), Is.EqualTo(Logits(gguf)));
         MambaConfig read = ModelFolder.ReadConfig(gguf);
         Assert.That(read.SsmCfg, Is.EqualTo(config.SsmCfg with { DtRank = config.DtRank, ConvBias = true }));
-        Assert.That((read.NormEpsilon, read.TieEmbeddings, read.PaddedVocabSize), Is.EqualTo((config.NormEpsilon, config.TieEmbeddings, config.PaddedVocabSize)));
+        Assert.That((read.NormEpsilon, read.TieEmbeddings, read.PaddedVocabSize),
+            Is.EqualTo((config.NormEpsilon, config.TieEmbeddings, config.PaddedVocabSize)));
     }
 
     [Test]

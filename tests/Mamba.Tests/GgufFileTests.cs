@@ -187,7 +187,8 @@ public class GgufFileTests
         Assert.That(read.Merges, Is.EqualTo(Small.Merges));
         Assert.That(read.Added, Is.EquivalentTo(Small.Added));
         Assert.That((read.BeginOfText, read.EndOfText, read.Pre), Is.EqualTo((0, 0, "olmo")));
-        Assert.That(() => ModelConverter.AddVocabulary(Writer(), Small, rows: 5), Throws.TypeOf<MambaException>().With.Message.Contains("6 tokens, the model 5"));
+        Assert.That(() => ModelConverter.AddVocabulary(Writer(), Small, rows: 5),
+            Throws.TypeOf<MambaException>().With.Message.Contains("6 tokens, the model 5"));
     }
 
     [Test]

@@ -51,8 +51,8 @@ public class TorchFileTests
         }
 
         public Pickle View(string storage, long offset, int[] size, int[] stride, string type = "FloatStorage", long count = 6) =>
-            Global("torch._utils", "_rebuild_tensor_v2").Op('(').Op('(').Text("storage").Global("torch", type).Text(storage).Text("cpu").Long(count).Op('t').Op('Q')
-            .Long(offset).Tuple(size).Tuple(stride).Op(0x89).Global("collections", "OrderedDict").Op(')').Op('R').Op('t').Op('R');
+            Global("torch._utils", "_rebuild_tensor_v2").Op('(').Op('(').Text("storage").Global("torch", type).Text(storage).Text("cpu").Long(count).Op('t')
+                .Op('Q').Long(offset).Tuple(size).Tuple(stride).Op(0x89).Global("collections", "OrderedDict").Op(')').Op('R').Op('t').Op('R');
     }
 
     string Save(string name, Pickle pickle, params (string Name, byte[] Bytes)[] storages) => Save(name, pickle.Bytes, storages);
@@ -157,7 +157,8 @@ public class TorchFileTests
     {
         foreach ((string module, string name) in ((string, string)[])[("posix", "system"), ("builtins", "eval"), ("torch.storage", "_load_from_bytes"),
             ("torch._utils", "_rebuild_tensor"), ("collections", "Counter"), ("os", "system")])
-            Refuse(Save("bad.bin", new Pickle().Global(module, name).Op('(').Text("touch x").Op('t').Op('R').Op('.')), $"'{module}.{name}'", "nothing of it was");
+            Refuse(Save("bad.bin", new Pickle().Global(module, name).Op('(').Text("touch x").Op('t').Op('R').Op('.')),
+                $"'{module}.{name}'", "nothing of it was");
         Refuse(Save("bad.bin", new Pickle().Text("posix").Text("system").Op(0x93).Op('.')), "'posix.system'");
         Refuse(Save("bad.bin", new Pickle().Op('(').Text("x").Op([(byte)'i', .. "posix\nsystem\n"u8]).Op('.')), "INST");
         Refuse(Save("bad.bin", new Pickle().Op('}').Op(')').Op(0x81).Op('.')), "NEWOBJ 0x81");
@@ -183,7 +184,8 @@ public class TorchFileTests
     public void A_tensor_beyond_its_storage_is_refused()
     {
         void View(string mention, long offset, int[] size, int[] stride, long count = 6, string key = "0") =>
-            Refuse(Save("bad.bin", new Pickle().Op('}').Text("x").View(key, offset, size, stride, count: count).Op('s').Op('.'), ("data/0", Floats(6))), mention);
+            Refuse(Save("bad.bin", new Pickle().Op('}').Text("x").View(key, offset, size, stride, count: count).Op('s').Op('.'), ("data/0", Floats(6))),
+                mention);
         View("its storage has 6", 1, [6], [1]);
         View("its storage has 6", 0, [2, 3], [4, 1]);
         View("its storage has 6", long.MaxValue, [1], [1]);

@@ -30,7 +30,14 @@ internal static class Program
         });
         try
         {
-            var parameters = new ModelParams(path) { ContextSize = 4096, BatchSize = 4096, UBatchSize = 4096, GpuLayerCount = 0, VocabOnly = what == "tokenize" };
+            var parameters = new ModelParams(path)
+            {
+                ContextSize = 4096,
+                BatchSize = 4096,
+                UBatchSize = 4096,
+                GpuLayerCount = 0,
+                VocabOnly = what == "tokenize",
+            };
             using LLamaWeights weights = LLamaWeights.LoadFromFile(parameters);
             object result = what switch
             {
