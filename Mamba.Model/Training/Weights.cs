@@ -91,15 +91,23 @@ public static class Weights
         var model = new MambaLM(config, dtype, device, parameters => ExpectParameters(file, parameters));
         try
         {
-            foreach (Parameter parameter in model.Parameters)
-            {
-                string name = NameIn(file, parameter);
-                if (dtype == DType.Float32)
-                    parameter.Value.Write<float>(file.ReadFloats(name));
-                else
-                    parameter.Value.WriteRounded(file.ReadDoubles(name));
-            }
+            // one buffer for all: arrays for each would stay until they are collected, as much again as the model
+            int most = checked((int)model.Parameters.Max(parameter => parameter.Shape.Count));
+            if (dtype == DType.Float32)
+                Fill(new float[most], (tensor, values) => tensor.Read(0, values.Span), (value, values) => value.Write<float>(values.Span));
+            else
+                Fill(new double[most], (tensor, values) => tensor.Read(0, values.Span), (value, values) => value.WriteRounded(values.Span));
             return model;
+
+            void Fill<T>(T[] buffer, Action<StoredTensor, Memory<T>> read, Action<Tensor, ReadOnlyMemory<T>> write)
+            {
+                foreach (Parameter parameter in model.Parameters)
+                {
+                    Memory<T> values = buffer.AsMemory(0, (int)parameter.Shape.Count);
+                    read(file[NameIn(file, parameter)], values);
+                    write(parameter.Value, values);
+                }
+            }
         }
         catch
         {
