@@ -20,11 +20,13 @@ internal static class GenerateCommand
     static readonly Option<int?> TopK = Option.Int("--top-k", "Draw from the N likeliest tokens; 0 is off (0).");
     static readonly Option<double?> TopP = Option.Real("--top-p", "Draw from the likeliest tokens that together have this probability; 1 is off (1).");
     static readonly Option<double?> MinP = Option.Real("--min-p", "Draw from tokens at least this many times as likely as the likeliest; 0 is off (0).");
-    static readonly Option<double?> RepetitionPenalty = Option.Real("--repetition-penalty", "Above 1: tokens that were there become less likely; 1 is off (1).");
+    static readonly Option<double?> RepetitionPenalty = Option.Real("--repetition-penalty",
+        "Above 1: tokens that were there become less likely; 1 is off (1).");
     static readonly Option<ulong?> Seed = Option.Seed("--seed", "Of the draws: the same seed, the same text (0).");
     static readonly Option<string[]> Stop = Any("--stop", "TEXT", "End where this text appears; may be given several times.");
     static readonly Option<bool> IgnoreEos = Option.Flag("--ignore-eos", "Go on behind the token that ends a text.");
-    static readonly Option<bool> PrintIds = Option.Flag("--print-ids", "Print token ids instead of text, with commas: the prompt's, then the new ones; a line each prompt.");
+    static readonly Option<bool> PrintIds = Option.Flag("--print-ids",
+        "Print token ids instead of text, with commas: the prompt's, then the new ones; a line each prompt.");
     static readonly Option<bool> Logprobs = Option.Flag("--logprobs", "On standard error, each token's id, ln of its probability, and its piece.");
     static readonly Option<string?> StateIn = Option.Text("--state-in", "FILE", "Go on from a saved state, as if all that it has read were before the prompt.");
     static readonly Option<string?> StateOut = Option.Text("--state-out", "FILE", "Save the state at the end.");

@@ -29,8 +29,10 @@ internal sealed class Generator : IDisposable
         if (prompts.Count == 0 || options.MaxTokens < 0)
             throw new MambaException($"Generate: {prompts.Count} prompts, {options.MaxTokens} tokens to add; expected at least one, and 0 or more.");
         if (options.State is { } given && (prompts.Count != 1 || given.Batch != 1 || options.Cache is not null))
-            throw new MambaException($"Generate: a state of {given.Batch} sequences for {prompts.Count} prompts{(options.Cache is null ? "" : ", and a cache")}; "
-                + "expected one of one, and no cache.");
+        {
+            string cached = options.Cache is null ? "" : ", and a cache";
+            throw new MambaException($"Generate: a state of {given.Batch} sequences for {prompts.Count} prompts{cached}; expected one of one, and no cache.");
+        }
         if (options.Cache is { } cache && (prompts.Count != 1 || cache.Model != model))
             throw new MambaException($"Generate: a cache of prefixes is for one prompt of its model; there are {prompts.Count} prompts.");
         if (options.Stop.Count > 0 && (options.Tokenizer is null || options.Stop.Any(string.IsNullOrEmpty)))

@@ -43,7 +43,7 @@ public sealed class PrefixCache(MambaLM model, int capacity = 16) : IDisposable
         if (capacity < 1)
             throw new MambaException($"PrefixCache: its capacity is {capacity}; expected 1 or more.");
         if (state.Batch != 1 || tokens.IsEmpty)
-            throw new MambaException($"PrefixCache: the state is that of {state.Batch} sequences after {tokens.Length} tokens; expected one, after one or more.");
+            throw new MambaException($"PrefixCache: the state of {state.Batch} sequences after {tokens.Length} tokens; expected of one, after one or more.");
         for (LinkedListNode<(int[] Tokens, MambaState State)>? node = entries.First; node is not null; node = node.Next)
         {
             if (!tokens.SequenceEqual(node.Value.Tokens))

@@ -149,7 +149,8 @@ public sealed class MambaState : IDisposable
         if (file.Metadata.GetValueOrDefault("format") != Format
             || Numbers.Long(file.Metadata.GetValueOrDefault(PositionKey)) is not { } position || position < 0)
             throw new MambaException($"{path}: this is not the state of a model.");
-        int?[] pending = [.. (file.Metadata.GetValueOrDefault(PendingKey) ?? "").Split(',', StringSplitOptions.RemoveEmptyEntries).Select(id => Numbers.Index(id))];
+        int?[] pending = [.. (file.Metadata.GetValueOrDefault(PendingKey) ?? "").Split(',', StringSplitOptions.RemoveEmptyEntries)
+            .Select(id => Numbers.Index(id))];
         if (pending.Contains(null))
             throw new MambaException($"{path}: its pending tokens are no token ids.");
         (string Name, StateTensor Tensor)[] tensors = [.. Named()];

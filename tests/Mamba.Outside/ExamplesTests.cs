@@ -90,4 +90,14 @@ public class ExamplesTests
         Assert.That(output, Does.Contain("loaded at position 4; the next logits differ by 0"));
         Assert.That(output, Does.Not.Contain("continuations differ by 0.000"));
     }
+
+    [Test]
+    public void A_language_model_generates_in_a_few_lines()
+    {
+        string output = Output(Generate.Run);
+        Assert.That(output.Split('\n')[0], Is.Not.Empty.And.Not.Contain("\0"));
+        Assert.That(output, Does.Contain("prompt 1: 12 tokens"));
+        Assert.That(output, Does.Contain("40 of 40 tokens need not be read again"));
+        Assert.That(output, Does.Match("perplexity 2[0-9]{2} of 256"));
+    }
 }

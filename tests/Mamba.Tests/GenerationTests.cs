@@ -4,7 +4,9 @@ using NUnit.Framework;
 
 namespace Mamba.Tests;
 
-/// <summary>Generation: samplers by hand, several prompts as each alone, stop strings, the reference's greedy tokens, states and prefixes, the command.</summary>
+/// <summary>
+/// Generation: samplers by hand, several prompts as each alone, stop strings, the reference's greedy tokens, states and prefixes, the command.
+/// </summary>
 public class GenerationTests
 {
     const string Fixture = "../shared/fixtures/lm/mamba1_tiny";
@@ -63,6 +65,7 @@ public class GenerationTests
         Assert.That(Left(Sampler.Draw.RepetitionPenalty(2), logits, 1, 4, 1), Is.EqualTo(new[] { 1, 1.5, 2, 3, -2 }), "once each");
         double[] halves = [Math.Log(0.5), Math.Log(0.25), Math.Log(0.125), Math.Log(0.125)];
         Assert.That(Left(Sampler.Draw.TopP(0.5), halves), Is.EqualTo(new[] { halves[0], Out, Out, Out }));
+        Assert.That(Left(Sampler.Draw.TopP(0.5), [0, 0]), Is.EqualTo(new[] { 0, Out }), "met exactly");
         Assert.That(Left(Sampler.Draw.TopP(0.6), halves), Is.EqualTo(new[] { halves[0], halves[1], Out, Out }));
         Assert.That(Left(Sampler.Draw.TopP(1), halves), Is.EqualTo(halves));
         Assert.That(Left(Sampler.Draw.TopP(1e-9), halves), Is.EqualTo(new[] { halves[0], Out, Out, Out }), "never none");
@@ -159,7 +162,8 @@ public class GenerationTests
     {
         using MambaLM model = Model(TestDevices.Open("cpu"), DType.Float64);
         var tokens = new List<int> { 3, 4 };
-        foreach (GeneratedToken token in model.Generate([3, 4], new Generation { MaxTokens = 5, Sampler = Sampler.Official(greedy ? 0 : 2, topK: greedy ? 0 : 5) }))
+        var options = new Generation { MaxTokens = 5, Sampler = Sampler.Official(greedy ? 0 : 2, topK: greedy ? 0 : 5) };
+        foreach (GeneratedToken token in model.Generate([3, 4], options))
         {
             using var scope = new TensorScope();
             double[] logits = model.Forward(Tensor.From([.. tokens], (1, tokens.Count), model.Parameters.Device), lastOnly: true).ToDoubles();
@@ -243,7 +247,8 @@ public class GenerationTests
     static readonly int[] Lengths = [1, 7, 64, 500];
 
     [Test]
-    public void Steps_equal_the_whole_and_so_do_steps_from_a_saved_state([Values("cpu", "opencl:0")] string device, [Values(DType.Float32, DType.Float64)] DType dtype)
+    public void Steps_equal_the_whole_and_so_do_steps_from_a_saved_state([Values("cpu", "opencl:0")] string device,
+        [Values(DType.Float32, DType.Float64)] DType dtype)
     {
         using MambaLM model = Model(TestDevices.Open(device), dtype);
         Device on = model.Parameters.Device;
@@ -335,9 +340,9 @@ public class GenerationTests
         double Pieces(int[] rest)
         {
             using var scope = new TensorScope();
-            using MambaState state = model.NewState(1);
-            model.Forward(Tensor.From(prefix, (1, prefix.Length), on), state);
-            double[] logits = model.Forward(Tensor.From(rest, (1, rest.Length), on), state, lastOnly: true).ToDoubles();
+            using MambaState pieces = model.NewState(1);
+            model.Forward(Tensor.From(prefix, (1, prefix.Length), on), pieces);
+            double[] logits = model.Forward(Tensor.From(rest, (1, rest.Length), on), pieces, lastOnly: true).ToDoubles();
             return logits.Max() - logits.Max() - Math.Log(logits.Sum(x => Math.Exp(x - logits.Max())));
         }
         using var cache = new PrefixCache(model, capacity: 2);
@@ -376,7 +381,8 @@ public class GenerationTests
             Is.EqualTo("ab" + new ByteTokenizer().Decode(greedy) + "\n"));
         File.WriteAllText(In("prompt"), "ab");
         string[] drawn = ["--model", model, "--prompt-file", "prompt", "--seed", "5", "--max-tokens", "9", "--print-ids"];
-        Assert.That(Run(drawn).Output, Is.EqualTo(Run(drawn).Output));
+        string once = Run(drawn).Output;
+        Assert.That(Run(drawn).Output, Is.EqualTo(once));
         Assert.That(Run([.. drawn, "--top-k", "1"]).Output, Does.StartWith($"97,98,{ids},"));
         Assert.That(Run([.. drawn, "--logprobs"]).Error.Split('\n'), Has.Length.EqualTo(11));
     }
@@ -391,7 +397,8 @@ public class GenerationTests
         string rest = Run([.. all, "--max-tokens", "6", "--state-in", "state"]).Output;
         Assert.That(first.TrimEnd() + "," + rest, Is.EqualTo(unbroken));
         MambaInProcess.Refuse(["generate", "--device", "cpu", "--model", other, "--state-in", In("state")], "another model");
-        MambaInProcess.Refuse(["generate", "--device", "cpu", "--model", model, "--state-in", In("state"), "--prompt", "a", "--prompt", "b"], "2 prompts with --state-in");
+        MambaInProcess.Refuse(["generate", "--device", "cpu", "--model", model, "--state-in", In("state"), "--prompt", "a", "--prompt", "b"],
+            "2 prompts with --state-in");
     }
 
     [Test]
@@ -419,7 +426,8 @@ public class GenerationTests
     [Platform(Exclude = "Win")]
     public void Ctrl_C_ends_it_with_what_was_made()
     {
-        using Process process = MambaProcess.Start(folder, "generate", "--device", "cpu", "--model", Folder(), "--prompt", "hello", "--max-tokens", "100000000");
+        using Process process = MambaProcess.Start(folder, "generate", "--device", "cpu", "--model", Folder(), "--prompt", "hello",
+            "--max-tokens", "100000000");
         char[] begin = new char[20];
         Assert.That(process.StandardOutput.ReadBlock(begin, 0, begin.Length), Is.EqualTo(begin.Length));
         Task<string> output = process.StandardOutput.ReadToEndAsync();
@@ -439,7 +447,8 @@ public class GenerationTests
         using TokenSource source = TokenSource.OfFile(In("text"));
         foreach ((string[] options, int? window) in new (string[], int?)[] { ([], 1024), (["--window", "5"], 5), (["--carry"], null) })
         {
-            (int code, string output, string error) = MambaProcess.Run(folder, ["perplexity", "--device", "cpu", "--model", model, "--data", "text", "--json", .. options]);
+            string[] args = ["perplexity", "--device", "cpu", "--model", model, "--data", "text", "--json", .. options];
+            (int code, string output, string error) = MambaProcess.Run(folder, args);
             Assert.That(code, Is.Zero, error);
             using var json = System.Text.Json.JsonDocument.Parse(output);
             Assert.That(json.RootElement.GetProperty("nats_per_token").GetDouble(), Is.EqualTo(Perplexity.Measure(loaded, source, window).NatsPerToken));

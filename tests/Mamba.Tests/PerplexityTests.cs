@@ -57,6 +57,7 @@ public class PerplexityTests
         Perplexity carried = Perplexity.Measure(model, TokenSource.Of(tokens)), windows = Perplexity.Measure(model, TokenSource.Of(tokens), 15_000);
         Assert.That(carried.Nats, Is.EqualTo(Plain(model, tokens, tokens.Length)).Within(1e-3).Percent);
         Assert.That(windows.Nats, Is.EqualTo(Plain(model, tokens, 15_000)).Within(1e-3).Percent);
+        Assert.That(Perplexity.Measure(model, TokenSource.Of(tokens), 5_000, batch: 3).Nats, Is.EqualTo(Plain(model, tokens, 5_000)).Within(1e-3).Percent);
         Assert.That(Perplexity.Measure(model, TokenSource.Of(tokens)).Nats, Is.EqualTo(carried.Nats), "the same bits again");
     }
 
