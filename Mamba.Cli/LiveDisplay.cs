@@ -126,7 +126,7 @@ internal sealed class LiveDisplay : Display
             if (validation.Step > 0)
             {
                 string measured = Measured(validation), best = $"best {run.Trainer.State.BestLoss:0.0000}";
-                grid.AddRow(new Markup("[grey]held out[/]"), new Markup($"{validation.Loss:0.0000}[grey]{Longest(Room - 6, $"{measured[6..]}, {best}", $"  {best}", "")}[/]"));
+                grid.AddRow(new Markup("[grey]held out[/]"), new Text(Longest(Room, $"{measured}; {best}", measured, $"{validation.Loss:0.0000}")));
             }
             grid.AddRow(new Markup("[grey]accuracy[/]"), new Markup($"{Bar(at.Accuracy, BarWidth, "green")} {Percent(at.Accuracy)}"));
             grid.AddRow(new Markup("[grey]done[/]"), new Markup($"{Bar(share, BarWidth, "blue")} {Percent(share)}"));

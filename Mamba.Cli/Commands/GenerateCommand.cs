@@ -136,7 +136,7 @@ internal static class GenerateCommand
         if (kinds > 1 || (kinds == 0 && !mayBeEmpty))
             throw new MambaException("mamba generate: expected --prompt, --prompt-file or --ids, one of them.");
         if (ids.Length > 0)
-            {
+        {
             Tokenizer? own = asked is null ? OwnOrNone(folder) : OpenTokenizer(folder, asked);
             return ([.. ids.Select(text => NotEmpty(TokenizeCommand.Ids(text, "--ids")))], null, own);
         }

@@ -14,7 +14,8 @@ internal sealed class TrainArguments
         Arity = ArgumentArity.ZeroOrOne,
     }.NoOption();
     readonly Option<string?> preset = Option.Text("--preset", "quick|paper|long",
-        "Where the other options start from. quick: minutes on two cores (default). paper: the full hyper-parameters of the paper. long, of text: half an hour.");
+        "Where the other options start from. quick: minutes on two cores (default). paper: the full hyper-parameters of the paper. "
+        + "long, of text: half an hour.");
     readonly Option<string?> @out = Option.Text("--out", "FOLDER", "The run folder; by default a new one under runs/.");
     readonly Option<string?> resume = Option.Text("--resume", "FOLDER",
         "Go on with the run in FOLDER, from its last checkpoint. FOLDER may be left out: --out, or else the newest run under runs/.", valueOptional: true);
@@ -122,7 +123,8 @@ internal sealed class TrainArguments
             IEnumerable<string> with = TrainingTask.All.Where(known => known.HasDataTokens).Select(known => known.Name);
             throw new MambaException($"--data-tokens was given; only {string.Join(", ", with)} has tokens to remember.");
         }
-        MambaConfig first = options.Init is { } model ? ModelFolder.ReadConfig(model) : kind.ModelOf?.Invoke(options) ?? kind.Model, config = Apply(parsed, first);
+        MambaConfig first = options.Init is { } model ? ModelFolder.ReadConfig(model) : kind.ModelOf?.Invoke(options) ?? kind.Model;
+        MambaConfig config = Apply(parsed, first);
         if (options.Init is not null && config != first)
             throw new MambaException("--init says what the model's dimensions are: no option may change them.");
         options.Validate(config);

@@ -28,7 +28,8 @@ internal static class Checkpoint
         if (file.Metadata.GetValueOrDefault("format") != Format || !file.Metadata.TryGetValue(State, out string? json))
             throw new MambaException($"{path}: this is not a checkpoint of a training.");
         using WeightFiles all = WeightFiles.Open(path);
-        if (trainer.Data.CarriesState && all.Tensors.FirstOrDefault(entry => entry.Name.StartsWith(Carried, StringComparison.Ordinal)) is { Shape: { Rank: > 0 } shape })
+        Shape? carried = all.Tensors.FirstOrDefault(tensor => tensor.Name.StartsWith(Carried, StringComparison.Ordinal))?.Shape;
+        if (trainer.Data.CarriesState && carried is { Rank: > 0 } shape)
             trainer.Carried = trainer.Model.NewState(shape[0]);
         (string Name, Tensor Tensor)[] tensors = [.. Tensors(trainer)];
         all.Expect(tensors.Select(t => (t.Name, t.Tensor.Shape)), Whose);

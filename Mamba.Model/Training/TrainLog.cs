@@ -90,8 +90,8 @@ internal sealed class TrainLog : IDisposable
     public void Flush() => file.Flush(flushToDisk: true);
 
     /// <summary>
-    /// The lines of a log that tell of steps, each of a later one than that before it, or of the same one where it tells of what is held out. Where a line ends is counted in the bytes
-    /// of the file, whatever they are: a byte-order mark, the line ends of another system, letters torn in half. Lines that
+    /// The lines of a log that tell of steps, each of a later one than that before it, or of the same one where it tells of what is held out. Where a line
+    /// ends is counted in the bytes of the file, whatever they are: a byte-order mark, the line ends of another system, letters torn in half. Lines that
     /// cannot be read are passed over.
     /// </summary>
     /// <returns>What the line says, where it ends, and whether it has an end; only the last one may have none.</returns>

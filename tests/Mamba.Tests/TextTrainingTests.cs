@@ -97,7 +97,8 @@ public class TextTrainingTests
         byte[] all = System.IO.File.ReadAllBytes(File(bytes));
         using var data = new TextData(In("text.txt"), carried: true);
         Assert.That(data.CarriesState);
-        int inputs = bytes - bytes / 10 - 1, stretches = Math.Min(batch, inputs), stretch = inputs / stretches, l = Math.Min(length, stretch), pieces = stretch / l;
+        int inputs = bytes - bytes / 10 - 1, stretches = Math.Min(batch, inputs), stretch = inputs / stretches;
+        int l = Math.Min(length, stretch), pieces = stretch / l;
         for (int step = 0; step < 3 * pieces; step++)
         {
             Batch drawn = data.BatchOf(0, step, new Stage(length, batch, 100));
@@ -115,11 +116,13 @@ public class TextTrainingTests
     public void A_folder_is_its_files_end_to_end_in_the_order_of_their_names()
     {
         Directory.CreateDirectory(In("texts/b/.hidden"));
-        foreach ((string name, string text) in new[] { ("c.txt", "three"), ("a.txt", "one"), ("b/x.txt", "two"), ("b/empty", ""), ("b/.hidden/y", "no"), (".z", "no") })
+        (string, string)[] files = [("c.txt", "three"), ("a.txt", "one"), ("b/x.txt", "two"), ("b/empty", ""), ("b/.hidden/y", "no"), (".z", "no")];
+        foreach ((string name, string text) in files)
             System.IO.File.WriteAllText(In("texts/" + name), text);
         using var data = new TextData(In("texts"));
         Batch drawn = data.BatchOf(0, 0, new Stage(100, 1, 1));
-        Assert.That(Encoding.ASCII.GetString([.. drawn.Tokens.Append(drawn.Targets[^1]).Select(token => (byte)token)]), Is.EqualTo("onetwothre"), "the last tenth is held out");
+        string read = Encoding.ASCII.GetString([.. drawn.Tokens.Append(drawn.Targets[^1]).Select(token => (byte)token)]);
+        Assert.That(read, Is.EqualTo("onetwothre"), "the last tenth is held out");
     }
 
     [Test]
@@ -289,7 +292,8 @@ public class TextTrainingTests
         Device device = TestDevices.Open("cpu");
         using var scope = new TensorScope();
         Tensor ones = Ops.Fill(Tensor.Empty(64, DType.Float64, device), 1);
-        string[] masks = [.. Enumerable.Range(0, 20).Select(place => string.Concat(new Dropout(0.5, 3, 4).At(place, ones).ToDoubles().Select(x => x > 0 ? '1' : '0')))];
+        string Mask(int place) => string.Concat(new Dropout(0.5, 3, 4).At(place, ones).ToDoubles().Select(x => x > 0 ? '1' : '0'));
+        string[] masks = [.. Enumerable.Range(0, 20).Select(Mask)];
         Assert.That(masks, Is.Unique);
     }
 
@@ -302,9 +306,9 @@ public class TextTrainingTests
         var dropout = new Dropout(0.3, 5, 6);
         Tensor Loss() => Ops.CrossEntropy(model.Forward(Tensor.From(tokens, (2, 3), device), dropout: dropout), Tensor.From(targets, (2, 3), device));
         double[] gradients;
-        Parameter[] some = [model.Embedding.Weight, model.Parameters["backbone.layers.0.mixer.out_proj.weight"], model.Parameters["backbone.layers.1.mlp.fc2.weight"]];
-        foreach (Parameter parameter in some)
+        foreach (string name in (string[])["backbone.embedding.weight", "backbone.layers.0.mixer.out_proj.weight", "backbone.layers.1.mlp.fc2.weight"])
         {
+            Parameter parameter = model.Parameters[name];
             using (var tape = new Tape())
                 gradients = tape.Backward(Loss())[parameter].ToDoubles();
             double[] values = parameter.Value.ToDoubles();
@@ -326,8 +330,8 @@ public class TextTrainingTests
 
     string[] Command(string data, string run, params string[] options) =>
     [
-        "train", "text", "--data", data, "--out", In(run), "--device", "cpu", "--d-model", "8", "--n-layer", "1", "--length", "8", "--batch", "2", "--steps", "4",
-        "--eval-every", "2", .. options,
+        "train", "text", "--data", data, "--out", In(run), "--device", "cpu", "--d-model", "8", "--n-layer", "1",
+        "--length", "8", "--batch", "2", "--steps", "4", "--eval-every", "2", .. options,
     ];
 
     [Test]
@@ -356,7 +360,8 @@ public class TextTrainingTests
         MambaInProcess.Succeed(Command(File(500), "first"));
         MambaInProcess.Succeed("train", "text", "--data", In("text.txt"), "--init", In("first"), "--out", In("second"), "--device", "cpu", "--length", "8",
             "--batch", "2", "--steps", "1", "--eval-every", "1", "--lr", "1e-12", "--warmup", "0");
-        Assert.That(new RunFolder(In("second")).ReadValidations()[0].Loss, Is.EqualTo(new RunFolder(In("first")).ReadValidations().Min(v => v.Loss)).Within(1e-5));
+        double best = new RunFolder(In("first")).ReadValidations().Min(validation => validation.Loss);
+        Assert.That(new RunFolder(In("second")).ReadValidations()[0].Loss, Is.EqualTo(best).Within(1e-5));
     }
 
     [TestCase(2)]
@@ -399,7 +404,8 @@ public class TextTrainingTests
         ValidationReport[] held = [new(50, 1.5, 2, true), new(100, 1.25, 1.8, true), new(200, 1.3, 1.9, false)];
         ScottPlot.Plot plot = Plots.HeldOutOf(Options(File(100), 8, 2, 200), log, held);
         Assert.That(plot.Axes.Title.Label.Text, Does.Contain("1.2500").And.Contain("100 steps"));
-        Assert.That(plot.PlottableList.OfType<ScottPlot.Plottables.Scatter>().Single().Data.GetScatterPoints().Select(p => p.Y), Is.EqualTo(held.Select(v => v.Loss)));
+        ScottPlot.Plottables.Scatter drawn = plot.PlottableList.OfType<ScottPlot.Plottables.Scatter>().Single();
+        Assert.That(drawn.Data.GetScatterPoints().Select(p => p.Y), Is.EqualTo(held.Select(v => v.Loss)));
     }
 
     [Test]
