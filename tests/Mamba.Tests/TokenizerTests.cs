@@ -276,7 +276,7 @@ public class TokenizerTests
         Config(100);
         Assert.That(() => Tokenizer.Of(folder), Throws.TypeOf<MambaException>().With.Message.Contains("--ids").And.Message.Contains("100"));
         Write(Small());
-        Assert.That(() => Tokenizer.Of(folder), 
+        Assert.That(() => Tokenizer.Of(folder),
             Throws.TypeOf<MambaException>().With.Message.EqualTo($"{folder}: the tokenizer has ids up to 261; the model knows 0 to 103."));
         Config(258);        // padded to 264
         Assert.That(Tokenizer.Of(folder).VocabSize, Is.EqualTo(262));

@@ -7,7 +7,7 @@ namespace Mamba.Tests;
 /// <summary>
 /// Generation: samplers by hand, several prompts as each alone, stop strings, the reference's greedy tokens, states and prefixes, the command.
 /// </summary>
-public class GenerationTests
+public class GenerateTests
 {
     const string Fixture = "../shared/fixtures/lm/mamba1_tiny";
 
