@@ -50,6 +50,7 @@ internal static class HeldOutText
         if (data is not TextData { Tokenizer: { } tokenizer })
             return "";
         int[] prompt = tokenizer.Encode("\n");
-        return prompt.Length == 0 ? "" : tokenizer.Decode(model.Generate(prompt, tokens, Temperature, seed: 1)).Trim('\n', '\uFFFD');
+        string text = prompt.Length == 0 ? "" : tokenizer.Decode(model.Generate(prompt, tokens, Temperature, seed: 1));
+        return string.Concat(text.Trim('\n', '\uFFFD').Select(c => char.IsControl(c) && c != '\n' ? ' ' : c));         // a terminal obeys some of them
     }
 }

@@ -27,6 +27,7 @@ internal static class OpsBench
             ("Mul", x, () => Ops.Mul(x, y), 3, 1, 0, 5),
             ("Silu", x, () => Ops.Silu(x), 2, 4, 1, 3),
             ("Softplus", x, () => Ops.Softplus(x), 2, 20, 1, 3),
+            ("Dropout", x, () => Ops.Dropout(x, 0.2, seed: 1), 2, 16, 0, 2),        // a quarter of a Philox block, whose multiplications count as two
             ("RmsNorm", x, () => Ops.RmsNorm(x, w), 2, 4, 0, 3),
             ("LayerNorm", x, () => Ops.LayerNorm(x, w), 2, 6, 0, 3),
             ("Softmax", logits, () => Ops.Softmax(logits), 2, 4, 1, 3),
