@@ -10,7 +10,7 @@ namespace Mamba.Tests;
 /// <summary>Text to tokens and back: bytes, byte-level BPE by hand and against Microsoft.ML.Tokenizers, pieces of characters, broken files.</summary>
 public class TokenizerTests
 {
-    const string NeoX = "../shared/data/tokenizer/gpt-neox-20b-tokenizer.json", Texts = "../shared/data/text";
+    static readonly string NeoX = RealData.PathOf("tokenizer/gpt-neox-20b-tokenizer.json"), Texts = RealData.PathOf("text");
 
     static readonly string[] Hard =
     [
