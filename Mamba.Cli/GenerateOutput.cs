@@ -9,7 +9,7 @@ namespace Mamba.Cli;
 internal sealed class GenerateOutput(int[][] prompts, string[]? texts, bool asIds, Tokenizer? tokensOnError)
 {
     readonly StringBuilder[] waiting = [.. prompts.Select(_ => new StringBuilder())];
-    readonly bool[] ended = new bool[prompts.Length];
+    readonly bool[] ended = new bool[prompts.Length], written = new bool[prompts.Length];
     readonly Stream output = Console.OpenStandardOutput();
     int shown;          // the prompt that is being printed
 
@@ -36,8 +36,6 @@ internal sealed class GenerateOutput(int[][] prompts, string[]? texts, bool asId
             Console.Error.WriteLine(string.Create(CultureInfo.InvariantCulture,
                 $"{(prompts.Length > 1 ? $"{token.Sequence}\t" : "")}{token.Id}\t{token.LogProb:0.000000}\t{Piece(token.Id)}"));
     }
-
-    readonly bool[] written = new bool[prompts.Length];
 
     bool HasBegun(int sequence) => written[sequence] || prompts[sequence].Length > 0;
 

@@ -195,9 +195,7 @@ public sealed class MambaLM : Module, IDisposable
     static int[] PromptIds(string prompt, Generation options)
     {
         Tokenizer tokenizer = options.Tokenizer ?? throw new MambaException("Generate: a text was given without a tokenizer; expected Generation.Tokenizer.");
-        int[] ids = tokenizer.Encode(prompt);
-        bool begins = tokenizer.BeginOfText is not null && options.State is null && (ids.Length == 0 || tokenizer.AddsBeginOfText);
-        return begins ? [tokenizer.BeginOfText!.Value, .. ids] : ids;
+        return tokenizer.EncodePrompt(prompt, goesOn: options.State is not null);
     }
 
     /// <summary>The state before the first token, for <paramref name="batch"/> sequences.</summary>

@@ -142,14 +142,7 @@ internal static class GenerateCommand
         }
         Tokenizer tokenizer = OpenTokenizer(folder, asked);
         string[] texts = file is not null ? [InputFile.ReadText(file)] : prompts.Length > 0 ? prompts : [""];
-        return ([.. texts.Select(text => NotEmpty(Encode(text)))], texts, tokenizer);
-
-        int[] Encode(string text)
-        {
-            int[] encoded = tokenizer.Encode(text);
-            bool begins = !mayBeEmpty && tokenizer.BeginOfText is not null && (encoded.Length == 0 || tokenizer.AddsBeginOfText);
-            return begins ? [tokenizer.BeginOfText!.Value, .. encoded] : encoded;
-        }
+        return ([.. texts.Select(text => NotEmpty(tokenizer.EncodePrompt(text, goesOn: mayBeEmpty)))], texts, tokenizer);
 
         int[] NotEmpty(int[] prompt) => prompt.Length > 0 || mayBeEmpty ? prompt
             : throw new MambaException("mamba generate: the prompt is empty, and the model has no token that begins a text; expected one token or more.");

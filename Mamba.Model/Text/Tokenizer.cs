@@ -26,6 +26,15 @@ public abstract class Tokenizer
     /// <exception cref="MambaException">The vocabulary lacks a byte that is in it.</exception>
     public abstract int[] Encode(string text);
 
+    /// <summary>The ids of what a model is to go on from: with the token that begins a text, where that is usual or there is nothing else.</summary>
+    /// <param name="text">Any text.</param>
+    /// <param name="goesOn">Whether the model has read something before it: then nothing begins here.</param>
+    internal int[] EncodePrompt(string text, bool goesOn)
+    {
+        int[] ids = Encode(text);
+        return !goesOn && BeginOfText is { } begin && (ids.Length == 0 || AddsBeginOfText) ? [begin, .. ids] : ids;
+    }
+
     /// <summary>The bytes that a token stands for; none where an id is that of no token.</summary>
     /// <param name="id">0 or more; beyond <see cref="VocabSize"/> there are no tokens, but a model may have been padded that far.</param>
     public abstract ReadOnlyMemory<byte> Bytes(int id);
