@@ -78,14 +78,21 @@ internal static class InputFile
 
     static SafeFileHandle OpenFile(string path) => File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
 
-    static SafeFileHandle Copy(Stream source, Action<ReadOnlySpan<byte>> check)
+    /// <summary>An empty file for this process only, to be written and read; however that ends nothing is left of it.</summary>
+    public static SafeFileHandle Unseen()
     {
         string path = Path.GetTempFileName();           // for this user only
-        SafeFileHandle copy = File.OpenHandle(path, FileMode.Open, FileAccess.ReadWrite, FileShare.None, FileOptions.DeleteOnClose);
+        SafeFileHandle file = File.OpenHandle(path, FileMode.Open, FileAccess.ReadWrite, FileShare.None, FileOptions.DeleteOnClose);
+        if (!OperatingSystem.IsWindows())
+            File.Delete(path);                          // it stays for who has it open
+        return file;
+    }
+
+    static SafeFileHandle Copy(Stream source, Action<ReadOnlySpan<byte>> check)
+    {
+        SafeFileHandle copy = Unseen();
         try
         {
-            if (!OperatingSystem.IsWindows())
-                File.Delete(path);                      // it stays for who has it open, and however that ends nothing is left
             byte[] piece = new byte[1 << 20];
             for (long length = 0; source.ReadAtLeast(piece, piece.Length, throwOnEndOfStream: false) is > 0 and int read; length += read)
             {

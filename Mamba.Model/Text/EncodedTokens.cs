@@ -27,12 +27,9 @@ internal sealed class EncodedTokens : TokenSource
     {
         string[] added = tokenizer is BpeTokenizer bpe ? [.. bpe.Added.Where(token => token.Length > 1)] : [];
         using SafeFileHandle file = InputFile.Open(path, _ => { });
-        string temporary = Path.GetTempFileName();
-        SafeFileHandle output = File.OpenHandle(temporary, FileMode.Open, FileAccess.ReadWrite, FileShare.None, FileOptions.DeleteOnClose);
+        SafeFileHandle output = InputFile.Unseen();
         try
         {
-            if (!OperatingSystem.IsWindows())
-                File.Delete(temporary);         // it stays for who has it open
             Decoder decoder = Encoding.UTF8.GetDecoder();
             var text = new StringBuilder();
             byte[] bytes = new byte[Piece];
