@@ -105,12 +105,7 @@ public class MambaBlock : Mixer<MambaBlockState>
         : (dt, B, C);
 
     // v / √(mean(v²) + ε), a norm whose weights are 1
-    static Tensor Norm(Tensor v, double epsilon)
-    {
-        double[] ones = new double[v.Shape[^1]];
-        ones.AsSpan().Fill(1);
-        return Ops.RmsNorm(v, Tensor.From(ones, ones.Length, v.DType, v.Device), epsilon);
-    }
+    static Tensor Norm(Tensor v, double epsilon) => Ops.RmsNorm(v, Ops.Fill(Tensor.Empty(v.Shape[^1], v.DType, v.Device), 1), epsilon);
 
     /// <inheritdoc/>
     public override Tensor Forward(Tensor hidden, MambaBlockState? state = null, Tensor? reset = null)
