@@ -107,7 +107,8 @@ public sealed class Safetensors : ITensorFile
         ? throw Bad($"{Quote(name)} is {type}; integers, I64 or I32, were expected")
         : Stored(name).ReadLongs(first, count);
 
-    StoredTensor Stored(string name) => stored[this[name].Name];
+    /// <summary>A tensor to be read piece by piece.</summary>
+    internal StoredTensor Stored(string name) => stored[this[name].Name];
 
     /// <summary>Closes the file.</summary>
     public void Dispose() => file.Dispose();
