@@ -44,27 +44,33 @@ public sealed class MambaBackbone : Module
     /// (b, l) int32: not 0 where a position starts a new sequence, which sees nothing before it, the state included. <see cref="Packing.Resets"/> makes one.
     /// </param>
     /// <param name="dropout">For training: what is dropped on the way; null: nothing.</param>
-    /// <exception cref="MambaException">A shape does not fit.</exception>
+    /// <param name="hooks">What is changed inside the blocks, one after another; null: nothing.</param>
+    /// <exception cref="MambaException">A shape does not fit, or a hook chooses what is not there.</exception>
     public Tensor Forward(Tensor hidden, MambaState? state = null, bool lastOnly = false, Action<int, Tensor>? observe = null, Tensor? reset = null,
-        Dropout? dropout = null)
+        Dropout? dropout = null, IReadOnlyList<Hook>? hooks = null)
     {
         if (hidden.Shape.Rank != 3 || hidden.Shape[2] != config.DModel)
             throw new MambaException($"MambaBackbone: hidden has shape {hidden.Shape}; expected (b, l, d_model={config.DModel}).");
         Expect("MambaBackbone", hidden, state, lastOnly, reset);
-        return Run(hidden, state, lastOnly, observe, reset, dropout);
+        return Run(hidden, state, lastOnly, Added(observe), reset, dropout, hooks);
     }
 
+    internal static Action<int, Func<Tensor>>? Added(Action<int, Tensor>? observe) => observe is null ? null : (i, residual) => observe(i, residual());
+
     /// <summary><see cref="Forward"/> over what was looked at.</summary>
-    internal Tensor Run(Tensor hidden, MambaState? state, bool lastOnly, Action<int, Tensor>? observe, Tensor? reset, Dropout? dropout)
+    internal Tensor Run(Tensor hidden, MambaState? state, bool lastOnly, Action<int, Func<Tensor>>? observe, Tensor? reset, Dropout? dropout,
+        IReadOnlyList<Hook>? hooks, Func<int, ScanRecord?>? record = null)
     {
-        long length = hidden.Shape[1];
+        long length = hidden.Shape[1], before = state?.Position ?? 0;
+        foreach (Hook hook in hooks ?? [])
+            hook.Expect(Layers.Count, state is null ? length : null);
         Tensor? residual = null;
         hidden = Drop(hidden, 0);
         for (int i = 0; i < Layers.Count; i++)
         {
-            (hidden, residual) = Layers[i].Forward(hidden, residual, (mixer, x) => Drop(mixer.Forward(x, state?.Layers[i], reset), 2 * i + 1),
+            (hidden, residual) = Layers[i].Forward(hidden, residual, (mixer, x) => Drop(Mix(mixer, x, i), 2 * i + 1),
                 branch => Drop(branch, 2 * i + 2));
-            observe?.Invoke(i, residual + hidden);
+            observe?.Invoke(i, () => residual + hidden);
         }
         if (state is not null)
             state.Position += length;
@@ -77,8 +83,15 @@ public sealed class MambaBackbone : Module
 
         Tensor Drop(Tensor x, int place) => dropout?.At(place, x) ?? x;
 
+        Tensor Mix(Mixer mixer, Tensor x, int i) => HookedLayer.Of(hooks, i, before, record?.Invoke(i)) is { } hooked
+            ? Hooked.Forward(hooked, mixer, x, state?.Layers[i], reset)
+            : mixer.Forward(x, state?.Layers[i], reset);
+
         Tensor Last(Tensor x) => Ops.Reshape(Ops.Slice(x, axis: 1, start: length - 1, count: 1), (x.Shape[0], x.Shape[2]));
     }
+
+    /// <summary>The last norm over a residual stream (…, d_model), as if the model ended there.</summary>
+    internal Tensor Norm(Tensor residual) => finalNorm.Forward(residual);
 
     /// <summary>
     /// One position of each sequence, hidden (b, d_model) → (b, d_model), without gradients: the last position of <see cref="Forward"/>, to rounding.

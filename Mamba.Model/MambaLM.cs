@@ -88,18 +88,45 @@ public sealed class MambaLM : Module, IDisposable
     /// </param>
     /// <param name="embeddings">(b, l, d_model) in place of tokens: vectors of your own.</param>
     /// <param name="dropout">For training: what is dropped on the way; null: nothing.</param>
-    /// <exception cref="MambaException">A shape or dtype does not fit.</exception>
+    /// <param name="hooks">What is changed inside the blocks, one after another; null: nothing.</param>
+    /// <exception cref="MambaException">A shape or dtype does not fit, or a hook chooses what is not there.</exception>
     public Tensor Forward(Tensor? tokens = null, MambaState? state = null, bool lastOnly = false, Action<int, Tensor>? observe = null, Tensor? reset = null,
-        Tensor? embeddings = null, Dropout? dropout = null)
+        Tensor? embeddings = null, Dropout? dropout = null, IReadOnlyList<Hook>? hooks = null)
     {
         if (tokens is null == embeddings is null)
             throw new MambaException($"MambaLM: tokens and embeddings are {(tokens is null ? "both missing" : "both given")}; expected one of them.");
         if (embeddings is not null)
-            return Ops.Linear(Backbone.Forward(embeddings, state, lastOnly, observe, reset, dropout), Head);
+            return Ops.Linear(Backbone.Forward(embeddings, state, lastOnly, observe, reset, dropout, hooks), Head);
         if (tokens!.DType != DType.Int32 || tokens.Shape.Rank != 2)
             throw new MambaException($"MambaLM: tokens are {tokens.DType.Name()} {tokens.Shape}; expected int32 (b, l).");
         MambaBackbone.Expect("MambaLM", tokens, state, lastOnly, reset);
-        return Ops.Linear(Backbone.Run(Embedding.Forward(tokens), state, lastOnly, observe, reset, dropout), Head);
+        return Ops.Linear(Backbone.Run(Embedding.Forward(tokens), state, lastOnly, MambaBackbone.Added(observe), reset, dropout, hooks), Head);
+    }
+
+    /// <summary>
+    /// What is inside the blocks while the model reads tokens (b, l): delta, Ā, B̄, B, C, u, z, every state h_t, y, the likeliest next tokens after each layer,
+    /// and the gradient of a number of your choice with respect to each. In memory, so for lengths of some thousands; the other overload writes a file,
+    /// of any length.
+    /// </summary>
+    /// <param name="tokens">(b, l) int32, l from 1.</param>
+    /// <param name="options">What of it; all, of every layer, without gradients, when null.</param>
+    /// <returns>The caller's, who disposes it.</returns>
+    /// <exception cref="MambaException">A shape does not fit, or what was chosen is not there.</exception>
+    public Trace Trace(Tensor tokens, TraceOptions? options = null) => Mamba.Trace.Of(this, tokens, options ?? new TraceOptions());
+
+    /// <summary>The same into a file, piece by piece: a sequence of any length takes the memory of a piece. docs/inspect.md tells what is in it.</summary>
+    /// <param name="tokens">(b, l) int32, l from 1.</param>
+    /// <param name="path">The safetensors file, replaced if it is there.</param>
+    /// <param name="options">What of it; all, of every layer, without gradients, when null.</param>
+    /// <exception cref="MambaException">A shape does not fit, what was chosen is not there, or the file cannot be written.</exception>
+    public void Trace(Tensor tokens, string path, TraceOptions? options = null) => TraceWriter.Write(this, tokens, options ?? new TraceOptions(), path);
+
+    /// <summary><see cref="Forward"/> with its layers recorded.</summary>
+    internal Tensor Run(Tensor tokens, MambaState? state, Tensor? reset, IReadOnlyList<Hook> hooks, Func<int, ScanRecord?> record,
+        Action<int, Func<Tensor>> observe)
+    {
+        MambaBackbone.Expect("Trace", tokens, state, lastOnly: false, reset);
+        return Ops.Linear(Backbone.Run(Embedding.Forward(tokens), state, lastOnly: false, observe, reset, dropout: null, hooks, record), Head);
     }
 
     /// <summary>

@@ -92,23 +92,30 @@ public sealed class SafetensorsWriter
             long start = 0;
             foreach (Part part in ordered)
             {
-                json.WriteStartObject(part.Name);
-                json.WriteString("dtype", part.Type);
-                json.WriteStartArray("shape");
-                foreach (long extent in part.Shape.ToArray())
-                    json.WriteNumberValue(extent);
-                json.WriteEndArray();
-                json.WriteStartArray("data_offsets");
-                json.WriteNumberValue(start);
-                json.WriteNumberValue(start += part.Bytes);
-                json.WriteEndArray();
-                json.WriteEndObject();
+                WriteEntry(json, part.Name, part.Type, part.Shape, start);
+                start += part.Bytes;
             }
             json.WriteEndObject();
         }
         while (buffer.WrittenCount % 8 != 0)
             buffer.Write(" "u8);
         return buffer.WrittenSpan.ToArray();
+    }
+
+    /// <summary>What a header says of one tensor, which starts at a byte of the data.</summary>
+    internal static void WriteEntry(Utf8JsonWriter json, string name, string type, Shape shape, long start)
+    {
+        json.WriteStartObject(name);
+        json.WriteString("dtype", type);
+        json.WriteStartArray("shape");
+        foreach (long extent in shape.ToArray())
+            json.WriteNumberValue(extent);
+        json.WriteEndArray();
+        json.WriteStartArray("data_offsets");
+        json.WriteNumberValue(start);
+        json.WriteNumberValue(start + shape.Count * SafetensorsEntry.SizeOf(type));
+        json.WriteEndArray();
+        json.WriteEndObject();
     }
 
     static void Write<T>(Stream stream, T[] values) where T : unmanaged

@@ -11,7 +11,7 @@ namespace Mamba;
 public sealed class TraceFile : IDisposable
 {
     internal const string Format = "mamba-trace", FormatKey = "format", TokensKey = "tokens", LayersKey = "layers", DiscretizationKey = "discretization",
-        QuantityKey = "quantity", HooksKey = "hooks", ModelKey = "model", Ids = "ids", QuantityTensor = "quantity";
+        QuantityKey = "quantity", HooksKey = "hooks", ModelKey = "model", TextsKey = "top_texts", Ids = "ids", QuantityTensor = "quantity";
 
     readonly Safetensors file;
 

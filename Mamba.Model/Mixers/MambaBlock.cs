@@ -116,7 +116,7 @@ public class MambaBlock : Mixer<MambaBlockState>
         Tensor u = Ops.CausalConv1d(x, Ops.Reshape(ConvWeight, (d, k)), ConvBias, silu: true, conv, reset); // (b, l, d)
         Tensor[] dtBC = Ops.LinearSplit(u, XProj, null, r, n, n);
         (Tensor dt, Tensor B, Tensor C) = Refine(dtBC[0], dtBC[1], dtBC[2]);                                // (b, l, r), (b, l, n), (b, l, n)
-        ScanOutputs scan = Ops.SelectiveScan(new ScanInputs
+        ScanOutputs scan = Hooked.SelectiveScan(new ScanInputs
         {
             U = u,
             Delta = Ops.Linear(dt, DtProj),                                                                 // (b, l, d)

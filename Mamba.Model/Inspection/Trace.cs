@@ -1,0 +1,98 @@
+
+namespace Mamba;
+
+/// <summary>
+/// What was inside a model while it read some tokens: <see cref="MambaLM.Trace(Tensor, TraceOptions?)"/> makes it.
+/// <code>
+/// using Trace trace = model.Trace(tokens, new TraceOptions { Quantity = Quantity.Loss });
+/// Tensor h = trace[1].H, dh = trace[1].DH;                // (b, l, n, d): every state of layer 1, and the gradient of the loss
+/// </code>
+/// </summary>
+public sealed class Trace : IDisposable
+{
+    readonly SortedDictionary<int, LayerTrace> layers = [];
+    readonly TraceOptions options;
+    readonly MambaLM model;
+
+    Trace(MambaLM model, Tensor tokens, TraceOptions options)
+    {
+        (this.model, this.options) = (model, options);
+        var tracer = new Tracer(model, tokens, options);
+        Tokens = tokens.Clone().Unowned();
+        Logits = Tokens;
+        try
+        {
+            foreach (int layer in tracer.Layers)
+                layers.Add(layer, new LayerTrace(layer));
+            Logits = tracer.Run(new Sink(this), inPieces: false)!;
+            QuantityValue = options.Quantity is null ? null : tracer.Value;
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
+    }
+
+    internal static Trace Of(MambaLM model, Tensor tokens, TraceOptions options) => new(model, tokens, options);
+
+    sealed class Sink(Trace trace) : ITraceSink
+    {
+        public void Write(in TraceArray array, long first)
+        {
+            string[] name = array.Name.Split('.', 3);           // layer.I.NAME
+            trace.layers[int.Parse(name[1], System.Globalization.CultureInfo.InvariantCulture)]
+                .Add(name[2], array with { Values = array.Values.Clone().Unowned() });
+        }
+    }
+
+    /// <summary>(b, l) int32: what the model read.</summary>
+    public Tensor Tokens { get; }
+
+    /// <summary>(b, l, v): what it made of that, padding of the vocabulary included.</summary>
+    public Tensor Logits { get; private set; }
+
+    /// <summary>The layers that were traced, first to last.</summary>
+    public IReadOnlyList<LayerTrace> Layers => [.. layers.Values];
+
+    /// <summary>A layer that was traced.</summary>
+    /// <param name="layer">Its place in the model, from 0.</param>
+    /// <exception cref="MambaException">It was not.</exception>
+    public LayerTrace this[int layer] => layers.TryGetValue(layer, out LayerTrace? found) ? found
+        : throw new MambaException($"Trace: layer {layer} was not traced; layers {string.Join(", ", layers.Keys)} were.");
+
+    /// <summary>The value of the quantity; null if there is none.</summary>
+    public double? QuantityValue { get; }
+
+    /// <summary>Writes it as a file, which <see cref="TraceFile"/> opens.</summary>
+    /// <param name="path">The safetensors file, replaced if it is there.</param>
+    /// <exception cref="MambaException">It cannot be written.</exception>
+    public void Save(string path) => TraceWriter.Write(model, Tokens, options, path, QuantityValue, [.. layers.Values.SelectMany(layer => layer.Arrays)]);
+
+    /// <summary>The values of a site at some tokens, of the shape of those that they replace: what <see cref="Hook.Patch"/> puts there.</summary>
+    internal Tensor ValuesAt(HookPoint at, Tensor instead, Indices? positions)
+    {
+        string name = at.Site is Site.B or Site.C ? at.Site.ToString() : at.Site.ToString().ToLowerInvariant();
+        Tensor values = this[at.Layer][name];
+        long there = values.Shape[1], end = Math.Min(there, at.Position + at.Count);
+        long needed = positions is null ? at.Position + at.Count - 1 : positions.Within(at.Position, at.Position + at.Count).LastOrDefault(-1);
+        if (needed >= there)
+            throw new MambaException($"Hook.Patch: position {needed} is to be replaced; the other run has {there} tokens.");
+        if (end <= at.Position)
+            return instead;
+        Tensor part = Ops.Slice(values, 1, at.Position, end - at.Position).To(instead.Device, instead.DType);
+        if (part.Shape.Rank != instead.Shape.Rank || part.Shape[2..] != instead.Shape[2..] || (part.Shape[0] != 1 && part.Shape[0] != instead.Shape[0]))
+            throw new MambaException($"Hook.Patch: {at.Site} of layer {at.Layer} is {values.Shape} in the other run; expected {instead.Shape}, or one sequence.");
+        part = Ops.Expand(part, new Shape([instead.Shape[0], .. part.Shape[1..].ToArray()]));
+        return part.Shape == instead.Shape ? part : Ops.Concat(1, part, Ops.Slice(instead, 1, part.Shape[1], at.Count - part.Shape[1]));
+    }
+
+    /// <summary>Gives its memory back.</summary>
+    public void Dispose()
+    {
+        foreach (TraceArray array in layers.Values.SelectMany(layer => layer.Arrays))
+            array.Values.Dispose();
+        Tokens.Dispose();
+        Logits.Dispose();
+    }
+}

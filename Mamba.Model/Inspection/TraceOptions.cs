@@ -1,0 +1,32 @@
+namespace Mamba;
+
+/// <summary>What <see cref="MambaLM.Trace(Tensor, TraceOptions?)"/> takes down, and how.</summary>
+public sealed record TraceOptions
+{
+    /// <summary>Which layers, from 0; null: all.</summary>
+    public Indices? Layers { get; init; }
+
+    /// <summary>What of each; <see cref="TraceValues.All"/> unless said.</summary>
+    public TraceValues Values { get; init; } = TraceValues.All;
+
+    /// <summary>What the gradients are of; null: none are computed.</summary>
+    public Quantity? Quantity { get; init; }
+
+    /// <summary>What is changed on the way, one after another.</summary>
+    public IReadOnlyList<Hook> Hooks { get; init; } = [];
+
+    /// <summary>(b, l) int32: not 0 where a token starts a new sequence; null: none does.</summary>
+    public Tensor? Reset { get; init; }
+
+    /// <summary>k: how many of the likeliest next tokens are kept.</summary>
+    public int Likeliest { get; init; } = 8;
+
+    /// <summary>Writes the text of tokens into a file, for those who look at it; null: ids alone.</summary>
+    public Tokenizer? Tokenizer { get; init; }
+
+    /// <summary>
+    /// Tokens that are worked on at a time when a trace is written to a file; null: as many as are some dozen megabytes of states. The values do not depend on
+    /// it, to rounding.
+    /// </summary>
+    public int? Piece { get; init; }
+}
