@@ -148,7 +148,7 @@ internal static class GenerateCommand
             : throw new MambaException("mamba generate: the prompt is empty, and the model has no token that begins a text; expected one token or more.");
     }
 
-    static Tokenizer? OwnOrNone(string folder)
+    public static Tokenizer? OwnOrNone(string folder)
     {
         try
         {

@@ -109,6 +109,19 @@ public sealed class Hook
     public static Hook Patch(Site site, Trace from, Indices? layers = null, Indices? positions = null, Indices? channels = null, Indices? states = null) =>
         new("patch", site, layers, positions, channels, states, (values, at) => from.ValuesAt(at, values, positions));
 
+    /// <summary>
+    /// The same from a file, of which no more is read than is put in place.
+    /// </summary>
+    /// <param name="site">Which value.</param>
+    /// <param name="from">The other run, with the site's values of these layers and positions; used when the model runs, so not to be disposed before.</param>
+    /// <param name="layers">Null: all.</param>
+    /// <param name="positions">Null: all.</param>
+    /// <param name="channels">Null: all.</param>
+    /// <param name="states">Null: all.</param>
+    /// <exception cref="MambaException">The site has no channels, or no states; or, when the model runs, the other run has no such values.</exception>
+    public static Hook Patch(Site site, TraceFile from, Indices? layers = null, Indices? positions = null, Indices? channels = null, Indices? states = null) =>
+        new("patch", site, layers, positions, channels, states, (values, at) => from.ValuesAt(at, values, positions));
+
     /// <summary>Whether it works on a value of a layer.</summary>
     internal bool IsOf(Site site, int layer) => Site == site && (Layers?.Contains(layer) ?? true);
 
@@ -173,8 +186,7 @@ public sealed class Hook
     /// <summary>wipe h, layer 1, position 37</summary>
     public override string ToString()
     {
-        string name = Site is Site.B or Site.C ? Site.ToString() : Site.ToString().ToLowerInvariant();
-        return $"{what} {name}{Part("layer", Layers)}{Part("position", Positions)}{Part("channel", Channels)}{Part("state", States)}";
+        return $"{what} {TraceFile.NameOf(Site)}{Part("layer", Layers)}{Part("position", Positions)}{Part("channel", Channels)}{Part("state", States)}";
 
         static string Part(string what, Indices? chosen) => chosen is null ? "" : $", {what} {chosen}";
     }

@@ -6,9 +6,14 @@ namespace Mamba;
 /// </summary>
 public sealed class LayerTrace
 {
-    readonly Dictionary<string, TraceArray> arrays = new(StringComparer.Ordinal);
+    /// <summary>Numbers of the matrices of some channels that are worked on at a time.</summary>
+    const long MatrixNumbers = 1 << 24;
 
-    internal LayerTrace(int index) => Index = index;
+    readonly Dictionary<string, TraceArray> arrays = new(StringComparer.Ordinal);
+    readonly Discretization discretization;
+    readonly Tensor? reset;
+
+    internal LayerTrace(int index, Discretization discretization, Tensor? reset) => (Index, this.discretization, this.reset) = (index, discretization, reset);
 
     /// <summary>Which layer it is, from 0.</summary>
     public int Index { get; }
@@ -27,6 +32,9 @@ public sealed class LayerTrace
 
     /// <summary>D (d): the skip.</summary>
     public Tensor D => this["D"];
+
+    /// <summary>(d, k): the weights of the convolution, the last for the token itself; of a <see cref="MambaBlock"/>.</summary>
+    public Tensor Conv => this["conv"];
 
     /// <summary>u (b, l, d): what the recurrence reads.</summary>
     public Tensor U => this["u"];
@@ -90,6 +98,53 @@ public sealed class LayerTrace
 
     /// <summary>(b, l − 1): the probability, read the same way, of the token that comes next.</summary>
     public Tensor NextP => this["next_p"];
+
+    /// <summary>
+    /// The hidden attention of some channels, M (b, channels, l, l): y_i = Σ_j M_ij u_j + D u_i where no hook changed a state. Quadratic in l.
+    /// <see cref="Ops.HiddenAttention"/>; Ali et al. 2024 (arXiv 2403.01590), eq. 11.
+    /// </summary>
+    /// <param name="first">The first of the channels.</param>
+    /// <param name="count">How many.</param>
+    /// <exception cref="MambaException">There are no such channels, or delta, B or C were not traced.</exception>
+    public Tensor HiddenAttention(long first, long count) => Ops.HiddenAttention(Ops.Slice(Delta, 2, first, count), Ops.Slice(A, 0, first, count), B, C,
+        deltaSoftplus: false, reset: reset, discretization: discretization);
+
+    /// <summary>
+    /// How much of each token is in y, (b, l, l): row i adds up to 1. The hidden attention tells of u_j, and u_j is a convolution of the last k tokens; carried
+    /// through its weights w it tells of tokens: Σ_j |M_ij| |w_{j−t}| for token t, the mean over channels.
+    /// </summary>
+    /// <param name="ofTokens">False: of u_j, without the convolution.</param>
+    /// <exception cref="MambaException">Delta, B or C were not traced, or the layer has no convolution that is known.</exception>
+    public Tensor Attention(bool ofTokens = true)
+    {
+        long b = Delta.Shape[0], l = Delta.Shape[1], d = Delta.Shape[2], step = Math.Clamp(MatrixNumbers / (b * l * l), 1, d);
+        using IDisposable pause = Tape.NoGrad();
+        using var scope = new TensorScope();
+        Tensor? sum = null;
+        for (long c = 0; c < d; c += step)
+        {
+            using var part = new TensorScope();
+            long count = Math.Min(step, d - c);
+            Tensor m = Ops.Abs(HiddenAttention(c, count));                                          // (b, channels, i, j)
+            Tensor these = Ops.Sum(ofTokens ? ThroughConvolution(m, Ops.Abs(Ops.Slice(Conv, 0, c, count))) : m, 1);
+            sum = part.Keep(sum is null ? these : sum + these);
+        }
+        Tensor total = Ops.Sum(sum!, 2, keepDim: true);
+        return scope.Keep(Ops.Where(Ops.Greater(total, 0), sum! / total, Tensor.Zeros(new Shape(), total.DType, total.Device)));
+    }
+
+    // m (b, d, i, j), w (d, k) → Σ_q m_{i, t+q} w_{k−1−q}: (b, d, i, t)
+    static Tensor ThroughConvolution(Tensor m, Tensor w)
+    {
+        long k = w.Shape[1], l = m.Shape[3];
+        Tensor all = m * Ops.Reshape(Ops.Slice(w, 1, k - 1, 1), (1, m.Shape[1], 1, 1));
+        for (long q = 1; q < Math.Min(k, l); q++)
+        {
+            Tensor later = Ops.Slice(m, 3, q, l - q) * Ops.Reshape(Ops.Slice(w, 1, k - 1 - q, 1), (1, m.Shape[1], 1, 1));
+            all += Ops.Concat(3, later, Tensor.Zeros((m.Shape[0], m.Shape[1], l, q), m.DType, m.Device));
+        }
+        return all;
+    }
 
     internal IEnumerable<TraceArray> Arrays => arrays.Values;
 

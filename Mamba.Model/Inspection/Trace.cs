@@ -13,17 +13,19 @@ public sealed class Trace : IDisposable
     readonly SortedDictionary<int, LayerTrace> layers = [];
     readonly TraceOptions options;
     readonly MambaLM model;
+    readonly Tensor? reset;
 
     Trace(MambaLM model, Tensor tokens, TraceOptions options)
     {
         (this.model, this.options) = (model, options);
         var tracer = new Tracer(model, tokens, options);
         Tokens = tokens.Clone().Unowned();
+        reset = options.Reset?.Clone().Unowned();
         Logits = Tokens;
         try
         {
             foreach (int layer in tracer.Layers)
-                layers.Add(layer, new LayerTrace(layer));
+                layers.Add(layer, new LayerTrace(layer, model.Config.Discretization, reset));
             Logits = tracer.Run(new Sink(this), inPieces: false)!;
             QuantityValue = options.Quantity is null ? null : tracer.Value;
         }
@@ -69,22 +71,32 @@ public sealed class Trace : IDisposable
     /// <exception cref="MambaException">It cannot be written.</exception>
     public void Save(string path) => TraceWriter.Write(model, Tokens, options, path, QuantityValue, [.. layers.Values.SelectMany(layer => layer.Arrays)]);
 
-    /// <summary>The values of a site at some tokens, of the shape of those that they replace: what <see cref="Hook.Patch"/> puts there.</summary>
+    /// <summary>The values of a site at some tokens, of the shape of those that they replace: what a patch puts there.</summary>
     internal Tensor ValuesAt(HookPoint at, Tensor instead, Indices? positions)
     {
-        string name = at.Site is Site.B or Site.C ? at.Site.ToString() : at.Site.ToString().ToLowerInvariant();
-        Tensor values = this[at.Layer][name];
-        long there = values.Shape[1], end = Math.Min(there, at.Position + at.Count);
-        long needed = positions is null ? at.Position + at.Count - 1 : positions.Within(at.Position, at.Position + at.Count).LastOrDefault(-1);
-        if (needed >= there)
-            throw new MambaException($"Hook.Patch: position {needed} is to be replaced; the other run has {there} tokens.");
-        if (end <= at.Position)
+        Tensor values = this[at.Layer][TraceFile.NameOf(at.Site)];
+        return Instead(at, instead, positions, values.Shape, (first, count) => Ops.Slice(values, 1, first, count).To(instead.Device, instead.DType));
+    }
+
+    /// <summary>Another run's values, where it has them; where it has none and none are to be replaced, those that are there.</summary>
+    /// <param name="at">Which values.</param>
+    /// <param name="instead">What they replace.</param>
+    /// <param name="positions">Which are to be replaced; null: all.</param>
+    /// <param name="shape">(b, l, …): what the other run has.</param>
+    /// <param name="read">The other run's values of some tokens: the first, and how many.</param>
+    internal static Tensor Instead(HookPoint at, Tensor instead, Indices? positions, Shape shape, Func<long, long, Tensor> read)
+    {
+        long there = shape[1], count = Math.Min(there - at.Position, at.Count);
+        long last = positions is null ? at.Position + at.Count - 1 : positions.Within(at.Position, at.Position + at.Count).LastOrDefault(-1);
+        if (last >= there)
+            throw new MambaException($"Hook.Patch: position {last} is to be replaced; the other run has {there} tokens.");
+        if (shape.Rank != instead.Shape.Rank || shape[2..] != instead.Shape[2..] || (shape[0] != 1 && shape[0] != instead.Shape[0]))
+            throw new MambaException($"Hook.Patch: {at.Site} of layer {at.Layer} is {shape} in the other run, {instead.Shape} in this; "
+                + "expected the same, or one sequence there.");
+        if (last < at.Position)
             return instead;
-        Tensor part = Ops.Slice(values, 1, at.Position, end - at.Position).To(instead.Device, instead.DType);
-        if (part.Shape.Rank != instead.Shape.Rank || part.Shape[2..] != instead.Shape[2..] || (part.Shape[0] != 1 && part.Shape[0] != instead.Shape[0]))
-            throw new MambaException($"Hook.Patch: {at.Site} of layer {at.Layer} is {values.Shape} in the other run; expected {instead.Shape}, or one sequence.");
-        part = Ops.Expand(part, new Shape([instead.Shape[0], .. part.Shape[1..].ToArray()]));
-        return part.Shape == instead.Shape ? part : Ops.Concat(1, part, Ops.Slice(instead, 1, part.Shape[1], at.Count - part.Shape[1]));
+        Tensor part = Ops.Expand(read(at.Position, count), new Shape([instead.Shape[0], count, .. shape[2..].ToArray()]));
+        return count == at.Count ? part : Ops.Concat(1, part, Ops.Slice(instead, 1, count, at.Count - count));
     }
 
     /// <summary>Gives its memory back.</summary>
@@ -92,6 +104,7 @@ public sealed class Trace : IDisposable
     {
         foreach (TraceArray array in layers.Values.SelectMany(layer => layer.Arrays))
             array.Values.Dispose();
+        reset?.Dispose();
         Tokens.Dispose();
         Logits.Dispose();
     }

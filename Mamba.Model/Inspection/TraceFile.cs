@@ -119,6 +119,29 @@ public sealed class TraceFile : IDisposable
     /// <summary>The name of an array in the file.</summary>
     internal static string NameOf(int layer, string name) => string.Create(CultureInfo.InvariantCulture, $"layer.{layer}.{name}");
 
+    /// <summary>The name of a site's values.</summary>
+    internal static string NameOf(Site site) => site is Site.B or Site.C ? site.ToString() : site.ToString().ToLowerInvariant();
+
+    /// <summary>The values of a site at some tokens, of the shape of those that they replace: what a patch puts there.</summary>
+    internal Tensor ValuesAt(HookPoint at, Tensor instead, Indices? positions)
+    {
+        string name = NameOf(at.Site);
+        StoredTensor stored = Stored(NameOf(at.Layer, name));
+        bool isOfStates = at.Site == Site.H;
+        Shape shape = stored.Shape;
+        if (isOfStates && shape.Rank == 4)
+            shape = (shape[0], shape[1], shape[3], shape[2]);           // (b, l, d, n) there, (b, l, n, d) here
+        return Trace.Instead(at, instead, positions, shape, (first, count) =>
+        {
+            long token = stored.Shape[2..].Count;
+            double[] values = new double[shape[0] * count * token];
+            for (int row = 0; row < shape[0]; row++)
+                stored.Read((row * shape[1] + first) * token, values.AsSpan((int)(row * count * token), (int)(count * token)));
+            Tensor read = Tensor.From(values, new Shape([shape[0], count, .. stored.Shape[2..].ToArray()]), instead.DType, instead.Device);
+            return isOfStates ? Ops.Transpose(read) : read;
+        });
+    }
+
     /// <summary>Closes the file.</summary>
     public void Dispose() => file.Dispose();
 

@@ -29,4 +29,13 @@ public sealed record TraceOptions
     /// it, to rounding.
     /// </summary>
     public int? Piece { get; init; }
+
+    /// <summary>Ends it with an <see cref="OperationCanceledException"/>; a file that was begun is not left.</summary>
+    public CancellationToken Stop { get; init; }
+
+    /// <summary>Told now and then how much is done, from 0 to 1; null: nobody is.</summary>
+    internal Action<double>? Progress { get; init; }
+
+    /// <summary>What has to be traced for the values of a site.</summary>
+    internal static TraceValues ValueOf(Site site) => Enum.Parse<TraceValues>(site.ToString());
 }

@@ -52,7 +52,7 @@ internal sealed class Tracer
         using var scope = new TensorScope();
         using MambaState state = model.NewState(b);
         long few = Math.Min(2, l);
-        var first = new Tracer(model, Ops.Slice(tokens, 1, 0, few).Clone(), options with { Hooks = [], Quantity = null, Reset = null });
+        var first = new Tracer(model, Ops.Slice(tokens, 1, 0, few).Clone(), options with { Hooks = [], Quantity = null, Reset = null, Progress = null });
         first.Forward(state, 0, few, new Planned(l - few, plan), constants: true);
         return plan;
     }
@@ -83,6 +83,7 @@ internal sealed class Tracer
             {
                 if (options.Quantity is not null)
                     starts.Add(state.Clone());
+                Say(i);
                 using var scope = new TensorScope();
                 Tensor these = Forward(count == 1 ? null : state, i * piece, Math.Min(piece, l - i * piece), sink, constants: i == 0);
                 logits = count == 1 ? these.Clone().Unowned() : null;
@@ -92,6 +93,7 @@ internal sealed class Tracer
             Tensor?[] dState = new Tensor?[state.Named().Count()];
             for (long i = count - 1; i >= 0; i--)
             {
+                Say(2 * count - 1 - i);
                 using var tape = new Tape();
                 (Tensor these, dState) = Backward(count == 1 ? null : starts[(int)i], dState, i * piece, Math.Min(piece, l - i * piece), sink, onceOnly);
                 logits = count == 1 ? these.Clone().Unowned() : null;
@@ -99,6 +101,8 @@ internal sealed class Tracer
             foreach (Tensor? rest in dState)
                 rest?.Dispose();
             return logits;
+
+            void Say(long done) => options.Progress?.Invoke((double)done / (options.Quantity is null ? count : 2 * count));
         }
         finally
         {
@@ -115,6 +119,7 @@ internal sealed class Tracer
         var records = new Dictionary<int, ScanRecord>();
         return model.Run(these, state, options.Reset is null ? null : Part(options.Reset, first, count), options.Hooks, i =>
         {
+            options.Stop.ThrowIfCancellationRequested();
             if (!layers.Contains(i))
                 return null;
             ScanRecord record = records[i] = new ScanRecord(options.Values, Named(i));
@@ -125,6 +130,8 @@ internal sealed class Tracer
             if (!values || !records.TryGetValue(i, out ScanRecord? record))
                 return;
             record.WriteValues(constants);
+            if (constants && model.Backbone.Layers[i].Mixer is MambaBlock { ConvWeight: var weight })
+                sink.Write(new TraceArray(TraceFile.NameOf(i, "conv"), weight.Value.View((weight.Shape[0], weight.Shape[2])), null), first);
             if (options.Values.HasFlag(TraceValues.Predictions))
                 Predict(i, residual(), first, sink);
         });

@@ -8,13 +8,10 @@ namespace Mamba.Tests;
 public class BenchCommandTests
 {
     // bench/Mamba.Bench/bin/Release/net10.0/linux-x64, where this is tests/Mamba.Tests/bin/Release/net10.0/linux-x64
-    static readonly string Root = Ancestor(AppContext.BaseDirectory);
-    static readonly string Assembly = Path.Combine(Root, "bench", "Mamba.Bench",
-        Path.GetRelativePath(Path.Combine(Root, "tests", "Mamba.Tests"), AppContext.BaseDirectory), "Mamba.Bench.dll");
+    static readonly string Assembly = Path.Combine(TestData.Root, "bench", "Mamba.Bench",
+        Path.GetRelativePath(Path.Combine(TestData.Root, "tests", "Mamba.Tests"), AppContext.BaseDirectory), "Mamba.Bench.dll");
 
     string folder = "";
-
-    static string Ancestor(string folder) => File.Exists(Path.Combine(folder, "Mamba.sln")) ? folder : Ancestor(Path.GetDirectoryName(folder)!);
 
     [SetUp]
     public void MakeFolder() => folder = Directory.CreateTempSubdirectory("mamba-bench-").FullName;
@@ -76,7 +73,7 @@ public class BenchCommandTests
         string saved = Path.Combine(folder, "saved");
         Assert.That(Run("scan", "--quick", "--length", "32", "--states", "8", "--time", "1", "--out", saved).Code, Is.Zero);
         Report report = Report.Load(saved);
-        Report full = Report.Load(Path.Combine(Root, "bench", "results", "amd-epyc-2-core"));
+        Report full = Report.Load(Path.Combine(TestData.Root, "bench", "results", "amd-epyc-2-core"));
         Assert.That(report.Tables[0].Rows.Select(r => r.Name), Is.EqualTo(full.Tables.First(t => t.Name == "ceilings").Rows.Select(r => r.Name)));
         Assert.That(report.Tables[1].Rows.Select(r => r.Name), Is.EqualTo((string[])["b 8, l 32, d 256, n 8", "b 8, l 32, d 256, n 8, and back"]));
         string[] rows = [.. output.Split('\n').Where(l => l.StartsWith("  b ", StringComparison.Ordinal) && l.Contains(" ms ", StringComparison.Ordinal))];

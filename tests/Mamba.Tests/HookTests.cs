@@ -290,7 +290,7 @@ public class HookTests
                 () => model.Forward(tokens, hooks: [Hook.Change(Site.Y, (y, _) => Ops.Slice(y, 2, 0, 1))])),
             ("Hook.Patch: position 5 is to be replaced; the other run has 3 tokens.", () => model.Forward(tokens, hooks: [Hook.Patch(Site.H, shorter, positions: 5)])),
             ("Trace: layer 1 was not traced; layers 0 were.", () => model.Forward(tokens, hooks: [Hook.Patch(Site.H, first)])),
-            ("Trace: there is no 'y' of layer 0; there is A, D, h.", () => model.Forward(tokens, hooks: [Hook.Patch(Site.Y, first)])),
+            ("Trace: there is no 'y' of layer 0; there is A, D, h, conv.", () => model.Forward(tokens, hooks: [Hook.Patch(Site.Y, first)])),
             ("Indices: -1 was given; expected 0 or more.", () => Hook.Wipe(Site.H, -1)),
             ("Indices: the range ^2..^0 counts from the end; expected one that counts from 0.", () => Hook.Wipe(Site.H, positions: ^2..)),
         ];

@@ -5,6 +5,11 @@ namespace Mamba.Tests;
 /// <summary>Inputs and comparisons shared by tests.</summary>
 public static class TestData
 {
+    /// <summary>The folder of the solution.</summary>
+    public static readonly string Root = Ancestor(AppContext.BaseDirectory);
+
+    static string Ancestor(string folder) => File.Exists(Path.Combine(folder, "Mamba.sln")) ? folder : Ancestor(Path.GetDirectoryName(folder)!);
+
     /// <summary>The states of a model whose layers are Mamba blocks.</summary>
     public static IEnumerable<MambaBlockState> Blocks(this MambaState state) => state.Layers.Cast<MambaBlockState>();
 

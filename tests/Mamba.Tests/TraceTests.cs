@@ -385,7 +385,7 @@ public class TraceTests
             ("Quantity: the loss of one token was asked for; it needs a next one.",
                 () => model.Trace(Tokens((1, 1), Cpu), new TraceOptions { Quantity = Quantity.Loss })),
             ("Trace: layer 0 was not traced; layers 1 were.", () => _ = trace[0]),
-            ("Trace: there is no 'dh' of layer 1; there is A, D, y.", () => _ = trace[1].DH),
+            ("Trace: there is no 'dh' of layer 1; there is A, D, y, conv.", () => _ = trace[1].DH),
         ];
         foreach ((string message, Action run) in wrong)
             Assert.That(() => run(), Throws.TypeOf<MambaException>().With.Message.EqualTo(message));
