@@ -12,9 +12,9 @@ internal static class QuantityText
     {
         if (text == "loss")
             return Quantity.Loss;
-        int at = text.LastIndexOf('@');
-        long? position = at > 0 ? Numbers.Index(text[(at + 1)..]) : null;
-        string what = position is null ? text : text[..at];
+        string[] parts = text.Split('@');
+        long? position = parts.Length > 1 ? Numbers.Index(parts[^1]) : null;
+        string what = position is null ? text : string.Join('@', parts[..^1]);
         if (what.Split(':', 2) is not [("logit" or "logprob") and var kind, { Length: > 0 } token])
             throw new MambaException($"--gradient is '{text}'; expected {Forms}, and perhaps @POSITION.");
         if (kind == "logprob")

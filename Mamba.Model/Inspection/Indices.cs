@@ -29,10 +29,10 @@ public sealed class Indices : IEnumerable<int>, IEquatable<Indices>
     /// <exception cref="MambaException">One is negative.</exception>
     public static Indices Of(params ReadOnlySpan<int> indices)
     {
-        var runs = new List<(int, int)>();
+        var each = new List<(int, int)>();
         foreach (int i in indices)
-            runs.Add((i >= 0 ? i : throw new MambaException($"Indices: {i} was given; expected 0 or more."), i + 1));
-        return new(runs);
+            each.Add((i >= 0 ? i : throw new MambaException($"Indices: {i} was given; expected 0 or more."), i + 1));
+        return new(each);
     }
 
     /// <summary>Reads <c>0,2,4-7</c>.</summary>
@@ -40,15 +40,15 @@ public sealed class Indices : IEnumerable<int>, IEquatable<Indices>
     /// <returns>Null if the text is something else.</returns>
     public static Indices? Parse(string text)
     {
-        var runs = new List<(int, int)>();
+        var read = new List<(int, int)>();
         foreach (string part in text.Split(','))
         {
             int?[] ends = [.. part.Split('-').Select(end => Numbers.Index(end.Trim(' ')))];
             if (ends is not [{ } first, ..] || ends[^1] is not { } last || ends.Length > 2 || last < first || last == int.MaxValue)
                 return null;
-            runs.Add((first, last + 1));
+            read.Add((first, last + 1));
         }
-        return new(runs);
+        return new(read);
     }
 
     /// <summary>One.</summary>

@@ -33,7 +33,7 @@ internal sealed class TraceWriter : ITraceSink
             order.Add(name);
             at += shape.Count * SafetensorsEntry.SizeOf(named);
         }
-        header = 8 + (room + Header(new Dictionary<string, string>()).Length + 7) / 8 * 8;
+        header = 8 + (room + Header([]).Length + 7) / 8 * 8;
         stream.SetLength(header + at);
     }
 

@@ -129,6 +129,21 @@ public class InspectionTests
     }
 
     [Test]
+    public void Abar_is_0_where_a_sequence_starts_and_its_gradient_too()
+    {
+        var config = new MambaConfig { DModel = 6, NLayer = 1, VocabSize = 16 };
+        using var model = new MambaLM(config, Cpu, seed: 3, DType.Float64);
+        using var scope = new TensorScope();
+        Tensor tokens = Tensor.From([.. Enumerable.Range(0, 8).Select(i => i * 7 % 16)], (1, 8), Cpu), reset = Tensor.From([0, 0, 0, 1, 0, 0, 0, 0], (1, 8), Cpu);
+        using Trace trace = model.Trace(tokens, new TraceOptions { Reset = reset, Quantity = Quantity.Loss });
+        for (int t = 0; t < 8; t++)
+        {
+            Assert.That(Ops.Slice(trace[0].Abar, 1, t, 1).ToDoubles(), t == 3 ? Is.All.Zero : Is.All.Not.Zero);
+            Assert.That(Ops.Slice(trace[0].DAbar, 1, t, 1).ToDoubles(), t is 0 or 3 ? Is.All.Zero : Is.All.Not.Zero);
+        }
+    }
+
+    [Test]
     public void Attention_of_tokens_goes_through_the_convolution([Values(1, 4, 7)] int width, [Values(1, 3, 9)] int l)
     {
         var config = new MambaConfig { DModel = 6, NLayer = 1, VocabSize = 16, SsmCfg = new SsmConfig { DConv = width } };

@@ -1,0 +1,36 @@
+namespace Mamba.Examples;
+
+/// <summary>What is inside a model while it reads: every state and its gradient; changed, patched with another run's, and traced to a cause.</summary>
+public static class Inspect
+{
+    public static void Run(Device device)
+    {
+        using var model = new MambaLM(new MambaConfig { DModel = 16, NLayer = 2, VocabSize = 8 }, device, seed: 1, DType.Float64);
+        using var scope = new TensorScope();
+        Tensor tokens = Tensor.From([1, 5, 2, 7, 3, 5], (1, 6), device), other = Tensor.From([1, 5, 2, 7, 4, 5], (1, 6), device);
+
+        // every value of every layer, and the gradient of a logit with respect to each
+        using Trace trace = model.Trace(tokens, new TraceOptions { Quantity = Quantity.Logit(token: 6) });
+        Tensor h = trace[1].H, dh = trace[1].DH;                                                            // (b, l, n, d)
+        Console.WriteLine($"layer 1: h is {h.Shape}; by its gradient the logit of token 6 moves most with the state after token "
+            + $"{dh.Abs().Sum(3).Sum(2).ArgMax().ToArray<int>()[0]}");
+
+        // y = M u + D u: the hidden attention is the scan
+        Tensor m = trace[0].HiddenAttention(first: 0, count: 1);                                            // (b, 1, l, l)
+        Tensor u = Ops.Slice(trace[0].U, 2, 0, 1), y = Ops.Slice(trace[0].Y, 2, 0, 1), skip = Ops.Slice(trace[0].D, 0, 0, 1);
+        Tensor product = Ops.MatMul(Ops.Reshape(m, (6, 6)), Ops.Reshape(u, (6, 1))) + Ops.Reshape(skip * u, (6, 1));
+        Console.WriteLine($"M u + D u less y, at most: {(product - Ops.Reshape(y, (6, 1))).Abs().Max(0).Item():0.0e0}");
+
+        // interventions: one after another, gradients through the rest
+        Tensor changed = model.Forward(tokens, hooks: [Hook.Wipe(Site.H, layers: 0, positions: 3), Hook.Scale(Site.Delta, 0.5, layers: 1, channels: 4..8)]);
+        Console.WriteLine($"wiped and scaled, the logits move by {(changed - trace.Logits).Abs().Max(2).Max(1).Item():0.0e0}");
+
+        // activation patching: another run, with this one's states of layer 0 at token 4
+        Tensor patched = model.Forward(other, hooks: [Hook.Patch(Site.H, trace, layers: 0, positions: 4)]);
+        Console.WriteLine($"patched, the other run's logits are {(patched - trace.Logits).Abs().Max(2).Max(1).Item():0.0e0} from this one's");
+
+        // and all of them in turn
+        var tracing = CausalTracing.Run(model, tokens, other, Quantity.Logit(token: 6));
+        Console.WriteLine($"layer 0, token 4 brings back {tracing.Share[0, 4]:0.000} of the difference, token 3 {tracing.Share[0, 3]:0.000}");
+    }
+}
