@@ -1,11 +1,13 @@
+using System.Text;
 using ScottPlot;
+using SkiaSharp;
 
 namespace Mamba.Pictures;
 
 /// <summary>How all pictures look, and how they are kept.</summary>
 internal static class Picture
 {
-    const int Width = 1200, Height = 675;
+    public const int Width = 1200, Height = 675;
 
     /// <summary>An empty plot in the house's style.</summary>
     /// <param name="title">What is seen.</param>
@@ -48,10 +50,36 @@ internal static class Picture
         note.OffsetY = alignment is Alignment.UpperLeft or Alignment.UpperRight ? 6 : alignment is Alignment.LowerRight or Alignment.LowerLeft ? -4 : 0;
     }
 
-    /// <summary>Writes it as a PNG.</summary>
+    /// <summary>Writes it, as an SVG if the name says so and else as a PNG.</summary>
     /// <param name="plot">What to write.</param>
     /// <param name="path">The file; it appears whole or not at all.</param>
-    public static void Save(Plot plot, string path) => AtomicFile.Write(path, stream => stream.Write(plot.GetImageBytes(Width, Height, ImageFormat.Png)));
+    public static void Save(Plot plot, string path) => Save(path, canvas => plot.Render(canvas, new PixelRect(0, Width, Height, 0)));
+
+    /// <summary>Draws and writes a picture, as an SVG if the name says so and else as a PNG.</summary>
+    /// <param name="path">The file; it appears whole or not at all.</param>
+    /// <param name="draw">Draws on a canvas of <see cref="Width"/> by <see cref="Height"/>.</param>
+    public static void Save(string path, Action<SKCanvas> draw)
+    {
+        byte[] bytes = path.EndsWith(".svg", StringComparison.OrdinalIgnoreCase) ? Svg(draw) : Png(draw);
+        AtomicFile.Write(path, stream => stream.Write(bytes));
+    }
+
+    static byte[] Png(Action<SKCanvas> draw)
+    {
+        using var surface = SKSurface.Create(new SKImageInfo(Width, Height));
+        draw(surface.Canvas);
+        using SKImage image = surface.Snapshot();
+        using SKData data = image.Encode(SKEncodedImageFormat.Png, 100);
+        return data.ToArray();
+    }
+
+    static byte[] Svg(Action<SKCanvas> draw)
+    {
+        using var stream = new MemoryStream();
+        using (SKCanvas canvas = SKSvgCanvas.Create(new SKRect(0, 0, Width, Height), stream))
+            draw(canvas);
+        return Encoding.UTF8.GetBytes(SvgText.ForBrowsers(Encoding.UTF8.GetString(stream.ToArray()), Width, Height));
+    }
 
     /// <summary>1,024 as 1K, 2²⁰ as 1M, others as they are: lengths of sequences.</summary>
     public static string Short(long length) => length switch
