@@ -122,7 +122,7 @@ internal sealed class AttentionBlock
                 }
     }
 
-    /// <summary>Column j (l − j, <see cref="Lanes"/>): how the input of token j comes into the output of tokens j, j + 1, … It lasts until the next call.</summary>
+    /// <summary>Column j (l − j, <see cref="Lanes"/>): what outputs j, j + 1, … have of input j. It lasts until the next call.</summary>
     public ReadOnlySpan<double> Column(int j)
     {
         int width = Vector<double>.Count, size = states * Lanes / width, perState = Lanes / width;
@@ -164,7 +164,8 @@ internal sealed class AttentionBlock
         Shape expected = (delta.Shape[0], delta.Shape[1], A.Shape[1]);
         foreach ((string name, Tensor tensor) in (ReadOnlySpan<(string, Tensor)>)[("B", B), ("C", C)])
             if (tensor.Shape != expected)
-                throw new MambaException($"Reach: {name} has shape {tensor.Shape}; expected {expected}. b, l come from delta {delta.Shape}, n from A {A.Shape}.");
+                throw new MambaException($"Reach: {name} has shape {tensor.Shape}; expected {expected}. "
+                    + $"b, l come from delta {delta.Shape}, n from A {A.Shape}.");
     }
 
     /// <summary>Whether A (d, n) goes with delta (b, l, d).</summary>
