@@ -60,7 +60,7 @@ internal static class DeltaPictures
     /// <summary>One layer: the median of the channels and a band.</summary>
     public static Sheet Of(TraceLayer layer)
     {
-        var summary = Summary.Of(layer);
+        Summary summary = layer.Steps;
         var scale = Scale.Of([.. summary.Low, .. summary.High]);
         Plot plot = New(layer, summary, scale);
         foreach ((int first, int count) in Runs(summary.Middle))
@@ -82,7 +82,7 @@ internal static class DeltaPictures
     /// <summary>All layers: a line each, or a row of a heat map each where they are many.</summary>
     public static Sheet Of(IReadOnlyList<TraceLayer> layers)
     {
-        Summary[] all = [.. layers.Select(Summary.Of)];
+        Summary[] all = [.. layers.Select(layer => layer.Steps)];
         var scale = Scale.Of(all.SelectMany(summary => summary.Middle));
         string note = $"median of {layers[0].ChannelsOf(all[0].Channels)}";
         string title = $"Step size Δ over {TraceLayer.Words(layers[0].Length, "token")}, {TraceLayer.Words(layers.Count, "layer")}";

@@ -13,6 +13,7 @@ internal sealed class TraceLayer(TraceFile trace, int layer, int row)
 
     double[]? a;
     LayerReach? reach;
+    DeltaPictures.Summary? steps;
 
     /// <summary>Which layer of the model.</summary>
     public int Layer => layer;
@@ -37,6 +38,9 @@ internal sealed class TraceLayer(TraceFile trace, int layer, int row)
 
     /// <summary>Its hidden attention and how far it looks back.</summary>
     public LayerReach Reach(double budget) => reach ??= LayerReach.Of(this, budget);
+
+    /// <summary>Its step sizes.</summary>
+    public DeltaPictures.Summary Steps => steps ??= DeltaPictures.Summary.Of(this);
 
     /// <summary>The tokens from one on.</summary>
     public TokenAxis Tokens(int first = 0) => TokenAxis.Of(trace, row, first);
