@@ -54,7 +54,7 @@ internal static class AttentionPicture
                     sum += matrix[i * w + j];
             for (int j = 0; j < w; j++)
             {
-                double share = matrix[i * w + j] / sum;
+                double share = sum > 0 ? matrix[i * w + j] / sum : matrix[i * w + j];
                 shares[i, j] = j > i || !double.IsFinite(share) ? double.NaN : Math.Max(-Decades, Math.Log10(share));
             }
         }

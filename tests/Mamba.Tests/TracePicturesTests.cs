@@ -304,6 +304,20 @@ public class TracePicturesTests
     }
 
     [Test]
+    public void A_token_that_sees_nothing_has_shares_of_nothing_and_one_without_numbers_has_none()
+    {
+        // channel 0 is zero throughout; in channel 1 the second token is not a number, nor what comes after it
+        using TraceFile trace = Open(new FakeTrace(1, 1, 3, 2, 1)
+        {
+            Change = (name, values) => Set(name, values, "delta", i => i % 2 == 0 ? 0 : i == 3 ? double.NaN : 1),
+        });
+        Sheet sheet = Picture(trace, "attention.layer-0");
+        double[,] zero = Cells(sheet.Parts[1].Plot), nan = Cells(sheet.Parts[2].Plot);
+        Assert.That((zero[0, 0], zero[2, 0], zero[2, 2], zero[0, 1]), Is.EqualTo((-3.0, -3.0, -3.0, double.NaN)));
+        Assert.That((nan[0, 0], nan[1, 0], nan[2, 1], nan[2, 2]), Is.EqualTo((0.0, double.NaN, double.NaN, 0.0)));
+    }
+
+    [Test]
     public void Of_a_long_sequence_the_last_tokens_look_at_each_other()
     {
         const int L = 515, D = 2, N = 1;
