@@ -14,6 +14,7 @@ public sealed class TraceFile : IDisposable
         QuantityKey = "quantity", HooksKey = "hooks", ModelKey = "model", TextsKey = "top_texts", Ids = "ids", QuantityTensor = "quantity";
 
     readonly Safetensors file;
+    readonly Dictionary<string, string> texts;      // by the id, in digits
 
     TraceFile(Safetensors file)
     {
@@ -24,6 +25,7 @@ public sealed class TraceFile : IDisposable
         Discretization = Discretization.Named(Text(DiscretizationKey));
         Hooks = Strings(HooksKey);
         Tokens = Strings(TokensKey);
+        texts = Json<Dictionary<string, string>>(TextsKey) ?? [];
         Quantity = file.Metadata.GetValueOrDefault(QuantityKey);
         StoredTensor ids = Stored(Ids);
         if (ids.Shape.Rank != 2 || ids.IsFloat)
@@ -113,6 +115,10 @@ public sealed class TraceFile : IDisposable
     /// <summary>Token ids (b, l), row-major.</summary>
     public int[] ReadIds() => Array.ConvertAll(Stored(Ids).ReadLongs(0, Batch * Length), id => (int)id);
 
+    /// <summary>The text of a token that is among the likeliest next ones (<c>top_ids</c>); null where it is not known.</summary>
+    /// <param name="id">Its id.</param>
+    public string? TextOf(int id) => texts.GetValueOrDefault(id.ToString(CultureInfo.InvariantCulture));
+
     /// <summary>The value of <see cref="Quantity"/>; null where there are no gradients.</summary>
     public double? QuantityValue => file.Contains(QuantityTensor) ? Stored(QuantityTensor).ReadDoubles()[0] : null;
 
@@ -149,13 +155,15 @@ public sealed class TraceFile : IDisposable
 
     string Text(string key) => file.Metadata.GetValueOrDefault(key) ?? throw Broken(key);
 
-    string[] Strings(string key)
+    string[] Strings(string key) => Json<string[]>(key) ?? [];
+
+    T? Json<T>(string key) where T : class
     {
         if (!file.Metadata.TryGetValue(key, out string? json))
-            return [];
+            return null;
         try
         {
-            return JsonSerializer.Deserialize<string[]>(json) ?? throw Broken(key);
+            return JsonSerializer.Deserialize<T>(json) ?? throw Broken(key);
         }
         catch (JsonException)
         {
