@@ -16,10 +16,11 @@ internal static class AttentionPicture
         TokenAxis tokens = layer.Tokens(reach.First);
         const float left = 690;
         PixelRect body = Sheet.Body;
-        Plot average = Sheet.New($"average of |M| over {layer.ChannelsOf(reach.Channels.Length)}", "token j that is looked at", "token i that looks");
+        string what = reach.OfTokens is null ? "average of |M|" : "|M| through the convolution, average";
+        Plot average = Sheet.New($"{what} over {layer.ChannelsOf(reach.Channels.Length)}", "token that is looked at", "token i that looks");
         average.Axes.Title.Label.FontSize = 17;
-        Map(average, reach.Average, tokens);
-        HeatMaps.Bar(average, HeatMaps.Amount, -Decades, 0, "share of the row's |M|", new LogTicks());
+        Map(average, reach.OfTokens ?? reach.Average, tokens);
+        HeatMaps.Bar(average, HeatMaps.Amount, -Decades, 0, "share of the row", new LogTicks());
         tokens.Beneath(average, 500, MostTexts);
         tokens.Beside(average, MostTexts);
         var parts = new List<(Plot, PixelRect)> { (average, new PixelRect(0, left, body.Bottom, body.Top)) };

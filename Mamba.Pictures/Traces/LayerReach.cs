@@ -5,7 +5,10 @@ namespace Mamba.Pictures;
 /// <param name="Channels">Which channels were looked at.</param>
 /// <param name="Reach">How far back they look.</param>
 /// <param name="Average">(w, w), row-major: |M_ij|, the average over those channels in which it is a number.</param>
-internal sealed record LayerReach(int First, int[] Channels, Reach Reach, double[] Average)
+/// <param name="OfTokens">
+/// (w, w): the same of tokens, carried through the convolution that made u of them, Σ_j |M_ij| |w_{j−t}|; null where the trace has no weights of it.
+/// </param>
+internal sealed record LayerReach(int First, int[] Channels, Reach Reach, double[] Average, double[]? OfTokens)
 {
     /// <summary>Of longer sequences the last so many tokens are looked at: M is quadratic in them.</summary>
     public const int Window = 512;
@@ -24,6 +27,8 @@ internal sealed record LayerReach(int First, int[] Channels, Reach Reach, double
         int[] channels = TraceLayer.Even(layer.Channels, budget / (w * (w + 1.0) / 2 * layer.States));
         double[] average = new double[w * w];
         int[] counted = new int[w * w];
+        double[]? taps = layer.Taps(), ofTokens = taps is null ? null : new double[w * w];         // (d, k)
+        int k = taps is null ? 0 : taps.Length / layer.Channels;
         using Device cpu = Device.Open("cpu");
         using var scope = new TensorScope();
         (Tensor delta, Tensor A, Tensor B, Tensor C) = Inputs(layer, channels, first, cpu);
@@ -35,11 +40,13 @@ internal sealed record LayerReach(int First, int[] Channels, Reach Reach, double
                     {
                         average[(j + lag) * w + j] += value;
                         counted[(j + lag) * w + j]++;
+                        for (int q = 0; q < Math.Min(k, j + 1); q++)         // token j − q is in u_j with tap k − 1 − q
+                            ofTokens![(j + lag) * w + j - q] += value * Math.Abs(taps![channels[block.First + c] * k + k - 1 - q]);
                     }
         });
         for (int i = 0; i < average.Length; i++)
             average[i] /= counted[i];
-        return new LayerReach(first, channels, reach, average);
+        return new LayerReach(first, channels, reach, average, ofTokens);
     }
 
     /// <summary>|M| (w, w) of one channel.</summary>

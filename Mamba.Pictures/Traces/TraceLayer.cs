@@ -108,6 +108,14 @@ internal sealed class TraceLayer(TraceFile trace, int layer, int row)
     /// <summary>D (d), zeros where there is none.</summary>
     public double[] Skip() => Has("D") ? trace.Read(layer, "D") : new double[Channels];
 
+    /// <summary>The weights of the convolution (d, k), row-major; null where the trace has none.</summary>
+    public double[]? Taps()
+    {
+        if (!Has("conv"))
+            return null;
+        return trace.ShapeOf(layer, "conv") is { Rank: 2, Count: > 0 } shape && shape[0] == Channels ? trace.Read(layer, "conv") : throw Unfit("conv", "(d, k)");
+    }
+
     /// <summary>
     /// The channels whose states move the output most: by Σ_t |y_t − D u_t|, by Σ_t |y_t| where there is no u, or else evenly spaced ones. In ascending
     /// order.

@@ -136,7 +136,7 @@ public class InspectionTests
         using var scope = new TensorScope();
         Tensor tokens = Tensor.From([.. Enumerable.Range(0, 8).Select(i => i * 7 % 16)], (1, 8), Cpu), reset = Tensor.From([0, 0, 0, 1, 0, 0, 0, 0], (1, 8), Cpu);
         using Trace trace = model.Trace(tokens, new TraceOptions { Reset = reset, Quantity = Quantity.Loss });
-        for (int t = 0; t < 8; t++)
+        for (int t = 0; t < 7; t++)         // the loss is not of what comes after the last
         {
             Assert.That(Ops.Slice(trace[0].Abar, 1, t, 1).ToDoubles(), t == 3 ? Is.All.Zero : Is.All.Not.Zero);
             Assert.That(Ops.Slice(trace[0].DAbar, 1, t, 1).ToDoubles(), t is 0 or 3 ? Is.All.Zero : Is.All.Not.Zero);
