@@ -34,6 +34,7 @@ public static class CommandLine
             PerplexityCommand.Create(),
             TokenizeCommand.Create(),
             ConvertCommand.Create(),
+            InspectCommand.Create(),
             LogitsCommand.Create(),
             OpCommand.Create(),
             GradCheckCommand.Create(),
