@@ -5,7 +5,8 @@ public static class Inspect
 {
     public static void Run(Device device)
     {
-        using var model = new MambaLM(new MambaConfig { DModel = 16, NLayer = 2, VocabSize = 8 }, device, seed: 1, DType.Float64);
+        var config = new MambaConfig { DModel = 16, NLayer = 2, VocabSize = 8, SsmCfg = new SsmConfig { DtMin = 0.5, DtMax = 1 } };
+        using var model = new MambaLM(config, device, seed: 1, DType.Float64);
         using var scope = new TensorScope();
         Tensor tokens = Tensor.From([1, 5, 2, 7, 3, 5], (1, 6), device), other = Tensor.From([1, 5, 2, 7, 4, 5], (1, 6), device);
 

@@ -35,4 +35,10 @@ public sealed record Generation
 
     /// <summary>States of prompts before this one, to begin where the longest of them ends; the state after this prompt is added. For one prompt.</summary>
     public PrefixCache? Cache { get; init; }
+
+    /// <summary>
+    /// What is changed inside the blocks at every token, one after another: to steer what is made. Those that choose positions are for one prompt; none go with
+    /// a cache.
+    /// </summary>
+    public IReadOnlyList<Hook> Hooks { get; init; } = [];
 }

@@ -35,6 +35,9 @@ internal sealed class Generator : IDisposable
         }
         if (options.Cache is { } cache && (prompts.Count != 1 || cache.Model != model))
             throw new MambaException($"Generate: a cache of prefixes is for one prompt of its model; there are {prompts.Count} prompts.");
+        if (options.Hooks.Count > 0 && (options.Cache is not null || (prompts.Count != 1 && options.Hooks.Any(hook => hook.Positions is not null))))
+            throw new MambaException("Generate: hooks, and "
+                + (options.Cache is null ? $"{prompts.Count} prompts; positions are for one" : "a cache of prefixes, whose states know nothing of them") + ".");
         if (options.Stop.Count > 0 && (options.Tokenizer is null || options.Stop.Any(string.IsNullOrEmpty)))
             throw new MambaException("Generate: stop strings need a tokenizer, and one character or more each.");
         end = options.IgnoreEndOfText ? null : options.EndOfText ?? options.Tokenizer?.EndOfText;
@@ -80,8 +83,8 @@ internal sealed class Generator : IDisposable
             using var scope = new TensorScope();
             Tensor part = Columns(tokens, start, count);
             Tensor result = count == 1 && !isPadded
-                ? model.Step(part.View(b), state)           // as in an unbroken run
-                : model.Forward(part, state, lastOnly: true, reset: isPadded ? Columns(reset, start, count) : null);
+                ? Next(part.View(b))                        // as in an unbroken run
+                : model.Forward(part, state, lastOnly: true, reset: isPadded ? Columns(reset, start, count) : null, hooks: options.Hooks);
             if (start + count == length)
                 logits = result.ToDoubles();
         }
@@ -135,9 +138,14 @@ internal sealed class Generator : IDisposable
         isStepDue = false;
         using IDisposable plain = Tape.NoGrad();
         using var scope = new TensorScope();
-        logits = model.Step(Tensor.From([.. running.Select(sequence => sequence.Tokens[^1])], running.Count, model.Parameters.Device), state!).ToDoubles();
+        logits = Next(Tensor.From([.. running.Select(sequence => sequence.Tokens[^1])], running.Count, model.Parameters.Device)).ToDoubles();
         state!.Pending = [];
     }
+
+    // The fused step knows no hooks.
+    Tensor Next(Tensor tokens) => options.Hooks.Count == 0
+        ? model.Step(tokens, state!)
+        : model.Forward(tokens.View((tokens.Count, 1)), state, lastOnly: true, hooks: options.Hooks);
 
     public void Dispose()
     {

@@ -26,7 +26,7 @@ public sealed class Trace : IDisposable
         {
             foreach (int layer in tracer.Layers)
                 layers.Add(layer, new LayerTrace(layer, model.Config.Discretization, reset));
-            Logits = tracer.Run(new Sink(this), inPieces: false)!;
+            Logits = tracer.Run(new Sink(this), tokens.Shape[1])!;
             QuantityValue = options.Quantity is null ? null : tracer.Value;
         }
         catch

@@ -44,7 +44,7 @@ internal sealed class TraceWriter : ITraceSink
         List<TraceArray> plan = [.. tracer.Plan()];
         Write(model, tokens, options, path, tracer.Layers, plan, writer =>
         {
-            tracer.Run(writer, inPieces: true);
+            tracer.Run(writer, options.Piece ?? Tracer.UsualPiece(plan));
             return options.Quantity is null ? null : tracer.Value;
         });
     }

@@ -9,7 +9,7 @@ namespace Mamba;
 internal sealed class Tracer
 {
     /// <summary>Numbers of one array of states that are worked on at a time: 16 or 32 MB.</summary>
-    const long PieceNumbers = 1 << 22;
+    const int PieceNumbers = 1 << 22;
 
     const int LongestPiece = 1024;
 
@@ -62,15 +62,20 @@ internal sealed class Tracer
         public void Write(in TraceArray array, long first) => plan.Add(array with { Length = array.Length + rest });
     }
 
+    /// <summary>As many tokens at a time as make <see cref="PieceNumbers"/> of the largest of the arrays.</summary>
+    public static int UsualPiece(IEnumerable<TraceArray> plan)
+    {
+        long token = plan.Where(array => array.Length is not null).Max(array => array.Values.Count / array.Values.Shape[1]);      // of all sequences
+        return (int)Math.Clamp(PieceNumbers / token, 1, LongestPiece);
+    }
+
     /// <summary>Runs the model.</summary>
     /// <param name="sink">Where the arrays go.</param>
-    /// <param name="inPieces">Whether a long sequence goes in pieces; otherwise, whole.</param>
+    /// <param name="most">Tokens of a piece at most.</param>
     /// <returns>The logits (b, l, v), owned by nobody, where the sequence goes whole.</returns>
-    public Tensor? Run(ITraceSink sink, bool inPieces)
+    public Tensor? Run(ITraceSink sink, long most)
     {
-        MambaConfig config = model.Config;
-        long usual = Math.Clamp(PieceNumbers / Math.Max(1, b * config.DInner * config.SsmCfg.DState), 1, LongestPiece);
-        long piece = inPieces && options.Quantity is not { TakesPieces: false } ? options.Piece ?? usual : l;
+        long piece = options.Quantity is { TakesPieces: false } ? l : Math.Min(l, most);
         long count = (l + piece - 1) / piece;
         var starts = new List<MambaState>();
         try

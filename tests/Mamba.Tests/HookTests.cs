@@ -265,6 +265,51 @@ public class HookTests
         Assert.That(TestData.RelativeError(model.Forward(tokens, hooks: [Hook.Patch(Site.H, trace)]).ToDoubles(), trace.Logits.ToDoubles()), Is.LessThan(1e-5));
     }
 
+    // ---- generation -------------------------------------------------------------------------------------
+
+    [Test]
+    public void Generation_is_steered([Values(1, 2)] int prompts)
+    {
+        using MambaLM model = Model(Small, Cpu);
+        Hook[] hooks = [Hook.Scale(Site.Delta, 3, layers: 0), Hook.Scale(Site.Y, -1, layers: 1, channels: 0..5)];
+        IReadOnlyList<int>[] all = [.. new int[][] { [1, 5, 2], [7, 3, 3, 8] }.Take(prompts)];
+        GeneratedToken[] made = [.. model.Generate(all, new Generation { MaxTokens = 6, Sampler = Sampler.Greedy, Hooks = hooks })];
+        bool differs = false;
+        for (int i = 0; i < prompts; i++)
+        {
+            int[] steered = [.. made.Where(token => token.Sequence == i).Select(token => token.Id)];
+            List<int> tokens = [.. all[i]];
+            for (int t = 0; t < 6; t++)
+            {
+                using var scope = new TensorScope();
+                Tensor logits = model.Forward(Tensor.From([.. tokens], (1, tokens.Count), Cpu), lastOnly: true, hooks: hooks);
+                tokens.Add(Ops.ArgMax(logits).ToArray<int>()[0]);
+            }
+            Assert.That(steered, Is.EqualTo(tokens.Skip(all[i].Count)));
+            differs = differs || !steered.SequenceEqual(model.Generate(all[i], count: 6));
+        }
+        Assert.That(differs);
+    }
+
+    [Test]
+    public void A_hook_at_a_position_works_there_in_generation_too()
+    {
+        using MambaLM model = Model(Small, Cpu);
+        foreach (int at in (ReadOnlySpan<int>)[1, 4])
+        {
+            Hook[] hooks = [Hook.Wipe(Site.H, positions: at)];
+            int[] made = [.. model.Generate([1, 5, 2], new Generation { MaxTokens = 6, Sampler = Sampler.Greedy, Hooks = hooks }).Select(token => token.Id)];
+            using var scope = new TensorScope();
+            Tensor logits = model.Forward(Tensor.From([1, 5, 2, .. made], (1, 9), Cpu), hooks: hooks);
+            Assert.That(Ops.ArgMax(logits).ToArray<int>()[2..8], Is.EqualTo(made));
+        }
+        var two = new Generation { Hooks = [Hook.Wipe(Site.H, positions: 1)] };
+        Assert.That(() => model.Generate([[1], [2]], two), Throws.TypeOf<MambaException>().With.Message.EqualTo(
+            "Generate: hooks, and 2 prompts; positions are for one."));
+        Assert.That(() => model.Generate([1], two with { Cache = new PrefixCache(model) }), Throws.TypeOf<MambaException>().With.Message.EqualTo(
+            "Generate: hooks, and a cache of prefixes, whose states know nothing of them."));
+    }
+
     // ---- where hooks cannot work ----------------------------------------------------------------------
 
     [Test]
