@@ -253,7 +253,7 @@ public class TracePicturesTests
         using TraceFile trace = Open(new FakeTrace(1, 1, 2000, 1, 2)
         {
             Without = ["layer.0.y"],
-            Change = (name, values) => Set(name, values, "h", i => i switch { 0 => 1, 2 => -4, 5 => double.NaN, _ => 0.5 }),
+            Change = (name, values) => Set(name, values, "h", i => i switch { 0 => 1, 2 => -4, 7 => double.NaN, _ => 0.5 }),
         });
         double[,] cells = Cells(PlotOf(Picture(trace, "states.layer-0")));
         Assert.That((cells[0, 0], cells[1, 0], cells[0, 1]), Is.EqualTo((-1.0, 0.125, 0.125)), "1 and −4; 0.5 twice");
