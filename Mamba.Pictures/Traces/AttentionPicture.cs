@@ -25,11 +25,12 @@ internal static class AttentionPicture
         tokens.Beside(average, MostTexts);
         var parts = new List<(Plot, PixelRect)> { (average, new PixelRect(0, left, body.Bottom, body.Top)) };
         int[] channels = layer.Moving(Small, reach.First);
+        double[][] matrices = reach.Matrices(layer, channels);
         for (int i = 0; i < channels.Length; i++)
         {
             Plot plot = Sheet.New($"channel {TraceLayer.Words(channels[i])}", "");
             plot.Axes.Title.Label.FontSize = 16;
-            Map(plot, reach.Matrix(layer, channels[i]), tokens);
+            Map(plot, matrices[i], tokens);
             tokens.Beneath(plot, 0, most: 0);
             tokens.Beside(plot, most: 0);
             plot.Axes.Left.MinimumSize = plot.Axes.Right.MinimumSize = 0;

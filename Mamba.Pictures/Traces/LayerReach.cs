@@ -49,22 +49,23 @@ internal sealed record LayerReach(int First, int[] Channels, Reach Reach, double
         return new LayerReach(first, channels, reach, average, ofTokens);
     }
 
-    /// <summary>|M| (w, w) of one channel.</summary>
-    public double[] Matrix(TraceLayer layer, int channel)
+    /// <summary>|M| (w, w) of some channels.</summary>
+    public double[][] Matrices(TraceLayer layer, int[] channels)
     {
         int w = Count;
-        double[] matrix = new double[w * w];
+        double[][] matrices = [.. channels.Select(_ => new double[w * w])];
         using Device cpu = Device.Open("cpu");
         using var scope = new TensorScope();
-        (Tensor delta, Tensor A, Tensor B, Tensor C) = Inputs(layer, [channel], First, cpu);
+        (Tensor delta, Tensor A, Tensor B, Tensor C) = Inputs(layer, channels, First, cpu);
         foreach (AttentionBlock block in AttentionBlock.Of(delta, A, B, C, layer.Discretization))
             for (int j = 0; j < w; j++)
             {
                 ReadOnlySpan<double> column = block.Column(j);
                 for (int lag = 0; lag < w - j; lag++)
-                    matrix[(j + lag) * w + j] = Math.Abs(column[lag * AttentionBlock.Lanes]);
+                    for (int c = 0; c < block.Count; c++)
+                        matrices[block.First + c][(j + lag) * w + j] = Math.Abs(column[lag * AttentionBlock.Lanes + c]);
             }
-        return matrix;
+        return matrices;
     }
 
     // M among the last tokens does not depend on those before: no more is read.
