@@ -30,8 +30,9 @@ public static class Inspect
         Tensor patched = model.Forward(other, hooks: [Hook.Patch(Site.H, trace, layers: 0, positions: 4)]);
         Console.WriteLine($"patched, the other run's logits are {(patched - trace.Logits).Abs().Max(2).Max(1).Item():0.0e0} from this one's");
 
-        // and all of them in turn
-        var tracing = CausalTracing.Run(model, tokens, other, Quantity.Logit(token: 6));
-        Console.WriteLine($"layer 0, token 4 brings back {tracing.Share[0, 4]:0.000} of the difference, token 3 {tracing.Share[0, 3]:0.000}");
+        // and all of them in turn: what the output of each layer at each token brings back
+        var tracing = CausalTracing.Run(model, tokens, other, Quantity.Logit(token: 6), Site.Y);
+        for (int layer = 0; layer < 2; layer++)
+            Console.WriteLine($"layer {layer}: {string.Join("  ", Enumerable.Range(0, 6).Select(t => $"{tracing.Share[layer, t]:0.000}"))}");
     }
 }
