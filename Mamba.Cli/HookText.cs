@@ -11,8 +11,8 @@ internal sealed class HookText
 {
     const string Where = "SITE@LAYERS:POSITIONS:CHANNELS:STATES";
 
-    readonly Option<string[]> set = Many("--set", $"{Where}=X", "Set values to X. SITE is delta, B, C, h, y, u or z; what follows is numbers and ranges, 0,2,4-7, "
-        + "or * for all, and may be left out from the right.");
+    readonly Option<string[]> set = Many("--set", $"{Where}=X",
+        "Set values to X. SITE is delta, B, C, h, y, u or z; what follows is numbers and ranges, 0,2,4-7, or * for all, and may be left out from the right.");
     readonly Option<string[]> scale = Many("--scale", $"{Where}=X", "Multiply values by X.");
     readonly Option<string[]> clamp = Many("--clamp", $"{Where}=LOW..HIGH", "Keep values between two numbers.");
     readonly Option<string[]> wipe = Many("--wipe", Where, "Set values to 0: a state that is wiped remembers nothing.");

@@ -223,5 +223,6 @@ internal sealed class Tracer
     }
 
     /// <summary>The text of a token as it is shown: its id, where it has none.</summary>
-    public static string TextOf(Tokenizer tokenizer, int id) => tokenizer.Decode([id]) is { Length: > 0 } text ? text : $"#{id.ToString(CultureInfo.InvariantCulture)}";
+    public static string TextOf(Tokenizer tokenizer, int id) =>
+        tokenizer.Decode([id]) is { Length: > 0 } text ? text : $"#{id.ToString(CultureInfo.InvariantCulture)}";
 }

@@ -162,6 +162,38 @@ public class HookTests
                     }
     }
 
+    /// <summary>Against the scan a token at a time, whose states are changed by hand and read by C·h + D u.</summary>
+    [Test]
+    public void Changed_states_are_carried_on_by_every_discretization([ValueSource(typeof(Discretization), nameof(Discretization.All))] Discretization discretization)
+    {
+        using var scope = new TensorScope();
+        const int B = 2, L = 9, D = 5, N = 3;
+        ScanInputs x = Scan(B, L, D, N, DType.Float64, Cpu) with
+        {
+            Discretization = discretization,
+            Reset = Tensor.From([.. Enumerable.Range(0, B * L).Select(i => i is 4 or 10 or 14 ? 1 : 0)], (B, L), Cpu),
+        };
+        foreach (Indices positions in (ReadOnlySpan<Indices>)[0, [3, 4, 5], [1, 6, 8], 0..])
+        {
+            Tensor? h = null, input = null;
+            var expected = new List<double[]>();
+            for (int t = 0; t < L; t++)
+            {
+                Tensor Of(Tensor values) => Ops.Slice(values, 1, t, 1);
+                ScanOutputs step = Ops.SelectiveScan(x with
+                {
+                    U = Of(x.U), Delta = Of(x.Delta), B = Of(x.B), C = Of(x.C), Z = null, Reset = Of(x.Reset!), InitialState = h, PreviousInput = input,
+                });
+                h = positions.Contains(t) ? step.LastState * -2 + 0.5 : step.LastState;
+                input = step.LastInput;
+                Tensor y = Ops.Sum(Ops.Reshape(Of(x.C), (B, N, 1)) * h, 1) + x.D! * Ops.Reshape(Of(x.U), (B, D));
+                expected.Add((y * Ops.Silu(Ops.Reshape(Of(x.Z!), (B, D)))).ToDoubles());
+            }
+            double[] actual = Ops.Transpose(Run(x, Hook.Change(Site.H, (states, _) => states * -2 + 0.5, positions: positions)), 0, 1).ToDoubles();   // (l, b, d)
+            Assert.That(TestData.RelativeError(actual, [.. expected.SelectMany(values => values)]), Is.LessThan(1e-13), $"{positions}");
+        }
+    }
+
     [Test]
     public void Set_wipe_and_clamp_do_what_they_say()
     {

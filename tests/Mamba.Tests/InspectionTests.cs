@@ -40,7 +40,8 @@ public class InspectionTests
             (int[] ids, int at, int answer) = Sequence(seed);
             using var scope = new TensorScope();
             using Trace trace = model.Trace(Tensor.From(ids, (1, Length), Cpu));
-            double[] ofTokens = Ops.Index(trace[0].Attention(), 0, ^1).ToDoubles(), ofInputs = Ops.Index(trace[0].Attention(ofTokens: false), 0, ^1).ToDoubles();
+            double[] ofTokens = Ops.Index(trace[0].Attention(), 0, ^1).ToDoubles();
+            double[] ofInputs = Ops.Index(trace[0].Attention(ofTokens: false), 0, ^1).ToDoubles();
             right += Says(trace.Logits) == answer ? 1 : 0;
             there += Enumerable.Range(0, Length).MaxBy(j => ofTokens[j]) == at + 1 ? 1 : 0;
             share += ofInputs.AsSpan(at + 1, 4).ToArray().Sum();        // the inputs u that the token after is in: the convolution is four wide
@@ -134,7 +135,8 @@ public class InspectionTests
         var config = new MambaConfig { DModel = 6, NLayer = 1, VocabSize = 16 };
         using var model = new MambaLM(config, Cpu, seed: 3, DType.Float64);
         using var scope = new TensorScope();
-        Tensor tokens = Tensor.From([.. Enumerable.Range(0, 8).Select(i => i * 7 % 16)], (1, 8), Cpu), reset = Tensor.From([0, 0, 0, 1, 0, 0, 0, 0], (1, 8), Cpu);
+        Tensor tokens = Tensor.From([.. Enumerable.Range(0, 8).Select(i => i * 7 % 16)], (1, 8), Cpu);
+        Tensor reset = Tensor.From([0, 0, 0, 1, 0, 0, 0, 0], (1, 8), Cpu);
         using Trace trace = model.Trace(tokens, new TraceOptions { Reset = reset, Quantity = Quantity.Loss });
         for (int t = 0; t < 7; t++)         // the loss is not of what comes after the last
         {
