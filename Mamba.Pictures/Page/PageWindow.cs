@@ -8,7 +8,7 @@ namespace Mamba.Pictures;
 /// <param name="Averages">Whether the hidden attention averaged over all channels of each layer fits, too.</param>
 internal sealed record PageWindow(int[] Layers, int First, int Count, int Channels, bool Averages)
 {
-    /// <summary>More tokens are no picture any more: a matrix of 512² is drawn with two pixels a value.</summary>
+    /// <summary>More tokens are no picture any more: a matrix of 512² is drawn with a pixel a value.</summary>
     public const int MostTokens = 512;
 
     /// <summary>Nobody looks through a longer list.</summary>

@@ -18,7 +18,7 @@ function array(layer, name) {               // the floats of an array; null wher
 const integers = (layer, name) => { const floats = array(layer, name); return floats && new Int32Array(floats.buffer); };
 
 // What is looked at. A click pins a token; a mouse that hovers looks at another until it leaves.
-const state = { layer: 0, channel: 0, pin: run.count - 1, hover: null, show: 'this', states: 'h', of: 'channel', rows: 'one' };
+const state = { layer: 0, channel: 0, pin: run.count - 1, hover: null, show: 'this', states: 'h', of: 'channel', rows: 'one', axis: 'linear' };
 const at = () => state.hover ?? state.pin;
 const layerOf = r => r && r.layers.find(layer => layer.layer === run.layers[state.layer].layer);
 const channelOf = r => layerOf(r)?.channels.indexOf(run.layers[state.layer].channels[state.channel]) ?? -1;
@@ -51,7 +51,8 @@ const scaleOf = (mine, theirs) => (state.show === 'difference' ? largest(chosen(
 // ---- words ------------------------------------------------------------------------------------------------------------------------------------
 
 const minus = text => text.replaceAll('-', '−');
-const number = x => Number.isNaN(x) ? 'NaN' : !Number.isFinite(x) ? (x > 0 ? '∞' : '−∞') : x === 0 ? '0' : minus(x.toPrecision(5));
+const number = x => Number.isNaN(x) ? 'NaN' : !Number.isFinite(x) ? (x > 0 ? '∞' : '−∞') : x === 0 ? '0'
+  : minus(Math.abs(x) < 1e-3 ? x.toExponential(4) : x.toPrecision(5));
 const whole = x => x.toLocaleString('en');
 const percent = p => Number.isFinite(p) ? number(p * 100) + ' %' : number(p);
 const visible = text => text === '' ? '∅' : text.replace(/\r?\n|[\r\u2028\u2029\u0085]/g, '⏎').replaceAll('\t', '⇥').replaceAll(' ', '␣')
@@ -112,10 +113,11 @@ function legend(node, kind, low, high, words) {
   node.replaceChildren(el('span', {}, low), el('i', { className: kind }), el('span', {}, high), el('span', {}, words + '; grey: no number'));
 }
 
-// Bars around 0, a token each; the other run's as a line of steps.
-function bars(svg, mine, theirs, width, height) {
-  const all = [...(mine ?? []), ...(theirs ?? [])].filter(Number.isFinite), hi = Math.max(0, ...all), lo = Math.min(0, ...all), span = hi - lo || 1;
-  const y = v => (hi - v) / span * height, count = run.count;
+// Bars around 0, a token each; the other run's as a line of steps. A logarithmic axis spans what is positive, eight decades of it at most.
+function bars(svg, mine, theirs, width, height, logarithmic = false) {
+  const all = [...(mine ?? []), ...(theirs ?? [])].filter(v => Number.isFinite(v) && (v > 0 || !logarithmic)), hi = Math.max(0, ...all);
+  const lo = logarithmic ? Math.max(Math.min(hi, ...all) / 2, hi / 1e8) : Math.min(0, ...all), count = run.count;
+  const share = v => logarithmic ? v > lo ? Math.log(v / lo) / Math.log(hi / lo) : 0 : (v - lo) / (hi - lo || 1), y = v => (1 - share(v)) * height;
   svg.replaceChildren();
   svg.setAttribute('viewBox', `0 0 ${count} ${height}`);
   svg.setAttribute('preserveAspectRatio', 'none');
@@ -124,7 +126,7 @@ function bars(svg, mine, theirs, width, height) {
   mine?.forEach((v, t) => Number.isFinite(v) && svg.append(svgEl('rect', {
     x: t + .12, width: .76, y: Math.min(y(v), y(0)), height: Math.abs(y(v) - y(0)), class: signed ? v < 0 ? 'bar down' : 'bar up' : 'bar',
   })));
-  svg.append(svgEl('line', { x1: 0, x2: count, y1: y(0), y2: y(0), class: 'zero' }));
+  if (!logarithmic) svg.append(svgEl('line', { x1: 0, x2: count, y1: y(0), y2: y(0), class: 'zero' }));
   if (theirs) {
     let path = '';
     theirs.forEach((v, t) => { if (Number.isFinite(v)) path += `${t && Number.isFinite(theirs[t - 1]) ? 'L' : 'M'}${t} ${y(v)}H${t + 1}`; });
@@ -150,7 +152,7 @@ function drawSequence() {
     $(name + '-row').hidden = $(name + '-title').hidden = !is;
     if (!is) continue;
     $(name + '-title').textContent = mine || theirs ? `${words}, ${where}${both}` : `The trace has no ${name} of ${where}`;
-    bars($(name), mine, theirs, width, name === 'delta' ? 96 : 64);
+    bars($(name), mine, theirs, width, name === 'delta' ? 96 : 64, name === 'delta' && state.axis === 'log' && state.show !== 'difference');
     $(name).setAttribute('aria-label', `${words} of ${count} tokens as bars. The numbers are in the table below.`);
   }
   const name = state.states, n = layer?.n ?? 0;
@@ -276,7 +278,7 @@ function drawAttention() {
   attention = { mine, theirs, m };
   $('attention-scroll').hidden = $('attention-legend').hidden = $('attention-numbers').hidden = !m;
   if (!m) { attentionWords(null); return; }
-  cellWidth = Math.max(2, Math.min(28, Math.floor(room / l)));
+  cellWidth = Math.max(1, Math.min(28, Math.floor(room / l)));
   const width = cellWidth * l, each = state.rows === 'each';
   const most = Float64Array.from({ length: l }, (_, i) => each ? largest(m.subarray(i * l, i * l + i + 1)) || 1 : max);
   heat($('matrix'), l, l, (i, j) => j > i ? 0 : m[i * l + j] / most[i], 1);
@@ -532,10 +534,12 @@ function move(scroll) {
   say();
   if (!scroll) return;
   // what scrolls follows
-  const strip = $('strip'), wide = $('sequence-scroll'), left = t * tokenWidth, top = option.offsetTop;
+  const strip = $('strip'), top = option.offsetTop;
   if (top < strip.scrollTop || top + option.offsetHeight > strip.scrollTop + strip.clientHeight) strip.scrollTop = top - strip.clientHeight / 2;
-  const room = wide.clientWidth - axisWidth();
-  if (left < wide.scrollLeft || left + tokenWidth > wide.scrollLeft + room) wide.scrollLeft = left - room / 2;
+  for (const [node, width] of [[$('sequence-scroll'), tokenWidth], [$('attention-scroll'), cellWidth]]) {
+    const left = t * width, room = node.clientWidth - axisWidth();
+    if (left < node.scrollLeft || left + width > node.scrollLeft + room) node.scrollLeft = left - room / 2;
+  }
 }
 
 function draw() {
@@ -559,7 +563,7 @@ function choose(change) {
     fillChannels();
   }
   for (const name of ['layer', 'channel', 'show']) $(name).value = state[name];
-  if (['layer', 'channel', 'show', 'states', 'of', 'rows'].some(name => state[name] !== before[name])) draw();
+  if (['layer', 'channel', 'show', 'states', 'of', 'rows', 'axis'].some(name => state[name] !== before[name])) draw();
   else if (state.pin !== before.pin || state.hover !== before.hover) move('pin' in change);
 }
 
@@ -610,6 +614,7 @@ function start() {
   $('channel').onchange = () => choose({ channel: +$('channel').value });
   $('show').onchange = () => choose({ show: $('show').value });
   $('token').oninput = () => choose({ pin: +$('token').value });
+  $('axis').onchange = () => choose({ axis: $('axis').value });
   $('attention-rows-of').onchange = () => choose({ rows: $('attention-rows-of').value });
   $('attention-of').onchange = () => choose({ of: $('attention-of').value });
   for (const button of $('states-switch').children)

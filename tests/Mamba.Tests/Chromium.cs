@@ -44,12 +44,12 @@ internal sealed class Chromium : IAsyncDisposable
             Assert.Fail("There is no Chromium, and MAMBA_REQUIRE_CHROMIUM is 1.");
         if (program is null)
             Assert.Ignore("There is no Chromium.");
-        string profile = Directory.CreateTempSubdirectory("mamba-chromium-").FullName;
+        string own = Directory.CreateTempSubdirectory("mamba-chromium-").FullName;
         var start = new ProcessStartInfo(program!) { UseShellExecute = false, RedirectStandardError = true, RedirectStandardOutput = true };
         foreach (string argument in (string[])["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars", "--no-first-run",
-            "--remote-debugging-port=0", $"--user-data-dir={profile}", "about:blank"])
+            "--remote-debugging-port=0", $"--user-data-dir={own}", "about:blank"])
             start.ArgumentList.Add(argument);
-        var chromium = new Chromium(Process.Start(start)!, profile);
+        var chromium = new Chromium(Process.Start(start)!, own);
         try
         {
             await chromium.Connect();

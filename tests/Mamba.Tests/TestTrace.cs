@@ -62,7 +62,7 @@ internal sealed record TestTrace
         if (Hooks.Length > 0)
             writer.Metadata["hooks"] = JsonSerializer.Serialize(Hooks);
         if (TopTexts is not null)
-            writer.Metadata["top_texts"] = JsonSerializer.Serialize(TopTexts.ToDictionary(pair => $"{pair.Key}", pair => pair.Value));
+            writer.Metadata["top_texts"] = JsonSerializer.Serialize(TopTexts.ToDictionary(pair => $"{pair.Key}", pair => pair.Value, StringComparer.Ordinal));
         if (Gradients)
         {
             writer.Metadata["quantity"] = "the log probability of the last token";

@@ -299,7 +299,7 @@ public class TracePageTests
     public async Task Tab_comes_to_every_control_and_shows_where_it_is()
     {
         Chromium page = await Show(Words, Words with { Seed = 4 });
-        var met = new HashSet<string>();
+        var met = new HashSet<string>(StringComparer.Ordinal);
         for (int i = 0; i < 60; i++)
         {
             await page.Press("Tab");
@@ -382,6 +382,27 @@ public class TracePageTests
         Assert.That(await page.Text("#states-title"), Does.StartWith("Gradients dh of the log probability"));
         page = await Show(Words with { Gradients = false });
         Assert.That((bool)(await page.Evaluate("document.getElementById('states-switch').hidden && document.getElementById('ddelta-row').hidden"))!);
+        HasNoComplaints(page);
+    }
+
+    [Test]
+    public async Task A_logarithmic_axis_shows_steps_of_all_sizes()
+    {
+        // 1e-1, 1e-2, …: on a logarithmic axis each bar is as much shorter than the one before
+        Chromium page = await Show(new TestTrace
+        {
+            Length = 6,
+            D = 1,
+            Change = (_, name, values) => { for (int t = 0; name == "delta" && t < 6; t++) values[t] = t == 5 ? 0 : (float)Math.Pow(10, -1 - t); },
+        });
+        const string Heights = "[...document.querySelectorAll('#delta rect')].map(r => +r.getAttribute('height'))";
+        async Task<double[]> Bars() => [.. (await page.Evaluate(Heights))!.AsArray().Select(height => (double)height!)];
+        double[] linear = await Bars();
+        await page.Choose("axis", "log");
+        double[] logarithmic = await Bars(), gaps = [.. Enumerable.Range(0, 4).Select(t => logarithmic[t] - logarithmic[t + 1])];
+        Assert.That(linear[1] / linear[0], Is.EqualTo(0.1).Within(1e-4));
+        Assert.That(gaps, Is.All.EqualTo(gaps[0]).Within(1e-3).And.All.GreaterThan(10));
+        Assert.That(logarithmic[^1], Is.Zero);
         HasNoComplaints(page);
     }
 
