@@ -402,6 +402,7 @@ public class TracePageTests
         double[] logarithmic = await Bars(), gaps = [.. Enumerable.Range(0, 4).Select(t => logarithmic[t] - logarithmic[t + 1])];
         Assert.That(linear[1] / linear[0], Is.EqualTo(0.1).Within(1e-4));
         Assert.That(gaps, Is.All.EqualTo(gaps[0]).Within(1e-3).And.All.GreaterThan(10));
+        Assert.That(logarithmic[0], Is.EqualTo(96).Within(1e-3), "the largest ends at the top");
         Assert.That(logarithmic[^1], Is.Zero);
         HasNoComplaints(page);
     }
