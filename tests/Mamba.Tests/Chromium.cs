@@ -30,7 +30,7 @@ internal sealed class Chromium : IAsyncDisposable
 
     Chromium(Process process, string profile) => (this.process, this.profile) = (process, profile);
 
-    /// <summary>Errors and warnings on the console, exceptions nobody caught, requests for anything but the page.</summary>
+    /// <summary>Errors and warnings on the console, exceptions nobody caught, what the browser remarks, requests for anything but the page.</summary>
     public IReadOnlyCollection<string> Complaints => complaints;
 
     static string? Installed() => (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator)
@@ -232,7 +232,7 @@ internal sealed class Chromium : IAsyncDisposable
             case "Runtime.consoleAPICalled" when (string)said!["type"]! is "error" or "warning" or "assert":
                 complaints.Enqueue($"console: {said["args"]!.ToJsonString()}");
                 break;
-            case "Log.entryAdded" when (string)said!["entry"]!["level"]! is "error" or "warning":
+            case "Log.entryAdded" when (string)said!["entry"]!["level"]! is not "verbose":
                 complaints.Enqueue($"log: {said["entry"]!["text"]}");
                 break;
             case "Network.requestWillBeSent" when (string)said!["type"]! != "Document":
