@@ -115,7 +115,7 @@ internal static class InspectCommand
             foreach (string file in written)
                 Console.WriteLine($"{file} ({new FileInfo(file).Length / 1e6:0.0} MB)");
             if (pictures.Count > 0)
-                Console.WriteLine($"{output}: {pictures.Count} pictures, {string.Join(", ", pictures.Select(Path.GetFileNameWithoutExtension).Distinct())}");
+                Console.WriteLine($"{output}: {pictures.Count} pictures, {string.Join(", ", pictures.Select(Path.GetFileNameWithoutExtension).Distinct(StringComparer.Ordinal))}");
             return 0;
         }
         catch (OperationCanceledException)

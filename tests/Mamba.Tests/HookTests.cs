@@ -182,7 +182,14 @@ public class HookTests
                 Tensor Of(Tensor values) => Ops.Slice(values, 1, t, 1);
                 ScanOutputs step = Ops.SelectiveScan(x with
                 {
-                    U = Of(x.U), Delta = Of(x.Delta), B = Of(x.B), C = Of(x.C), Z = null, Reset = Of(x.Reset!), InitialState = h, PreviousInput = input,
+                    U = Of(x.U),
+                    Delta = Of(x.Delta),
+                    B = Of(x.B),
+                    C = Of(x.C),
+                    Z = null,
+                    Reset = Of(x.Reset!),
+                    InitialState = h,
+                    PreviousInput = input,
                 });
                 h = positions.Contains(t) ? step.LastState * -2 + 0.5 : step.LastState;
                 input = step.LastInput;
