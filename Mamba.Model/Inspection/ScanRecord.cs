@@ -135,7 +135,9 @@ internal sealed class ScanRecord(TraceValues wanted, Action<string, Tensor, bool
             this.x = x;
             c = new ScanCoefficients(x);
             initial = x.InitialState is null ? null : Ops.Reshape(x.InitialState, (x.Batch, x.States * x.Channels));
-            H = Ops.Reshape(Ops.LinearRecurrence(Flat(c.Alpha), Flat(c.Sources()), initial, LinearScan.Sequential, x.Reset), Whole);
+            Bbar = c.Gamma is null ? c.Delta * c.B : c.Delta * c.B * c.Gamma;
+            Tensor sources = c.Beta is null ? Bbar * Ops.Reshape(x.U, (x.Batch, x.Length, 1, x.Channels)) : c.Sources();
+            H = Ops.Reshape(Ops.LinearRecurrence(Flat(c.Alpha), Flat(sources), initial, LinearScan.Sequential, x.Reset), Whole);
         }
 
         Shape Whole => (x.Batch, x.Length, x.States, x.Channels);
@@ -144,21 +146,14 @@ internal sealed class ScanRecord(TraceValues wanted, Action<string, Tensor, bool
 
         public Tensor Abar => c.Within(c.Alpha, c.Starts);
 
-        public Tensor Bbar
-        {
-            get
-            {
-                Tensor B = Ops.Expand(c.B, Whole);
-                return c.Delta * (c.Gamma is null ? B : c.Gamma * B);
-            }
-        }
+        public Tensor Bbar { get; }
 
         /// <summary>g_t = ∂L/∂h_t = C_t dy_t + Ā_{t+1} g_{t+1}, and g_t h_{t−1} = ∂L/∂Ā_t: both (b, l, n, d).</summary>
         /// <param name="dY">(b, l, d)</param>
         /// <param name="dLast">(b, n, d): what comes from after the piece.</param>
         public (Tensor G, Tensor DAbar) Backward(Tensor dY, Tensor dLast)
         {
-            Tensor direct = Ops.Expand(c.C, Whole) * Ops.Reshape(dY, (x.Batch, x.Length, 1, x.Channels));
+            Tensor direct = c.C * Ops.Reshape(dY, (x.Batch, x.Length, 1, x.Channels));
             Tensor last = Ops.Slice(direct, 1, x.Length - 1, 1) + Ops.Reshape(dLast, (x.Batch, 1, x.States, x.Channels));
             direct = WithLast(direct, last);
             Tensor g = Flat(direct.Like()), da = g.Like();

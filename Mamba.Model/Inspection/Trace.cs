@@ -1,4 +1,6 @@
 
+using System.Globalization;
+
 namespace Mamba;
 
 /// <summary>
@@ -43,8 +45,8 @@ public sealed class Trace : IDisposable
         public void Write(in TraceArray array, long first)
         {
             string[] name = array.Name.Split('.', 3);           // layer.I.NAME
-            trace.layers[int.Parse(name[1], System.Globalization.CultureInfo.InvariantCulture)]
-                .Add(name[2], array with { Values = array.Values.Clone().Unowned() });
+            Tensor kept = array.IsOfStates ? array.Values : array.Values.Clone();
+            trace.layers[int.Parse(name[1], CultureInfo.InvariantCulture)].Add(name[2], array with { Values = kept.Unowned() });
         }
     }
 
@@ -103,7 +105,7 @@ public sealed class Trace : IDisposable
     public void Dispose()
     {
         foreach (TraceArray array in layers.Values.SelectMany(layer => layer.Arrays))
-            array.Values.Dispose();
+            array.Values.Root.Dispose();
         reset?.Dispose();
         Tokens.Dispose();
         Logits.Dispose();

@@ -24,7 +24,7 @@ internal readonly record struct TraceArray(string Name, Tensor Values, long? Len
 internal interface ITraceSink
 {
     /// <summary>Takes an array, or some tokens of it.</summary>
-    /// <param name="array">Its values are the caller's, who disposes them.</param>
+    /// <param name="array">Its values are the caller's, who disposes them; those of states may be kept, for they were made for this.</param>
     /// <param name="first">The first of the tokens.</param>
     void Write(in TraceArray array, long first);
 }

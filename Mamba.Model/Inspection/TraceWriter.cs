@@ -111,27 +111,31 @@ internal sealed class TraceWriter : ITraceSink
     /// <inheritdoc/>
     public void Write(in TraceArray array, long first)
     {
-        (_, Shape whole, _) = places[array.Name];
         if (array.Name.EndsWith(".top_ids", StringComparison.Ordinal) && tokenizer is not null)
             seen.UnionWith(array.Values.ToArray<int>());
         Tensor values = array.IsOfStates ? Ops.Transpose(array.Values) : array.Values;
-        byte[] bytes = values.DType switch
+        switch (values.DType)
         {
-            DType.Float32 => MemoryMarshal.AsBytes(values.ToArray<float>().AsSpan()).ToArray(),
-            DType.Float64 => MemoryMarshal.AsBytes(values.ToArray<double>().AsSpan()).ToArray(),
-            _ => MemoryMarshal.AsBytes(Array.ConvertAll(values.ToArray<int>(), i => (long)i).AsSpan()).ToArray(),
-        };
+            case DType.Float32: Put(array, first, values.ToArray<float>()); break;
+            case DType.Float64: Put(array, first, values.ToArray<double>()); break;
+            default: Put(array, first, Array.ConvertAll(values.ToArray<int>(), i => (long)i)); break;
+        }
         if (array.IsOfStates)
             values.Dispose();
+    }
+
+    void Put<T>(in TraceArray array, long first, T[] values) where T : unmanaged
+    {
+        ReadOnlySpan<byte> bytes = MemoryMarshal.AsBytes(values.AsSpan());
         if (array.Length is not { } length)
         {
             Put(array.Name, 0, bytes);
             return;
         }
         int row = (int)(bytes.Length / batch);                      // bytes of these tokens of a sequence
-        long token = array.Values.Shape[1] == 0 ? 0 : row / array.Values.Shape[1];
+        long token = row / array.Values.Shape[1];
         for (int r = 0; r < batch; r++)
-            Put(array.Name, (r * length + first) * token, bytes.AsSpan(r * row, row));
+            Put(array.Name, (r * length + first) * token, bytes.Slice(r * row, row));
     }
 
     void Put(string name, long offset, ReadOnlySpan<byte> bytes)
