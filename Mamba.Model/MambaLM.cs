@@ -112,14 +112,14 @@ public sealed class MambaLM : Module, IDisposable
     /// <param name="options">What of it; all, of every layer, without gradients, when null.</param>
     /// <returns>The caller's, who disposes it.</returns>
     /// <exception cref="MambaException">A shape does not fit, or what was chosen is not there.</exception>
-    public Trace Trace(Tensor tokens, TraceOptions? options = null) => Mamba.Trace.Of(this, tokens, options ?? new TraceOptions());
+    public ModelTrace Trace(Tensor tokens, TraceSettings? options = null) => ModelTrace.Of(this, tokens, options ?? new TraceSettings());
 
     /// <summary>The same into a file, piece by piece: a sequence of any length takes the memory of a piece. docs/inspect.md tells what is in it.</summary>
     /// <param name="tokens">(b, l) int32, l from 1.</param>
     /// <param name="path">The safetensors file, replaced if it is there.</param>
     /// <param name="options">What of it; all, of every layer, without gradients, when null.</param>
     /// <exception cref="MambaException">A shape does not fit, what was chosen is not there, or the file cannot be written.</exception>
-    public void Trace(Tensor tokens, string path, TraceOptions? options = null) => TraceWriter.Write(this, tokens, options ?? new TraceOptions(), path);
+    public void Trace(Tensor tokens, string path, TraceSettings? options = null) => TraceWriter.Write(this, tokens, options ?? new TraceSettings(), path);
 
     /// <summary><see cref="Forward"/> with its layers recorded.</summary>
     internal Tensor Run(Tensor tokens, MambaState? state, Tensor? reset, IReadOnlyList<Hook> hooks, Func<int, ScanRecord?> record,

@@ -11,7 +11,7 @@ public static class Inspect
         Tensor tokens = Tensor.From([1, 5, 2, 7, 3, 5], (1, 6), device), other = Tensor.From([1, 5, 2, 7, 4, 5], (1, 6), device);
 
         // every value of every layer, and the gradient of a logit with respect to each
-        using Trace trace = model.Trace(tokens, new TraceOptions { Quantity = Quantity.Logit(token: 6) });
+        using ModelTrace trace = model.Trace(tokens, new TraceSettings { Quantity = Quantity.Logit(token: 6) });
         Tensor h = trace[1].H, dh = trace[1].DH;                                                            // (b, l, n, d)
         Console.WriteLine($"layer 1: h is {h.Shape}; by its gradient the logit of token 6 moves most with the state after token "
             + $"{dh.Abs().Sum(3).Sum(2).ArgMax().ToArray<int>()[0]}");

@@ -34,7 +34,7 @@ internal static class InspectCommand
 
     static (string Name, TraceValues Value)[] Names =>
     [
-        .. Enum.GetValues<Site>().Select(site => (TraceFile.NameOf(site), TraceOptions.ValueOf(site))), ("Abar", TraceValues.Abar), ("Bbar", TraceValues.Bbar),
+        .. Enum.GetValues<Site>().Select(site => (TraceFile.NameOf(site), TraceSettings.ValueOf(site))), ("Abar", TraceValues.Abar), ("Bbar", TraceValues.Bbar),
         ("predictions", TraceValues.Predictions),
     ];
 
@@ -76,7 +76,7 @@ internal static class InspectCommand
         try
         {
             TraceFile? against = parsed.GetValue(Against) is { } other ? Open(other) : null;
-            var options = new TraceOptions
+            var options = new TraceSettings
             {
                 Layers = parsed.GetValue(Layers) is { } layers ? Indices.Parse(layers)
                     ?? throw new MambaException($"--layers is '{layers}'; expected numbers and ranges from 0, such as 0,2-5.") : null,
@@ -111,7 +111,7 @@ internal static class InspectCommand
                     Try(() => pictures.AddRange(Draw(trace, output, wanted)));
             }
             if (corrupted is not null)
-                written.Add(Trace(model, tokens, corrupted, options, site, formats, output, tokenizer, pictures));
+                written.Add(TraceCause(model, tokens, corrupted, options, site, formats, output, tokenizer, pictures));
             foreach (string file in written)
                 Console.WriteLine($"{file} ({new FileInfo(file).Length / 1e6:0.0} MB)");
             if (pictures.Count > 0)
@@ -196,7 +196,7 @@ internal static class InspectCommand
         }
     }
 
-    static string Trace(MambaLM model, Tensor clean, int[] corrupted, TraceOptions options, Site site, PictureFormats? formats, string output,
+    static string TraceCause(MambaLM model, Tensor clean, int[] corrupted, TraceSettings options, Site site, PictureFormats? formats, string output,
         Tokenizer? tokenizer, List<string> pictures)
     {
         Quantity quantity = options.Quantity ?? Answer(model, clean);

@@ -56,7 +56,7 @@ public sealed class CausalTracing
         if (clean.Shape != corrupted.Shape)
             throw new MambaException($"CausalTracing: the clean tokens are {clean.Shape}, the corrupted ones {corrupted.Shape}; expected the same shape.");
         using IDisposable pause = Tape.NoGrad();
-        using Trace right = model.Trace(clean, new TraceOptions { Layers = layers, Values = TraceOptions.ValueOf(site) });
+        using ModelTrace right = model.Trace(clean, new TraceSettings { Layers = layers, Values = TraceSettings.ValueOf(site) });
         long l = clean.Shape[1];
         if (positions is { IsEmpty: true } || positions?.Largest >= l || positions is { Largest: null })
             throw new MambaException($"CausalTracing: positions {positions} were asked for; the sequence has 0 to {l - 1}.");

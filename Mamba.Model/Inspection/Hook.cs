@@ -106,7 +106,7 @@ public sealed class Hook
     /// <param name="channels">Null: all.</param>
     /// <param name="states">Null: all.</param>
     /// <exception cref="MambaException">The site has no channels, or no states; or, when the model runs, the other run has no such values.</exception>
-    public static Hook Patch(Site site, Trace from, Indices? layers = null, Indices? positions = null, Indices? channels = null, Indices? states = null) =>
+    public static Hook Patch(Site site, ModelTrace from, Indices? layers = null, Indices? positions = null, Indices? channels = null, Indices? states = null) =>
         new("patch", site, layers, positions, channels, states, (values, at) => from.ValuesAt(at, values, positions));
 
     /// <summary>

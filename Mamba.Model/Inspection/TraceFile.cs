@@ -11,7 +11,7 @@ namespace Mamba;
 public sealed class TraceFile : IDisposable
 {
     internal const string Format = "mamba-trace", FormatKey = "format", TokensKey = "tokens", LayersKey = "layers", DiscretizationKey = "discretization",
-        QuantityKey = "quantity", HooksKey = "hooks", ModelKey = "model", TextsKey = "top_texts", Ids = "ids", QuantityTensor = "quantity";
+        QuantityKey = "quantity", HooksKey = "hooks", ModelKey = "model", TextsKey = "top_texts", Ids = "ids", ResetTensor = "reset", QuantityTensor = "quantity";
 
     readonly Safetensors file;
     readonly Dictionary<string, string> texts;      // by the id, in digits
@@ -119,6 +119,9 @@ public sealed class TraceFile : IDisposable
     /// <param name="id">Its id.</param>
     public string? TextOf(int id) => texts.GetValueOrDefault(id.ToString(CultureInfo.InvariantCulture));
 
+    /// <summary>Whether sequences begin within a row: the file then has the mask <c>reset</c> (b, l).</summary>
+    public bool IsPacked => file.Contains(ResetTensor);
+
     /// <summary>The value of <see cref="Quantity"/>; null where there are no gradients.</summary>
     public double? QuantityValue => file.Contains(QuantityTensor) ? Stored(QuantityTensor).ReadDoubles()[0] : null;
 
@@ -137,7 +140,7 @@ public sealed class TraceFile : IDisposable
         Shape shape = stored.Shape;
         if (isOfStates && shape.Rank == 4)
             shape = (shape[0], shape[1], shape[3], shape[2]);           // (b, l, d, n) there, (b, l, n, d) here
-        return Trace.Instead(at, instead, positions, shape, (first, count) =>
+        return ModelTrace.Instead(at, instead, positions, shape, (first, count) =>
         {
             long token = stored.Shape[2..].Count;
             double[] values = new double[shape[0] * count * token];

@@ -38,7 +38,7 @@ internal sealed class TraceWriter : ITraceSink
     }
 
     /// <summary>Traces into a file.</summary>
-    public static void Write(MambaLM model, Tensor tokens, TraceOptions options, string path)
+    public static void Write(MambaLM model, Tensor tokens, TraceSettings options, string path)
     {
         var tracer = new Tracer(model, tokens, options);
         List<TraceArray> plan = [.. tracer.Plan()];
@@ -50,7 +50,7 @@ internal sealed class TraceWriter : ITraceSink
     }
 
     /// <summary>Writes what was traced.</summary>
-    public static void Write(MambaLM model, Tensor tokens, TraceOptions options, string path, double? value, IReadOnlyList<TraceArray> arrays)
+    public static void Write(MambaLM model, Tensor tokens, TraceSettings options, string path, double? value, IReadOnlyList<TraceArray> arrays)
     {
         var values = arrays.Where(array => !IsGradient(array)).ToList();
         int[] layers = [.. new Tracer(model, tokens, options).Layers];
@@ -64,11 +64,13 @@ internal sealed class TraceWriter : ITraceSink
 
     static bool IsGradient(TraceArray array) => array.Length is not null && array.Name.Split('.')[2] is ['d', _, ..] name && name != "delta";
 
-    static void Write(MambaLM model, Tensor tokens, TraceOptions options, string path, IReadOnlyList<int> layers, List<TraceArray> values,
+    static void Write(MambaLM model, Tensor tokens, TraceSettings options, string path, IReadOnlyList<int> layers, List<TraceArray> values,
         Func<TraceWriter, double?> run)
     {
         long b = tokens.Shape[0], l = tokens.Shape[1];
         var arrays = new List<(string, Shape, DType)> { (TraceFile.Ids, (b, l), DType.Int32) };
+        if (options.Reset is not null)
+            arrays.Add((TraceFile.ResetTensor, (b, l), DType.Int32));
         foreach (TraceArray array in values)
         {
             arrays.Add((array.Name, array.Shape(inFile: true), array.Values.DType));
@@ -97,6 +99,8 @@ internal sealed class TraceWriter : ITraceSink
         {
             var writer = new TraceWriter(stream, arrays, b, room, options.Tokenizer);
             writer.Write(new TraceArray(TraceFile.Ids, tokens, l), 0);
+            if (options.Reset is { } reset)
+                writer.Write(new TraceArray(TraceFile.ResetTensor, reset, l), 0);
             if (run(writer) is { } value)
                 writer.Put(TraceFile.QuantityTensor, 0, BitConverter.GetBytes(value));
             writer.Finish(metadata);

@@ -14,14 +14,14 @@ internal sealed class Tracer
     const int LongestPiece = 1024;
 
     readonly MambaLM model;
-    readonly TraceOptions options;
+    readonly TraceSettings options;
     readonly Tensor tokens;
     readonly int[] ids;
     readonly long b, l;
     readonly int[] layers;
     readonly int vocabulary;
 
-    public Tracer(MambaLM model, Tensor tokens, TraceOptions options)
+    public Tracer(MambaLM model, Tensor tokens, TraceSettings options)
     {
         if (tokens.DType != DType.Int32 || tokens.Shape.Rank != 2 || tokens.Count == 0)
             throw new MambaException($"Trace: tokens are {tokens.DType.Name()} {tokens.Shape}; expected int32 (b, l), one or more.");
@@ -65,7 +65,7 @@ internal sealed class Tracer
     /// <summary>As many tokens at a time as make <see cref="PieceNumbers"/> of the largest of the arrays.</summary>
     public static int UsualPiece(IEnumerable<TraceArray> plan)
     {
-        long token = plan.Where(array => array.Length is not null).Max(array => array.Values.Count / array.Values.Shape[1]);      // of all sequences
+        long token = plan.Where(array => array.Length is not null).Select(array => array.Values.Count / array.Values.Shape[1]).DefaultIfEmpty(1).Max();
         return (int)Math.Clamp(PieceNumbers / token, 1, LongestPiece);
     }
 

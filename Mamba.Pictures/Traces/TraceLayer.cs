@@ -37,7 +37,9 @@ internal sealed class TraceLayer(TraceFile trace, int layer, int row)
     public Discretization Discretization => trace.Discretization;
 
     /// <summary>Its hidden attention and how far it looks back.</summary>
-    public LayerReach Reach(double budget) => reach ??= LayerReach.Of(this, budget);
+    /// <exception cref="MambaException">Sequences begin within the row: what is before such a beginning is not looked at, and that is not computed here.</exception>
+    public LayerReach Reach(double budget) => reach ??= !trace.IsPacked ? LayerReach.Of(this, budget)
+        : throw new MambaException("the trace is of packed sequences; it is drawn of whole ones");
 
     /// <summary>Its step sizes.</summary>
     public DeltaPictures.Summary Steps => steps ??= DeltaPictures.Summary.Of(this);

@@ -57,7 +57,7 @@ internal static class InspectBench
         // what must at least be written: u, delta, y, z, B, C, and h, Ā, B̄
         double d = config.DInner, n = config.SsmCfg.DState, numbers = (double)b * l * config.NLayer * (4 * d + 2 * n + 3 * d * n);
         string file = Path.Combine(Path.GetTempPath(), $"mamba-bench-{Environment.ProcessId}.safetensors");
-        var all = new TraceOptions { Values = TraceValues.All & ~TraceValues.Predictions };
+        var all = new TraceSettings { Values = TraceValues.All & ~TraceValues.Predictions };
         Row("in memory", () => model.Trace(tokens, all).Dispose(), () => Loop(false), 1);
         Row("in memory, with gradients", () => model.Trace(tokens, all with { Quantity = Quantity.Loss }).Dispose(), () => Loop(true), 2);
         double disk = DiskSpeed(bench, file);

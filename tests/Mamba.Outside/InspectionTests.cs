@@ -52,13 +52,13 @@ public class InspectionTests
         using Device device = Device.Open("cpu");
         using MambaLM model = Model(new JambaMamba.Settings { DState = 4 }, device);
         using var scope = new TensorScope();
-        using Trace trace = model.Trace(Tokens(device), new TraceOptions { Quantity = Quantity.Loss });
+        using ModelTrace trace = model.Trace(Tokens(device), new TraceSettings { Quantity = Quantity.Loss });
         // Jamba's norm: the mean square of B is 1 for every token
         double[] meanSquares = trace[0].B.Square().Mean(2).ToDoubles();
         Assert.That(meanSquares, Is.All.EqualTo(1).Within(1e-2));
         Assert.That(trace[1].DH.Abs().Sum().Item(), Is.GreaterThan(0));
         Tensor wiped = model.Forward(Tokens(device), hooks: [Hook.Wipe(Site.C, layers: 0), Hook.Wipe(Site.C, layers: 1)]);
-        using Trace without = model.Trace(Tokens(device), new TraceOptions { Hooks = [Hook.Wipe(Site.C)] });
+        using ModelTrace without = model.Trace(Tokens(device), new TraceSettings { Hooks = [Hook.Wipe(Site.C)] });
         Assert.That(without.Logits.ToDoubles(), Is.EqualTo(wiped.ToDoubles()));
         Assert.That((without[1].Y - without[1].D * without[1].U).ToDoubles(), Is.All.Zero);
     }
@@ -69,7 +69,7 @@ public class InspectionTests
         using Device device = Device.Open("cpu");
         using MambaLM model = Model(new Scanning.Settings(), device);
         using var scope = new TensorScope();
-        using Trace trace = model.Trace(Tokens(device), new TraceOptions { Quantity = Quantity.Loss });
+        using ModelTrace trace = model.Trace(Tokens(device), new TraceSettings { Quantity = Quantity.Loss });
         Assert.That(trace[1].H.Shape, Is.EqualTo(new Shape(1, 5, 3, 6)));
         Assert.That(trace[1].Names, Does.Not.Contain("z").And.Not.Contain("D").And.Not.Contain("conv"));
         Tensor last = (trace[0].C[0, 4].View((3, 1)) * trace[0].H[0, 4]).Sum(0);

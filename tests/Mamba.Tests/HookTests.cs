@@ -281,9 +281,9 @@ public class HookTests
         using MambaLM model = Model(Small with { NLayer = 1 }, Cpu);
         using var scope = new TensorScope();
         Tensor clean = Tokens((1, 8), Cpu, 1), other = Tokens((b, 8), Cpu, 2);
-        using Trace trace = model.Trace(clean);
+        using ModelTrace trace = model.Trace(clean);
         // y = C·h + D u: all that the block makes is the other run's if its parts are
-        using Trace patched = model.Trace(other, new TraceOptions
+        using ModelTrace patched = model.Trace(other, new TraceSettings
         {
             Hooks = [Hook.Patch(Site.H, trace), Hook.Patch(Site.C, trace), Hook.Patch(Site.U, trace)],
         });
@@ -298,7 +298,7 @@ public class HookTests
         using MambaLM model = Model(Small, Cpu, DType.Float32);
         using var scope = new TensorScope();
         Tensor tokens = Tokens((1, 8), Cpu);
-        using Trace trace = model.Trace(tokens);
+        using ModelTrace trace = model.Trace(tokens);
         foreach (Site site in Sites.Except([Site.H]))
             Assert.That(model.Forward(tokens, hooks: [Hook.Patch(site, trace)]).ToDoubles(), Is.EqualTo(trace.Logits.ToDoubles()), site.ToString());
         Assert.That(TestData.RelativeError(model.Forward(tokens, hooks: [Hook.Patch(Site.H, trace)]).ToDoubles(), trace.Logits.ToDoubles()), Is.LessThan(1e-5));
@@ -357,8 +357,8 @@ public class HookTests
         using MambaLM model = Model(Small, Cpu);
         using var scope = new TensorScope();
         Tensor tokens = Tokens((1, 6), Cpu);
-        using Trace shorter = model.Trace(Tokens((1, 3), Cpu));
-        using Trace first = model.Trace(tokens, new TraceOptions { Layers = 0, Values = TraceValues.H });
+        using ModelTrace shorter = model.Trace(Tokens((1, 3), Cpu));
+        using ModelTrace first = model.Trace(tokens, new TraceSettings { Layers = 0, Values = TraceValues.H });
         (string, Func<object>)[] wrong =
         [
             ("Hook: channels of B were chosen; B is (b, l, n).", () => Hook.Wipe(Site.B, channels: 1)),

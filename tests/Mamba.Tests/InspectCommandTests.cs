@@ -20,7 +20,7 @@ public class InspectCommandTests
         ["inspect", "--model", Model, "--ids", "3,15,7,4,9,1,2,15", "--device", "cpu", "--out", In(output), .. more];
 
     /// <summary>The values that the file has of an array, and those that the library makes.</summary>
-    static void Compare(TraceFile file, Trace trace, string name) => Assert.That(file.Read(0, name),
+    static void Compare(TraceFile file, ModelTrace trace, string name) => Assert.That(file.Read(0, name),
         Is.EqualTo((trace[0][name].Shape.Rank == 4 ? Ops.Transpose(trace[0][name]) : trace[0][name]).ToDoubles()).Within(1e-6).Percent, name);
 
     [Test]
@@ -35,8 +35,8 @@ public class InspectCommandTests
         using TraceFile file = TraceFile.Open(Path.Combine(In("seen"), "trace.safetensors"));
         using MambaLM model = MambaLM.Load(Model, TestDevices.Open("cpu"));
         using var scope = new TensorScope();
-        using Trace trace = model.Trace(Tensor.From([3, 15, 7, 4, 9, 1, 2, 15], (1, 8), TestDevices.Open("cpu")),
-            new TraceOptions { Quantity = Quantity.LogProbability(7) });
+        using ModelTrace trace = model.Trace(Tensor.From([3, 15, 7, 4, 9, 1, 2, 15], (1, 8), TestDevices.Open("cpu")),
+            new TraceSettings { Quantity = Quantity.LogProbability(7) });
         foreach (string name in trace[0].Names.Where(name => name is not ("top_ids" or "top_p" or "next_p")))
             Compare(file, trace, name);
     }

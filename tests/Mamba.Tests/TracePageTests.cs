@@ -478,7 +478,7 @@ public class TracePageTests
         using var model = MambaLM.Load(Path.Combine(TestData.Root, "learn", "models", "induction-heads"), host);
         // the special token, 3, others, and the special one again: 3 is to come
         int[] ids = [5, 9, InductionHeads.Special, 3, 7, 1, 12, 4, 8, 2, 2, 6, 11, InductionHeads.Special];
-        var options = new TraceOptions { Quantity = Quantity.Loss };
+        var options = new TraceSettings { Quantity = Quantity.Loss };
         float[] logits;
         using (new TensorScope())
         {

@@ -45,11 +45,11 @@ public class TraceTests
     {
         using MambaLM model = Model(Configs[config], TestDevices.Open(device), dtype);
         bool looksBack = Configs[config].Discretization.LooksBack;
-        foreach ((int b, int l) in (ReadOnlySpan<(int, int)>)[(1, 1), (2, 9), (1, 65)])
+        foreach ((int b, int l) in (ReadOnlySpan<(int, int)>)(device == "ilgpu-cpu" ? [(1, 1), (2, 5)] : [(1, 1), (2, 9), (1, 65)]))
         {
             using var scope = new TensorScope();
             Tensor tokens = Tokens((b, l), model.Parameters.Device);
-            using Trace trace = model.Trace(tokens);
+            using ModelTrace trace = model.Trace(tokens);
             Assert.That(trace.Logits.ToDoubles(), Is.EqualTo(model.Forward(tokens).ToDoubles()), "the bits of the plain run");
             Assert.That(trace.Layers.Select(layer => layer.Index), Is.EqualTo(new[] { 0, 1 }));
             foreach (LayerTrace layer in trace.Layers)
@@ -93,7 +93,7 @@ public class TraceTests
     {
         using MambaLM model = Model(Small, Cpu);
         using var scope = new TensorScope();
-        using Trace trace = model.Trace(Tokens((2, 6), Cpu), new TraceOptions { Likeliest = k });
+        using ModelTrace trace = model.Trace(Tokens((2, 6), Cpu), new TraceSettings { Likeliest = k });
         double[] p = Ops.Softmax(Ops.Slice(trace.Logits, 2, 0, 11)).ToDoubles(), top = trace[1].TopP.ToDoubles(), next = trace[1].NextP.ToDoubles();
         int[] ids = trace[1].TopIds.ToArray<int>(), tokens = trace.Tokens.ToArray<int>();
         for (int row = 0; row < 12; row++)
@@ -113,7 +113,7 @@ public class TraceTests
         foreach (Parameter p in shorter.Parameters)
             p.Value.CopyFrom(model.Parameters.First(other => other.Name == p.Name).Value);
         using var scope = new TensorScope();
-        using Trace trace = model.Trace(Tokens((1, 6), Cpu)), ended = shorter.Trace(Tokens((1, 6), Cpu));
+        using ModelTrace trace = model.Trace(Tokens((1, 6), Cpu)), ended = shorter.Trace(Tokens((1, 6), Cpu));
         Assert.That(trace[0].TopIds.ToArray<int>(), Is.EqualTo(ended[0].TopIds.ToArray<int>()));
         Assert.That(TestData.RelativeError(trace[0].TopP.ToDoubles(), ended[0].TopP.ToDoubles()), Is.LessThan(1e-13));
         Assert.That(TestData.RelativeError(trace[0].NextP.ToDoubles(), ended[0].NextP.ToDoubles()), Is.LessThan(1e-13));
@@ -130,7 +130,7 @@ public class TraceTests
         Tensor tokens = Tokens((2, 7), Cpu);
         Quantity quantity = what == "logit" ? Quantity.Logit(4) : Quantity.Loss;
         Hook[] hooks = what == "hooked" ? [Hook.Change(Site.H, (h, _) => h * h, positions: [2, 5]), Hook.Scale(Site.Delta, 1.5, positions: 3)] : [];
-        using Trace trace = model.Trace(tokens, new TraceOptions { Quantity = quantity, Hooks = hooks, Layers = 0 });
+        using ModelTrace trace = model.Trace(tokens, new TraceSettings { Quantity = quantity, Hooks = hooks, Layers = 0 });
         Assert.That(trace.QuantityValue, Is.EqualTo(Value([])).Within(1e-14));
         // u is changed where the recurrence reads it; its gradient counts what B, C and delta make of it, too
         if (site == Site.U)
@@ -157,7 +157,7 @@ public class TraceTests
         using MambaLM model = Model(Small with { NLayer = 1, Discretization = Discretization.Named(discretization) }, Cpu);
         using var scope = new TensorScope();
         Tensor tokens = Tokens((2, 6), Cpu);
-        using Trace trace = model.Trace(tokens, new TraceOptions { Quantity = Quantity.Loss });
+        using ModelTrace trace = model.Trace(tokens, new TraceSettings { Quantity = Quantity.Loss });
         LayerTrace layer = trace[0];
         var block = (MambaBlock)model.Blocks.First();
         using var tape = new Tape();
@@ -192,12 +192,26 @@ public class TraceTests
     }
 
     [Test]
+    public void Float32_gradients_are_float64s_to_rounding([Values("cpu-512", "opencl:0")] string device)
+    {
+        using MambaLM single = Model(Small, TestDevices.Open(device), DType.Float32), twice = Model(Small, Cpu);
+        foreach (Parameter p in twice.Parameters)
+            p.Value.WriteRounded(single.Parameters.First(other => other.Name == p.Name).Value.ToDoubles());
+        using var scope = new TensorScope();
+        var options = new TraceSettings { Quantity = Quantity.Loss, Hooks = [Hook.Scale(Site.H, 0.5, positions: 4)] };
+        using ModelTrace actual = single.Trace(Tokens((2, 9), single.Parameters.Device), options), expected = twice.Trace(Tokens((2, 9), Cpu), options);
+        foreach (LayerTrace layer in expected.Layers)
+            foreach (string name in layer.Names.Where(name => name != "top_ids"))
+                Assert.That(TestData.RelativeError(actual[layer.Index][name].ToDoubles(), layer[name].ToDoubles()), Is.LessThan(3e-5), $"layer {layer.Index} {name}");
+    }
+
+    [Test]
     public void The_gradient_of_u_counts_all_ways()
     {
         using MambaLM model = Model(Small with { NLayer = 1 }, Cpu);
         using var scope = new TensorScope();
         Tensor tokens = Tokens((1, 6), Cpu);
-        using Trace trace = model.Trace(tokens, new TraceOptions { Quantity = Quantity.Logit(3) });
+        using ModelTrace trace = model.Trace(tokens, new TraceSettings { Quantity = Quantity.Logit(3) });
         var block = (MambaBlock)model.Blocks.First();
         using var tape = new Tape();
         Tensor u = Tape.Watch(trace[0].U.Clone());
@@ -238,7 +252,7 @@ public class TraceTests
         ];
         foreach ((Quantity quantity, double expected) in all)
         {
-            using Trace trace = model.Trace(tokens, new TraceOptions { Quantity = quantity, Values = TraceValues.Y });
+            using ModelTrace trace = model.Trace(tokens, new TraceSettings { Quantity = quantity, Values = TraceValues.Y });
             Assert.That(trace.QuantityValue, Is.EqualTo(expected).Within(1e-12), quantity.ToString());
         }
     }
@@ -253,7 +267,7 @@ public class TraceTests
         using MambaLM model = Model(Configs[config], Cpu);
         using var scope = new TensorScope();
         Tensor tokens = Tokens((2, 11), Cpu), reset = Tensor.From([.. Enumerable.Range(0, 22).Select(i => i is 4 or 16 or 17 ? 1 : 0)], (2, 11), Cpu);
-        var options = new TraceOptions
+        var options = new TraceSettings
         {
             Quantity = Quantity.Loss,
             Reset = reset,
@@ -263,7 +277,7 @@ public class TraceTests
         string path = Temporary;
         try
         {
-            using Trace trace = model.Trace(tokens, options);
+            using ModelTrace trace = model.Trace(tokens, options);
             model.Trace(tokens, path, options);
             using TraceFile file = TraceFile.Open(path);
             Assert.That((file.Batch, file.Length, file.Layers.Count, file.Discretization), Is.EqualTo((2, 11, 2, Configs[config].Discretization)));
@@ -271,6 +285,7 @@ public class TraceTests
             Assert.That(file.QuantityValue, Is.EqualTo(trace.QuantityValue).Within(1e-13));
             Assert.That(file.Hooks, Is.EqualTo(options.Hooks.Select(hook => hook.ToString())));
             Assert.That(file.Quantity, Is.EqualTo("loss"));
+            Assert.That(file.IsPacked);
             foreach (LayerTrace layer in trace.Layers)
                 foreach (string name in layer.Names)
                 {
@@ -295,7 +310,7 @@ public class TraceTests
     {
         using MambaLM model = Model(Small, Cpu, dtype);
         using var scope = new TensorScope();
-        using Trace trace = model.Trace(Tokens((2, 5), Cpu), new TraceOptions { Quantity = Quantity.Loss, Layers = 1 });
+        using ModelTrace trace = model.Trace(Tokens((2, 5), Cpu), new TraceSettings { Quantity = Quantity.Loss, Layers = 1 });
         string path = Temporary;
         try
         {
@@ -323,7 +338,7 @@ public class TraceTests
         string path = Temporary;
         try
         {
-            model.Trace(Tensor.From([.. text.Select(c => (int)c)], (1, text.Length), Cpu), path, new TraceOptions { Tokenizer = new ByteTokenizer(), Piece = 2 });
+            model.Trace(Tensor.From([.. text.Select(c => (int)c)], (1, text.Length), Cpu), path, new TraceSettings { Tokenizer = new ByteTokenizer(), Piece = 2 });
             using TraceFile file = TraceFile.Open(path);
             Assert.That(file.Tokens, Is.EqualTo(new[] { "a", "\"", "\n", "<", "/" }));
             using Safetensors plain = Safetensors.Open(path);
@@ -347,7 +362,7 @@ public class TraceTests
         try
         {
             long before = device.Memory.ReservedBytes;
-            model.Trace(tokens, path, new TraceOptions { Quantity = gradients ? Quantity.Loss : null });
+            model.Trace(tokens, path, new TraceSettings { Quantity = gradients ? Quantity.Loss : null });
             long whole = new FileInfo(path).Length, held = device.Memory.PeakBytes - before;
             Assert.That(whole, Is.GreaterThan(gradients ? 200 << 20 : 100 << 20));
             Assert.That(held, Is.LessThan(whole / 8));
@@ -369,21 +384,21 @@ public class TraceTests
         using MambaLM model = Model(Small, Cpu);
         using var scope = new TensorScope();
         Tensor tokens = Tokens((1, 4), Cpu);
-        using Trace trace = model.Trace(tokens, new TraceOptions { Layers = 1, Values = TraceValues.Y });
+        using ModelTrace trace = model.Trace(tokens, new TraceSettings { Layers = 1, Values = TraceValues.Y });
         (string, Action)[] wrong =
         [
             ("Trace: tokens are int32 (1, 0); expected int32 (b, l), one or more.", () => model.Trace(Tensor.From(Array.Empty<int>(), (1, 0), Cpu))),
-            ("Trace: layers 2 were asked for; the model has 0 to 1.", () => model.Trace(tokens, new TraceOptions { Layers = 2 })),
-            ("Trace: layers 1- were asked for; the model has 0 to 1.", () => model.Trace(tokens, new TraceOptions { Layers = 1.. })),
-            ("Trace: the 0 likeliest tokens were asked for; expected 1 or more.", () => model.Trace(tokens, new TraceOptions { Likeliest = 0 })),
+            ("Trace: layers 2 were asked for; the model has 0 to 1.", () => model.Trace(tokens, new TraceSettings { Layers = 2 })),
+            ("Trace: layers 1- were asked for; the model has 0 to 1.", () => model.Trace(tokens, new TraceSettings { Layers = 1.. })),
+            ("Trace: the 0 likeliest tokens were asked for; expected 1 or more.", () => model.Trace(tokens, new TraceSettings { Likeliest = 0 })),
             ("Hook 'wipe h, position 4': position 4 is chosen; the sequence has 0 to 3.",
-                () => model.Trace(tokens, new TraceOptions { Hooks = [Hook.Wipe(Site.H, positions: 4)] })),
+                () => model.Trace(tokens, new TraceSettings { Hooks = [Hook.Wipe(Site.H, positions: 4)] })),
             ("Quantity 'logit of 11 after the last position': token 11; the model knows 0 to 10.",
-                () => model.Trace(tokens, new TraceOptions { Quantity = Quantity.Logit(11) })),
+                () => model.Trace(tokens, new TraceSettings { Quantity = Quantity.Logit(11) })),
             ("Quantity 'logit of 1 after position 4': position 4; the sequence has 0 to 3.",
-                () => model.Trace(tokens, new TraceOptions { Quantity = Quantity.Logit(1, 4) })),
+                () => model.Trace(tokens, new TraceSettings { Quantity = Quantity.Logit(1, 4) })),
             ("Quantity: the loss of one token was asked for; it needs a next one.",
-                () => model.Trace(Tokens((1, 1), Cpu), new TraceOptions { Quantity = Quantity.Loss })),
+                () => model.Trace(Tokens((1, 1), Cpu), new TraceSettings { Quantity = Quantity.Loss })),
             ("Trace: layer 0 was not traced; layers 1 were.", () => _ = trace[0]),
             ("Trace: there is no 'dh' of layer 1; there is A, D, y, conv.", () => _ = trace[1].DH),
         ];
@@ -400,13 +415,13 @@ public class TraceTests
             int before = device.Memory.LiveBuffers;
             using (Tensor tokens = Tokens((1, 6), device).Unowned())
             {
-                using (Trace trace = model.Trace(tokens, new TraceOptions { Quantity = Quantity.Loss, Hooks = [Hook.Scale(Site.H, 0.5, positions: 2)] }))
+                using (ModelTrace trace = model.Trace(tokens, new TraceSettings { Quantity = Quantity.Loss, Hooks = [Hook.Scale(Site.H, 0.5, positions: 2)] }))
                     Assert.That(device.Memory.LiveBuffers, Is.GreaterThan(before));
                 string path = Temporary;
-                model.Trace(tokens, path, new TraceOptions { Quantity = Quantity.Loss, Piece = 4 });
+                model.Trace(tokens, path, new TraceSettings { Quantity = Quantity.Loss, Piece = 4 });
                 File.Delete(path);
-                Assert.That(() => model.Trace(tokens, new TraceOptions { Hooks = [Hook.Wipe(Site.H, channels: 99)] }), Throws.TypeOf<MambaException>());
-                Assert.That(() => model.Trace(tokens, path, new TraceOptions { Hooks = [Hook.Wipe(Site.H, channels: 99)] }), Throws.TypeOf<MambaException>());
+                Assert.That(() => model.Trace(tokens, new TraceSettings { Hooks = [Hook.Wipe(Site.H, channels: 99)] }), Throws.TypeOf<MambaException>());
+                Assert.That(() => model.Trace(tokens, path, new TraceSettings { Hooks = [Hook.Wipe(Site.H, channels: 99)] }), Throws.TypeOf<MambaException>());
                 Assert.That(File.Exists(path), Is.False);
             }
             Assert.That(device.Memory.LiveBuffers, Is.EqualTo(before));

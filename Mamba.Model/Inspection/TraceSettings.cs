@@ -1,7 +1,7 @@
 namespace Mamba;
 
-/// <summary>What <see cref="MambaLM.Trace(Tensor, TraceOptions?)"/> takes down, and how.</summary>
-public sealed record TraceOptions
+/// <summary>What <see cref="MambaLM.Trace(Tensor, TraceSettings?)"/> takes down, and how.</summary>
+public sealed record TraceSettings
 {
     /// <summary>Which layers, from 0; null: all.</summary>
     public Indices? Layers { get; init; }

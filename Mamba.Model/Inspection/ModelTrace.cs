@@ -4,20 +4,20 @@ using System.Globalization;
 namespace Mamba;
 
 /// <summary>
-/// What was inside a model while it read some tokens: <see cref="MambaLM.Trace(Tensor, TraceOptions?)"/> makes it.
+/// What was inside a model while it read some tokens: <see cref="MambaLM.Trace(Tensor, TraceSettings?)"/> makes it.
 /// <code>
-/// using Trace trace = model.Trace(tokens, new TraceOptions { Quantity = Quantity.Loss });
+/// using ModelTrace trace = model.Trace(tokens, new TraceSettings { Quantity = Quantity.Loss });
 /// Tensor h = trace[1].H, dh = trace[1].DH;                // (b, l, n, d): every state of layer 1, and the gradient of the loss
 /// </code>
 /// </summary>
-public sealed class Trace : IDisposable
+public sealed class ModelTrace : IDisposable
 {
     readonly SortedDictionary<int, LayerTrace> layers = [];
-    readonly TraceOptions options;
+    readonly TraceSettings options;
     readonly MambaLM model;
     readonly Tensor? reset;
 
-    Trace(MambaLM model, Tensor tokens, TraceOptions options)
+    ModelTrace(MambaLM model, Tensor tokens, TraceSettings options)
     {
         (this.model, this.options) = (model, options);
         var tracer = new Tracer(model, tokens, options);
@@ -38,9 +38,9 @@ public sealed class Trace : IDisposable
         }
     }
 
-    internal static Trace Of(MambaLM model, Tensor tokens, TraceOptions options) => new(model, tokens, options);
+    internal static ModelTrace Of(MambaLM model, Tensor tokens, TraceSettings options) => new(model, tokens, options);
 
-    sealed class Sink(Trace trace) : ITraceSink
+    sealed class Sink(ModelTrace trace) : ITraceSink
     {
         public void Write(in TraceArray array, long first)
         {
@@ -71,7 +71,7 @@ public sealed class Trace : IDisposable
     /// <summary>Writes it as a file, which <see cref="TraceFile"/> opens.</summary>
     /// <param name="path">The safetensors file, replaced if it is there.</param>
     /// <exception cref="MambaException">It cannot be written.</exception>
-    public void Save(string path) => TraceWriter.Write(model, Tokens, options, path, QuantityValue, [.. layers.Values.SelectMany(layer => layer.Arrays)]);
+    public void Save(string path) => TraceWriter.Write(model, Tokens, options with { Reset = reset }, path, QuantityValue, [.. layers.Values.SelectMany(layer => layer.Arrays)]);
 
     /// <summary>The values of a site at some tokens, of the shape of those that they replace: what a patch puts there.</summary>
     internal Tensor ValuesAt(HookPoint at, Tensor instead, Indices? positions)
