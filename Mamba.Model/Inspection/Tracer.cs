@@ -8,7 +8,7 @@ namespace Mamba;
 /// </summary>
 internal sealed class Tracer
 {
-    /// <summary>Numbers of one array of states that are worked on at a time: 16 or 32 MB.</summary>
+    /// <summary>Numbers of one array of states, or probabilities, that are worked on at a time: 16 or 32 MB.</summary>
     const int PieceNumbers = 1 << 22;
 
     const int LongestPiece = 1024;
@@ -40,7 +40,6 @@ internal sealed class Tracer
     }
 
     public IReadOnlyList<int> Layers => layers;
-    public int[] Ids => ids;
 
     /// <summary>The value of the quantity; 0 if there is none.</summary>
     public double Value { get; private set; }
@@ -182,20 +181,25 @@ internal sealed class Tracer
         using var scope = new TensorScope();
         long count = residual.Shape[1];
         int k = Math.Min(options.Likeliest, vocabulary);
-        Tensor probabilities = Ops.Softmax(Ops.Slice(Ops.Linear(model.Backbone.Norm(residual), model.Head), 2, 0, vocabulary));
-        double[] p = probabilities.ToDoubles(), top = new double[b * count * k];
+        Tensor normed = Ops.Reshape(model.Backbone.Norm(residual), (b * count, residual.Shape[2]));
+        double[] top = new double[b * count * k], next = new double[b * Math.Min(count, l - 1 - first)], row = new double[vocabulary];
         int[] topIds = new int[top.Length];
-        var next = new double[b * Math.Min(count, l - 1 - first)];
-        double[] row = new double[vocabulary];
-        for (long r = 0; r < b * count; r++)
+        long atOnce = Math.Max(1, PieceNumbers / vocabulary);
+        for (long start = 0; start < b * count; start += atOnce)
         {
-            Array.Copy(p, r * vocabulary, row, 0, vocabulary);
-            int[] best = Best(row, k);
-            long sequence = r / count, t = r % count;
-            for (int j = 0; j < k; j++)
-                (topIds[r * k + j], top[r * k + j]) = (best[j], row[best[j]]);
-            if (first + t + 1 < l)
-                next[sequence * (next.Length / b) + t] = row[ids[sequence * l + first + t + 1]];
+            using var some = new TensorScope();
+            Tensor logits = Ops.Linear(normed.Rows(start, Math.Min(atOnce, b * count - start)), model.Head);
+            double[] p = Ops.Softmax(Ops.Slice(logits, 1, 0, vocabulary)).ToDoubles();
+            for (long r = start; r < start + p.Length / vocabulary; r++)
+            {
+                Array.Copy(p, (r - start) * vocabulary, row, 0, vocabulary);
+                int[] best = Best(row, k);
+                long sequence = r / count, t = r % count;
+                for (int j = 0; j < k; j++)
+                    (topIds[r * k + j], top[r * k + j]) = (best[j], row[best[j]]);
+                if (first + t + 1 < l)
+                    next[sequence * (next.Length / b) + t] = row[ids[sequence * l + first + t + 1]];
+            }
         }
         Device device = residual.Device;
         sink.Write(new TraceArray(TraceFile.NameOf(layer, "top_ids"), Tensor.From(topIds, (b, count, k), device), l), first);

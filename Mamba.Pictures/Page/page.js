@@ -51,8 +51,8 @@ const scaleOf = (mine, theirs) => (state.show === 'difference' ? largest(chosen(
 // ---- words ------------------------------------------------------------------------------------------------------------------------------------
 
 const minus = text => text.replaceAll('-', '−');
-const number = x => Number.isNaN(x) ? 'NaN' : !Number.isFinite(x) ? (x > 0 ? '∞' : '−∞') : x === 0 ? '0'
-  : minus(Math.abs(x) < 1e-3 ? x.toExponential(4) : x.toPrecision(5));
+const number = (x, digits = 5) => Number.isNaN(x) ? 'NaN' : !Number.isFinite(x) ? (x > 0 ? '∞' : '−∞') : x === 0 ? '0'
+  : minus(Math.abs(x) < 1e-3 ? x.toExponential(digits - 1) : x.toPrecision(digits));
 const whole = x => x.toLocaleString('en');
 const percent = p => Number.isFinite(p) ? number(p * 100) + ' %' : number(p);
 const visible = text => text === '' ? '∅' : text.replace(/\r?\n|[\r\u2028\u2029\u0085]/g, '⏎').replaceAll('\t', '⇥').replaceAll(' ', '␣')
@@ -132,7 +132,7 @@ function bars(svg, mine, theirs, width, height, logarithmic = false) {
     theirs.forEach((v, t) => { if (Number.isFinite(v)) path += `${t && Number.isFinite(theirs[t - 1]) ? 'L' : 'M'}${t} ${y(v)}H${t + 1}`; });
     svg.append(svgEl('path', { d: path, class: 'other-line' }));
   }
-  axis(svg.id + '-row', number(hi), ...(lo < 0 && hi > 0 ? ['0'] : []), number(lo));
+  axis(svg.id + '-row', number(hi, 3), number(lo, 3));
 }
 
 // ---- along the sequence -----------------------------------------------------------------------------------------------------------------------

@@ -8,17 +8,9 @@ public class HookTests
 
     static Device Cpu => TestDevices.Open("cpu-256");
 
-    static MambaLM Model(MambaConfig config, Device device, DType dtype = DType.Float64)
-    {
-        var model = new MambaLM(config, device, seed: 1, dtype);
-        int seed = 1;
-        foreach (Parameter p in model.Parameters)
-            p.Value.WriteRounded(TestData.Uniform(p.Shape.Count, seed++));
-        return model;
-    }
+    static MambaLM Model(MambaConfig config, Device device, DType dtype = DType.Float64) => TestData.Stirred(config, device, dtype);
 
-    static Tensor Tokens(Shape shape, Device device, int seed = 1) =>
-        Tensor.From([.. TestData.Uniform(shape.Count, seed, 0, 11).Select(v => (int)v)], shape, device);
+    static Tensor Tokens(Shape shape, Device device, int seed = 1) => TestData.Tokens(shape, device, seed);
 
     static Hook Nothing(Site site, Indices? positions = null) => Hook.Change(site, (values, _) => values * 1, positions: positions);
 

@@ -33,18 +33,9 @@ public class MambaLMTests
 
     static string[] Names => [.. Configs.Keys];
 
-    // Ordinary numbers everywhere: fresh biases are zero, and fresh embeddings so small that the norm's epsilon counts.
-    static MambaLM Model(MambaConfig config, Device device, DType dtype = DType.Float64)
-    {
-        var model = new MambaLM(config, device, seed: 1, dtype);
-        int seed = 1;
-        foreach (Parameter p in model.Parameters)
-            p.Value.WriteRounded(TestData.Uniform(p.Shape.Count, seed++));
-        return model;
-    }
+    static MambaLM Model(MambaConfig config, Device device, DType dtype = DType.Float64) => TestData.Stirred(config, device, dtype);
 
-    static Tensor Tokens(Shape shape, Device device, int seed = 1, int classes = 11) =>
-        Tensor.From([.. TestData.Uniform(shape.Count, seed, 0, classes).Select(v => (int)v)], shape, device);
+    static Tensor Tokens(Shape shape, Device device, int seed = 1, int classes = 11) => TestData.Tokens(shape, device, seed, classes);
 
     // ---- parameters --------------------------------------------------------------------------------
 

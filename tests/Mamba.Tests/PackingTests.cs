@@ -30,15 +30,7 @@ public class PackingTests
 
     static string[] Names => [.. Configs.Keys];
 
-    // Ordinary numbers everywhere: fresh biases are zero, and fresh embeddings so small that the norm's epsilon counts.
-    static MambaLM Model(MambaConfig config, Device device, DType dtype = DType.Float64)
-    {
-        var model = new MambaLM(config, device, seed: 1, dtype);
-        int seed = 1;
-        foreach (Parameter p in model.Parameters)
-            p.Value.WriteRounded(TestData.Uniform(p.Shape.Count, seed++));
-        return model;
-    }
+    static MambaLM Model(MambaConfig config, Device device, DType dtype = DType.Float64) => TestData.Stirred(config, device, dtype);
 
     // ---- the mask ----------------------------------------------------------------------------------
 

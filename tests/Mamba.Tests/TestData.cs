@@ -23,6 +23,20 @@ public static class TestData
         return values;
     }
 
+    /// <summary>A model with ordinary numbers everywhere: fresh biases are zero, and fresh embeddings so small that the norm's epsilon counts.</summary>
+    public static MambaLM Stirred(MambaConfig config, Device device, DType dtype = DType.Float64)
+    {
+        var model = new MambaLM(config, device, seed: 1, dtype);
+        int seed = 1;
+        foreach (Parameter p in model.Parameters)
+            p.Value.WriteRounded(Uniform(p.Shape.Count, seed++));
+        return model;
+    }
+
+    /// <summary>Tokens 0 to 10, the same for the same seed.</summary>
+    public static Tensor Tokens(Shape shape, Device device, int seed = 1, int classes = 11) =>
+        Tensor.From([.. Uniform(shape.Count, seed, 0, classes).Select(v => (int)v)], shape, device);
+
     /// <summary>A tensor of <see cref="Uniform"/> values.</summary>
     public static Tensor Random(Shape shape, DType dtype, Device device, int seed, double low = -1, double high = 1) =>
         Tensor.From(Uniform(shape.Count, seed, low, high), shape, dtype, device);

@@ -22,17 +22,9 @@ public class TraceTests
 
     static Device Cpu => TestDevices.Open("cpu-256");
 
-    static MambaLM Model(MambaConfig config, Device device, DType dtype = DType.Float64)
-    {
-        var model = new MambaLM(config, device, seed: 1, dtype);
-        int seed = 1;
-        foreach (Parameter p in model.Parameters)
-            p.Value.WriteRounded(TestData.Uniform(p.Shape.Count, seed++));
-        return model;
-    }
+    static MambaLM Model(MambaConfig config, Device device, DType dtype = DType.Float64) => TestData.Stirred(config, device, dtype);
 
-    static Tensor Tokens(Shape shape, Device device, int seed = 1) =>
-        Tensor.From([.. TestData.Uniform(shape.Count, seed, 0, 11).Select(v => (int)v)], shape, device);
+    static Tensor Tokens(Shape shape, Device device, int seed = 1) => TestData.Tokens(shape, device, seed);
 
     static readonly string[] OfStates = ["Abar", "Bbar", "h"];
     static readonly string[] Values = ["u", "delta", "B", "C", "y", "z", "Abar", "Bbar", "h"];
