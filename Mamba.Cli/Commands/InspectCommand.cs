@@ -15,20 +15,20 @@ internal static class InspectCommand
     static readonly Option<string?> PromptFile = Option.Text("--prompt-file", "FILE", "It reads the text of a file.");
     static readonly Option<string?> Ids = OneText("--ids", "1,2,3", "It reads these token ids.");
     static readonly Option<string?> TokenizerOption = Option.Text("--tokenizer", "FILE|MODEL|bytes", "Another tokenizer than the model's own.");
-    static readonly Option<string?> Output = BridgeFiles.Required(Option.Text("--out", "DIR", "The folder for the trace and the pictures; files of their names are "
-        + "replaced."));
+    static readonly Option<string?> Output = BridgeFiles.Required(Option.Text("--out", "DIR",
+        "The folder for the trace and the pictures; files of their names are replaced."));
     static readonly Option<string?> Layers = Option.Text("--layers", "0,2-5", "Only these layers, from 0 (all).");
     static readonly Option<string?> Values = Option.Text("--values", "LIST",
-        $"Only these of each layer: {string.Join(", ", Names.Select(name => name.Name))} (all). A state is n numbers a channel and token: without h, Abar and Bbar "
-        + "a trace is small.");
+        $"Only these of each layer: {string.Join(", ", Names.Select(name => name.Name))} (all). A state is n numbers a channel and token: "
+        + "without h, Abar and Bbar a trace is small.");
     static readonly Option<string?> Gradient = OneText("--gradient", QuantityText.Forms, "Also the gradient of this with respect to each value: the loss, or "
         + "the logit or the log probability of a token (an id, or its text) after the last position; @P: after position P; logit:A-B: of A less that of B.");
     static readonly Option<bool> Html = Option.Flag("--html", $"Also a page to explore it with, {PageName}: one file, which needs no network.");
     static readonly Option<string?> Against = Option.Text("--against", "TRACE", $"On the page, beside another run: its {TraceName}. It makes --html.");
     static readonly Option<string?> Pictures = Option.Text("--pictures", "both|png|svg|none", "As what pictures are written (both).");
-    static readonly Option<string?> Causal = OneText("--causal", "TEXT|1,2,3", "Causal tracing: the model reads this corrupted prompt, of as many tokens, with one "
-        + "value of the right run restored, at every layer and position in turn; what comes back of --gradient's quantity is drawn. By default the log "
-        + "probability of what the model says after the right one.");
+    static readonly Option<string?> Causal = OneText("--causal", "TEXT|1,2,3",
+        "Causal tracing: the model reads this corrupted prompt, of as many tokens, with one value of the right run restored, at every layer and position "
+        + "in turn; what comes back of --gradient's quantity is drawn. By default the log probability of what the model says after the right one.");
     static readonly Option<string?> SiteOption = Option.Text("--site", "SITE", "What --causal restores: h, y, delta, B or C (h).");
     static readonly Option<string?> Dtype = BridgeFiles.DTypeOption("float64 if the weights are F64, else float32");
 
@@ -52,7 +52,8 @@ internal static class InspectCommand
 
     public static Command Create()
     {
-        var command = new Command("inspect", "See what is inside a model while it reads: every step size, state, gradient; change them, and see what becomes of it.")
+        var command = new Command("inspect",
+            "See what is inside a model while it reads: every step size, state, gradient; change them, and see what becomes of it.")
         {
             Model, Prompt, PromptFile, Ids, TokenizerOption, Output, Layers, Values, Gradient, Html, Against, Pictures, Causal, SiteOption, Dtype,
         };
@@ -72,6 +73,7 @@ internal static class InspectCommand
         PictureFormats? formats = ParseFormats(parsed.GetValue(Pictures));
         Site site = ParseSite(parsed.GetValue(SiteOption));
         var opened = new List<TraceFile>();
+        List<string> written = [], pictures = [];
         using var interrupt = new Interrupt();
         try
         {
@@ -96,7 +98,7 @@ internal static class InspectCommand
             Tensor tokens = Tensor.From(ids, (1, ids.Length), device);
             string path = Path.Combine(output, TraceName);
             model.Trace(tokens, path, options);
-            List<string> written = [path], pictures = [];
+            written.Add(path);
             using (TraceFile trace = TraceFile.Open(path))
             {
                 TraceSummary.Write(trace, tokenizer is null ? null : id => Tracer.TextOf(tokenizer, id));
@@ -115,12 +117,12 @@ internal static class InspectCommand
             foreach (string file in written)
                 Console.WriteLine($"{file} ({new FileInfo(file).Length / 1e6:0.0} MB)");
             if (pictures.Count > 0)
-                Console.WriteLine($"{output}: {pictures.Count} pictures, {string.Join(", ", pictures.Select(Path.GetFileNameWithoutExtension).Distinct(StringComparer.Ordinal))}");
+                Console.WriteLine($"{output}: {pictures.Count} pictures: {Listed(pictures)}");
             return 0;
         }
         catch (OperationCanceledException)
         {
-            return Interrupt.Stopped(parsed, "nothing");
+            return Interrupt.Stopped(parsed, $"{written.Count} files");
         }
         finally
         {
@@ -181,6 +183,15 @@ internal static class InspectCommand
         foreach (string line in report.LeftOut)
             Console.Error.WriteLine($"left out: {line}");
         return report.Files;
+    }
+
+    // delta, mean-reach; of each layer delta, states
+    static string Listed(IEnumerable<string> files)
+    {
+        ILookup<bool, string> names = files.Select(file => Path.GetFileNameWithoutExtension(file).Split(".layer-"))
+            .ToLookup(parts => parts.Length > 1, parts => parts[0]);
+        string Distinct(bool ofLayers) => string.Join(", ", names[ofLayers].Distinct(StringComparer.Ordinal));
+        return $"{Distinct(false)}; of each layer {Distinct(true)}";
     }
 
     // Pictures are a courtesy: when they cannot be drawn, that is said and nothing else is lost.
