@@ -305,8 +305,10 @@ function attentionWords(j) {
   for (let k = 0; k <= t; k++) if (Number.isFinite(m[t * l + k]) && (best < 0 || Math.abs(m[t * l + k]) > Math.abs(m[t * l + best]))) best = k;
   const of = k => `token ${k + run.first} ${quoted(label(run, k))}`;
   const value = k => `${state.of === 'channel' ? 'M' : '|M|'} = ${number(m[t * l + k])}`;
-  const [from, takes] = j !== null && j <= t ? [j, 'takes'] : [best, 'takes most'];
-  $('attention-words').textContent = from < 0 ? '' : `${of(t)} ${takes} from ${of(from)}: ${value(from)}`;
+  const [from, most] = j !== null && j <= t ? [j, ''] : [best, ' most'];
+  $('attention-words').textContent = from < 0 ? ''
+    : state.show === 'difference' ? `what ${of(t)} takes differs${most} at ${of(from)}: ${value(from)}`
+    : `${of(t)} takes${most} from ${of(from)}: ${value(from)}`;
 }
 
 function moveAttention() {

@@ -445,6 +445,7 @@ public class TracePageTests
         // |difference| of delta: nothing but one bar
         const string Bars = "[...document.querySelectorAll('#delta rect')].filter(r => +r.getAttribute('height') > 1).length";
         Assert.That((int)(await page.Evaluate(Bars))!, Is.EqualTo(1));
+        Assert.That(await page.Text("#attention-words"), Does.StartWith("what token ").And.Contain(" takes differs most at token "));
         HasNoComplaints(page);
     }
 
