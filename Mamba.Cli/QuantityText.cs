@@ -1,6 +1,8 @@
 namespace Mamba.Cli;
 
-/// <summary>What gradients are of, as an option: <c>loss</c>, <c>logit:TOKEN</c>, <c>logprob:TOKEN</c>, <c>logit:TOKEN-TOKEN</c>, each with <c>@POSITION</c>.</summary>
+/// <summary>
+/// What gradients are of, as an option: <c>loss</c>, <c>logit:TOKEN</c>, <c>logprob:TOKEN</c>, <c>logit:TOKEN-TOKEN</c>, each with <c>@POSITION</c>.
+/// </summary>
 internal static class QuantityText
 {
     public const string Forms = "loss|logit:TOKEN|logprob:TOKEN";

@@ -40,7 +40,7 @@ public sealed class Hook
 
     /// <summary>A change of your own.</summary>
     /// <param name="site">Which value.</param>
-    /// <param name="change">From the values, of the shape that <see cref="Mamba.Site"/> tells, to others of the same shape; of ops, so that gradients flow.</param>
+    /// <param name="change">From the values, whose shape <see cref="Mamba.Site"/> tells, to others of that shape; of ops, so that gradients flow.</param>
     /// <param name="layers">Null: all.</param>
     /// <param name="positions">Null: all.</param>
     /// <param name="channels">Null: all.</param>

@@ -10,7 +10,9 @@ public static class Hooked
 {
     [ThreadStatic] static HookedLayer? current;
 
-    /// <summary><see cref="Ops.SelectiveScan(ScanInputs, ScanAlgorithm?)"/>, looked at and changed by the hooks of the layer that runs on this thread.</summary>
+    /// <summary>
+    /// <see cref="Ops.SelectiveScan(ScanInputs, ScanAlgorithm?)"/>, looked at and changed by the hooks of the layer that runs on this thread.
+    /// </summary>
     /// <param name="inputs">u, delta (b, l, d), A (d, n), B, C (b, l, n) and the rest.</param>
     /// <param name="algorithm">How to compute it; <see cref="ScanAlgorithm.Chunked"/>, the fused kernel, when null.</param>
     /// <exception cref="MambaException">A shape does not fit, or a hook chooses what is not there.</exception>

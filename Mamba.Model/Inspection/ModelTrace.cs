@@ -15,7 +15,7 @@ public sealed class ModelTrace : IDisposable
     readonly SortedDictionary<int, LayerTrace> layers = [];
     readonly TraceSettings options;
     readonly MambaLM model;
-    readonly Tensor? reset;
+    readonly Tensor? reset, logits;
 
     ModelTrace(MambaLM model, Tensor tokens, TraceSettings options)
     {
@@ -23,12 +23,11 @@ public sealed class ModelTrace : IDisposable
         var tracer = new Tracer(model, tokens, options);
         Tokens = tokens.Clone().Unowned();
         reset = options.Reset?.Clone().Unowned();
-        Logits = Tokens;
         try
         {
             foreach (int layer in tracer.Layers)
                 layers.Add(layer, new LayerTrace(layer, model.Config.Discretization, reset));
-            Logits = tracer.Run(new Sink(this), tokens.Shape[1])!;
+            logits = tracer.Run(new Sink(this), tokens.Shape[1])!;
             QuantityValue = options.Quantity is null ? null : tracer.Value;
         }
         catch
@@ -54,7 +53,7 @@ public sealed class ModelTrace : IDisposable
     public Tensor Tokens { get; }
 
     /// <summary>(b, l, v): what it made of that, padding of the vocabulary included.</summary>
-    public Tensor Logits { get; private set; }
+    public Tensor Logits => logits!;
 
     /// <summary>The layers that were traced, first to last.</summary>
     public IReadOnlyList<LayerTrace> Layers => [.. layers.Values];
@@ -71,7 +70,8 @@ public sealed class ModelTrace : IDisposable
     /// <summary>Writes it as a file, which <see cref="TraceFile"/> opens.</summary>
     /// <param name="path">The safetensors file, replaced if it is there.</param>
     /// <exception cref="MambaException">It cannot be written.</exception>
-    public void Save(string path) => TraceWriter.Write(model, Tokens, options with { Reset = reset }, path, QuantityValue, [.. layers.Values.SelectMany(layer => layer.Arrays)]);
+    public void Save(string path) => TraceWriter.Write(model, Tokens, options with { Reset = reset }, path, QuantityValue,
+        [.. layers.Values.SelectMany(layer => layer.Arrays)]);
 
     /// <summary>The values of a site at some tokens, of the shape of those that they replace: what a patch puts there.</summary>
     internal Tensor ValuesAt(HookPoint at, Tensor instead, Indices? positions)
@@ -108,6 +108,6 @@ public sealed class ModelTrace : IDisposable
             array.Values.Root.Dispose();
         reset?.Dispose();
         Tokens.Dispose();
-        Logits.Dispose();
+        logits?.Dispose();
     }
 }

@@ -7,16 +7,19 @@ namespace Mamba;
 /// <param name="IsOfStates">(b, tokens, n, d): in a file it has the official order, (b, tokens, d, n).</param>
 internal readonly record struct TraceArray(string Name, Tensor Values, long? Length, bool IsOfStates = false)
 {
-    /// <summary>The whole's shape, here or in a file.</summary>
-    public Shape Shape(bool inFile)
+    /// <summary>The whole's shape in a file.</summary>
+    public Shape FileShape
     {
-        if (Length is not { } length)
-            return Values.Shape;
-        long[] extents = [.. Values.Shape.ToArray()];
-        extents[1] = length;
-        if (inFile && IsOfStates)
-            (extents[^2], extents[^1]) = (extents[^1], extents[^2]);
-        return new(extents);
+        get
+        {
+            if (Length is not { } length)
+                return Values.Shape;
+            long[] extents = [.. Values.Shape.ToArray()];
+            extents[1] = length;
+            if (IsOfStates)
+                (extents[^2], extents[^1]) = (extents[^1], extents[^2]);
+            return new(extents);
+        }
     }
 }
 

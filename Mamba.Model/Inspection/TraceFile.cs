@@ -11,7 +11,8 @@ namespace Mamba;
 public sealed class TraceFile : IDisposable
 {
     internal const string Format = "mamba-trace", FormatKey = "format", TokensKey = "tokens", LayersKey = "layers", DiscretizationKey = "discretization",
-        QuantityKey = "quantity", HooksKey = "hooks", ModelKey = "model", TextsKey = "top_texts", Ids = "ids", ResetTensor = "reset", QuantityTensor = "quantity";
+        QuantityKey = "quantity", HooksKey = "hooks", ModelKey = "model",
+        TextsKey = "top_texts", Ids = "ids", ResetTensor = "reset", QuantityTensor = "quantity";
 
     readonly Safetensors file;
     readonly Dictionary<string, string> texts;      // by the id, in digits

@@ -21,7 +21,7 @@ public sealed record TraceSettings
     /// <summary>k: how many of the likeliest next tokens are kept.</summary>
     public int Likeliest { get; init; } = 8;
 
-    /// <summary>Writes the text of tokens into a file, for those who look at it; null: ids alone.</summary>
+    /// <summary>Writes the text of tokens into a file of up to 2^18 tokens, for those who look at it; null: ids alone.</summary>
     public Tokenizer? Tokenizer { get; init; }
 
     /// <summary>

@@ -12,6 +12,7 @@ namespace Mamba;
 internal sealed class TraceWriter : ITraceSink
 {
     const int RoomForText = 24, MostRoom = 4 << 20;         // bytes a text of a token may take in the header, and all of them
+    const int MostTokens = 1 << 18;                         // of more tokens the texts are left out: a header has a limit, 100 MB
 
     readonly Stream stream;
     readonly Tokenizer? tokenizer;
@@ -56,8 +57,14 @@ internal sealed class TraceWriter : ITraceSink
         int[] layers = [.. new Tracer(model, tokens, options).Layers];
         Write(model, tokens, options, path, layers, values, writer =>
         {
+            // some tokens at a time: there may be more values than an array on the host has room for
+            int piece = Tracer.UsualPiece(values);
             foreach (TraceArray array in arrays)
-                writer.Write(array, 0);
+                for (long first = 0; first == 0 || first < array.Length; first += piece)
+                {
+                    using var scope = new TensorScope();
+                    writer.Write(array.Length is { } length ? array with { Values = Ops.Slice(array.Values, 1, first, Math.Min(piece, length - first)) } : array, first);
+                }
             return value;
         });
     }
@@ -73,9 +80,9 @@ internal sealed class TraceWriter : ITraceSink
             arrays.Add((TraceFile.ResetTensor, (b, l), DType.Int32));
         foreach (TraceArray array in values)
         {
-            arrays.Add((array.Name, array.Shape(inFile: true), array.Values.DType));
+            arrays.Add((array.Name, array.FileShape, array.Values.DType));
             if (options.Quantity is not null && HasGradient(array))
-                arrays.Add((Gradient(array.Name), array.Shape(inFile: true), array.Values.DType));
+                arrays.Add((Gradient(array.Name), array.FileShape, array.Values.DType));
         }
         if (options.Quantity is not null)
             arrays.Add((TraceFile.QuantityTensor, new Shape(), DType.Float64));
@@ -91,7 +98,7 @@ internal sealed class TraceWriter : ITraceSink
         if (options.Hooks.Count > 0)
             metadata[TraceFile.HooksKey] = JsonSerializer.Serialize(options.Hooks.Select(hook => hook.ToString()));
         int[] ids = tokens.ToArray<int>();
-        if (options.Tokenizer is { } tokenizer)
+        if (options.Tokenizer is { } tokenizer && ids.Length <= MostTokens)
             metadata[TraceFile.TokensKey] = JsonSerializer.Serialize(ids.Select(id => Tracer.TextOf(tokenizer, id)));
         long texts = options.Tokenizer is null ? 0 : Math.Min(model.Config.VocabSize, b * l * layers.Count * (long)options.Likeliest);
         long room = Math.Min(MostRoom, texts * RoomForText) + metadata.Sum(pair => 64L + 6 * pair.Value.Length);

@@ -37,7 +37,7 @@ internal sealed class TraceLayer(TraceFile trace, int layer, int row)
     public Discretization Discretization => trace.Discretization;
 
     /// <summary>Its hidden attention and how far it looks back.</summary>
-    /// <exception cref="MambaException">Sequences begin within the row: what is before such a beginning is not looked at, and that is not computed here.</exception>
+    /// <exception cref="MambaException">Sequences begin within the row: that what is before them is not seen is not computed here.</exception>
     public LayerReach Reach(double budget) => reach ??= !trace.IsPacked ? LayerReach.Of(this, budget)
         : throw new MambaException("the trace is of packed sequences; it is drawn of whole ones");
 
@@ -115,7 +115,9 @@ internal sealed class TraceLayer(TraceFile trace, int layer, int row)
     {
         if (!Has("conv"))
             return null;
-        return trace.ShapeOf(layer, "conv") is { Rank: 2, Count: > 0 } shape && shape[0] == Channels ? trace.Read(layer, "conv") : throw Unfit("conv", "(d, k)");
+        return trace.ShapeOf(layer, "conv") is { Rank: 2, Count: > 0 } shape && shape[0] == Channels
+            ? trace.Read(layer, "conv")
+            : throw Unfit("conv", "(d, k)");
     }
 
     /// <summary>

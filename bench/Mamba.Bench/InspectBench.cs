@@ -15,15 +15,18 @@ internal static class InspectBench
     static void Hooks(Bench bench)
     {
         Plan plan = bench.Plan;
-        MambaConfig config = plan.Quick ? new() { DModel = plan.Slow ? 64 : 256, NLayer = 24, VocabSize = 256 } : new() { DModel = 768, NLayer = 24, VocabSize = 50280 };
-        config = Given(config, plan);
+        MambaConfig config = Given(plan.Quick
+            ? new() { DModel = plan.Slow ? 64 : 256, NLayer = 24, VocabSize = 256 }
+            : new() { DModel = 768, NLayer = 24, VocabSize = 50280 }, plan);
         int layer = config.NLayer / 2, b = plan.Batch ?? 1, l = plan.Length ?? (plan.Slow ? 64 : 512);
         using var model = new MambaLM(config, bench.Device, seed: 1, bench.DType);
         using var scope = new TensorScope();
         Tensor tokens = Tokens(bench, b, l);
-        Table table = bench.NewTable("hooks", $"A forward pass, d_model {config.DModel} × {config.NLayer}, b {b}, l {l}, with hooks in one layer", "plain", "over plain");
+        Table table = bench.NewTable("hooks", $"A forward pass, d_model {config.DModel} × {config.NLayer}, b {b}, l {l}, with hooks in one layer",
+            "plain", "over plain");
         Row("delta scaled", Hook.Scale(Site.Delta, 1.5, layer));
-        Row("y scaled, every fourth channel", Hook.Scale(Site.Y, 1.5, layer, channels: Indices.Of([.. Enumerable.Range(0, config.DInner / 4).Select(i => 4 * i)])));
+        Row("y scaled, every fourth channel",
+            Hook.Scale(Site.Y, 1.5, layer, channels: Indices.Of([.. Enumerable.Range(0, config.DInner / 4).Select(i => 4 * i)])));
         Row("a state wiped, one position", Hook.Wipe(Site.H, layer, l / 2));
         Row("states wiped, eight positions", Hook.Wipe(Site.H, layer, Indices.Of([.. Enumerable.Range(0, 8).Select(i => i * l / 8)])));
         Row("one of each", Hook.Scale(Site.Delta, 1.5, layer), Hook.Scale(Site.B, 1.5, layer), Hook.Scale(Site.C, 1.5, layer), Hook.Wipe(Site.H, layer, l / 2),
@@ -53,7 +56,8 @@ internal static class InspectBench
         using var slow = new MambaLM(config with { ScanAlgorithm = ScanAlgorithm.Reference }, bench.Device, seed: 1, bench.DType);
         using var scope = new TensorScope();
         Tensor tokens = Tokens(bench, b, l);
-        Table table = bench.NewTable("trace", $"Every value of every layer, d_model {config.DModel} × {config.NLayer}, b {b}, l {l}", "the slow loop", "loop over trace");
+        Table table = bench.NewTable("trace", $"Every value of every layer, d_model {config.DModel} × {config.NLayer}, b {b}, l {l}",
+            "the slow loop", "loop over trace");
         // what must at least be written: u, delta, y, z, B, C, and h, Ā, B̄
         double d = config.DInner, n = config.SsmCfg.DState, numbers = (double)b * l * config.NLayer * (4 * d + 2 * n + 3 * d * n);
         string file = Path.Combine(Path.GetTempPath(), $"mamba-bench-{Environment.ProcessId}.safetensors");
@@ -64,8 +68,8 @@ internal static class InspectBench
         Row("into a file", () => model.Trace(tokens, file, all), () => Loop(false), 1, disk);
         Row("into a file, with gradients", () => model.Trace(tokens, file, all with { Quantity = Quantity.Loss }), () => Loop(true), 2, disk);
         File.Delete(file);
-        table.Notes.Add("The loop is the whole model with the reference scan, which keeps every h (and, forward and back, every gradient of it) on the way: no file. "
-            + "The limit is writing u, delta, y, z, B, C, h, Ā, B̄, and their gradients, once; into a file, to the disk, which the file is forced to.");
+        table.Notes.Add("The loop is the whole model with the reference scan, which keeps every h (and, forward and back, every gradient of it) on the "
+            + "way: no file. The limit is writing u, delta, y, z, B, C, h, Ā, B̄, and their gradients, once; into a file, to the disk, which the file is forced to.");
         bench.Add(table);
 
         void Row(string name, Action trace, Action loop, int times, double? disk = null)

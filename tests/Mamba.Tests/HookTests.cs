@@ -156,7 +156,8 @@ public class HookTests
 
     /// <summary>Against the scan a token at a time, whose states are changed by hand and read by C·h + D u.</summary>
     [Test]
-    public void Changed_states_are_carried_on_by_every_discretization([ValueSource(typeof(Discretization), nameof(Discretization.All))] Discretization discretization)
+    public void Changed_states_are_carried_on_by_every_discretization(
+        [ValueSource(typeof(Discretization), nameof(Discretization.All))] Discretization discretization)
     {
         using var scope = new TensorScope();
         const int B = 2, L = 9, D = 5, N = 3;
@@ -205,7 +206,7 @@ public class HookTests
         ];
         foreach ((Hook hook, Func<double, double> change) in all)
             Assert.That(TestData.RelativeError(Run(x, hook).ToDoubles(),
-                Loops(x, (site, t, _, _, value) => site == Site.H && t is 1 or 4 && site == Site.H ? change(value) : value)), Is.LessThan(1e-13), hook.ToString());
+                Loops(x, (site, t, _, _, value) => site == Site.H && t is 1 or 4 ? change(value) : value)), Is.LessThan(1e-13), hook.ToString());
     }
 
     [Test]
