@@ -21,9 +21,11 @@ internal sealed class AttentionBlock
     readonly double[]? back;                // (l, n, lanes): Δ_i β_i B_{i−1}, what the input of the token before adds
     readonly double[] c;                    // (l, n)
     readonly double[] state, column;        // (n, lanes), (l, lanes)
+    readonly int[]? starts;                 // (l): not 0 where a sequence starts
 
-    AttentionBlock(int row, int first, int count, int l, int n, double[] c, bool looksBack)
+    AttentionBlock(int row, int first, int count, int l, int n, double[] c, bool looksBack, int[]? starts)
     {
+        this.starts = starts;
         (Row, First, Count, length, states, this.c) = (row, first, count, l, n, c);
         alpha = new double[l * n * Lanes];
         weights = new double[l * n * Lanes];
@@ -47,14 +49,15 @@ internal sealed class AttentionBlock
     /// <param name="B">(b, l, n)</param>
     /// <param name="C">(b, l, n)</param>
     /// <param name="discretization">How steps are made.</param>
+    /// <param name="reset">(b, l) int32: not 0 where a sequence starts; null: none does.</param>
     /// <exception cref="MambaException">A shape does not fit.</exception>
-    public static IEnumerable<AttentionBlock> Of(Tensor delta, Tensor A, Tensor B, Tensor C, Discretization discretization)
+    public static IEnumerable<AttentionBlock> Of(Tensor delta, Tensor A, Tensor B, Tensor C, Discretization discretization, Tensor? reset = null)
     {
         Check(delta, A, B, C);
-        return Blocks(delta, A, B, C, discretization);
+        return Blocks(delta, A, B, C, discretization, reset?.ToArray<int>());
     }
 
-    static IEnumerable<AttentionBlock> Blocks(Tensor delta, Tensor A, Tensor B, Tensor C, Discretization discretization)
+    static IEnumerable<AttentionBlock> Blocks(Tensor delta, Tensor A, Tensor B, Tensor C, Discretization discretization, int[]? reset)
     {
         int b = (int)delta.Shape[0], l = (int)delta.Shape[1], d = (int)delta.Shape[2], n = (int)A.Shape[1];
         if (l == 0)
@@ -65,6 +68,7 @@ internal sealed class AttentionBlock
         for (int row = 0; row < b; row++)
         {
             double[] bs = inputs[(row * l * n)..((row + 1) * l * n)], cs = outputs[(row * l * n)..((row + 1) * l * n)];
+            int[]? marks = reset?[(row * l)..((row + 1) * l)];
             for (int first = 0; first < d; first += step)
             {
                 int count = Math.Min(step, d - first);
@@ -74,7 +78,7 @@ internal sealed class AttentionBlock
                 (double[] alpha, double[]? gamma, double[]? beta) = Coefficients(cpu, some, rates[(first * n)..((first + count) * n)], l, n, discretization);
                 for (int start = 0; start < count; start += Lanes)
                 {
-                    var block = new AttentionBlock(row, first + start, Math.Min(Lanes, count - start), l, n, cs, beta is not null);
+                    var block = new AttentionBlock(row, first + start, Math.Min(Lanes, count - start), l, n, cs, beta is not null, marks);
                     block.Fill(alpha, gamma, beta, some, bs, count, start);
                     yield return block;
                 }
@@ -131,6 +135,11 @@ internal sealed class AttentionBlock
         var tiny = new Vector<double>(Tiny);
         for (int i = j; i < length; i++)
         {
+            if (i > j && starts is not null && starts[i] != 0)
+            {
+                m[((i - j) * perState)..((length - j) * perState)].Clear();         // a sequence that starts sees nothing before it
+                break;
+            }
             if (i > j)
             {
                 ReadOnlySpan<Vector<double>> a = Vectors(alpha).Slice(i * size, size);

@@ -6,9 +6,6 @@ namespace Mamba;
 /// </summary>
 public sealed class LayerTrace
 {
-    /// <summary>Numbers of the matrices of some channels that are worked on at a time.</summary>
-    const long MatrixNumbers = 1 << 24;
-
     readonly Dictionary<string, TraceArray> arrays = new(StringComparer.Ordinal);
     readonly Discretization discretization;
     readonly Tensor? reset;
@@ -111,39 +108,29 @@ public sealed class LayerTrace
 
     /// <summary>
     /// How much of each token is in y, (b, l, l): row i adds up to 1. The hidden attention tells of u_j, and u_j is a convolution of the last k tokens; carried
-    /// through its weights w it tells of tokens: Σ_j |M_ij| |w_{j−t}| for token t, the mean over channels.
+    /// through its weights w it tells of tokens: Σ_j |M_ij| |w_{j−t}| for token t, the mean over channels. Computed in float64 on the host.
     /// </summary>
     /// <param name="ofTokens">False: of u_j, without the convolution.</param>
     /// <exception cref="MambaException">Delta, B or C were not traced, or the layer has no convolution that is known.</exception>
     public Tensor Attention(bool ofTokens = true)
     {
-        long b = Delta.Shape[0], l = Delta.Shape[1], d = Delta.Shape[2], step = Math.Clamp(MatrixNumbers / (b * l * l), 1, d);
-        using IDisposable pause = Tape.NoGrad();
-        using var scope = new TensorScope();
-        Tensor? sum = null;
-        for (long c = 0; c < d; c += step)
+        int b = (int)Delta.Shape[0], l = (int)Delta.Shape[1];
+        double[]? taps = ofTokens ? Conv.ToDoubles() : null;
+        AttentionAverage[] rows = [.. Enumerable.Range(0, b).Select(_ => new AttentionAverage(l, taps, ofTokens ? (int)Conv.Shape[1] : 0))];
+        foreach (AttentionBlock block in AttentionBlock.Of(Delta, A, B, C, discretization, reset))
+            for (int j = 0; j < l; j++)
+                rows[block.Row].Add(block, j, block.Column(j));
+        double[] all = [.. rows.SelectMany(row => row.OfTokens ?? row.OfInputs)];
+        for (int i = 0; i < b * l; i++)
         {
-            using var part = new TensorScope();
-            long count = Math.Min(step, d - c);
-            Tensor m = Ops.Abs(HiddenAttention(c, count));                                          // (b, channels, i, j)
-            Tensor these = Ops.Sum(ofTokens ? ThroughConvolution(m, Ops.Abs(Ops.Slice(Conv, 0, c, count))) : m, 1);
-            sum = part.Keep(sum is null ? these : sum + these);
+            Span<double> row = all.AsSpan(i * l, l);
+            double sum = 0;
+            foreach (double value in row)
+                sum += value;
+            for (int j = 0; j < l && sum > 0; j++)
+                row[j] /= sum;
         }
-        Tensor total = Ops.Sum(sum!, 2, keepDim: true);
-        return scope.Keep(Ops.Where(Ops.Greater(total, 0), sum! / total, Tensor.Zeros(new Shape(), total.DType, total.Device)));
-    }
-
-    // m (b, d, i, j), w (d, k) → Σ_q m_{i, t+q} w_{k−1−q}: (b, d, i, t)
-    static Tensor ThroughConvolution(Tensor m, Tensor w)
-    {
-        long k = w.Shape[1], l = m.Shape[3];
-        Tensor all = m * Ops.Reshape(Ops.Slice(w, 1, k - 1, 1), (1, m.Shape[1], 1, 1));
-        for (long q = 1; q < Math.Min(k, l); q++)
-        {
-            Tensor later = Ops.Slice(m, 3, q, l - q) * Ops.Reshape(Ops.Slice(w, 1, k - 1 - q, 1), (1, m.Shape[1], 1, 1));
-            all += Ops.Concat(3, later, Tensor.Zeros((m.Shape[0], m.Shape[1], l, q), m.DType, m.Device));
-        }
-        return all;
+        return Tensor.From(all, (b, l, l), Delta.DType, Delta.Device);
     }
 
     internal IEnumerable<TraceArray> Arrays => arrays.Values;

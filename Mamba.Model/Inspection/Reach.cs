@@ -32,14 +32,16 @@ public sealed class Reach
     /// <param name="B">(b, l, n)</param>
     /// <param name="C">(b, l, n)</param>
     /// <param name="discretization">Exponential-Euler when null.</param>
+    /// <param name="reset">(b, l) int32: not 0 where a token starts a new sequence; null: none does.</param>
     /// <exception cref="MambaException">A shape does not fit; the message says which.</exception>
-    public static Reach Of(Tensor delta, Tensor A, Tensor B, Tensor C, Discretization? discretization = null) =>
-        Of(delta, A, B, C, discretization ?? Discretization.ExponentialEuler, also: null);
+    public static Reach Of(Tensor delta, Tensor A, Tensor B, Tensor C, Discretization? discretization = null, Tensor? reset = null) =>
+        Of(delta, A, B, C, discretization ?? Discretization.ExponentialEuler, reset, also: null);
 
     /// <summary>The same; <paramref name="also"/> sees each column of M, its block and j, on the way.</summary>
-    internal static Reach Of(Tensor delta, Tensor A, Tensor B, Tensor C, Discretization discretization, Action<AttentionBlock, int, ReadOnlySpan<double>>? also)
+    internal static Reach Of(Tensor delta, Tensor A, Tensor B, Tensor C, Discretization discretization, Tensor? reset,
+        Action<AttentionBlock, int, ReadOnlySpan<double>>? also)
     {
-        IEnumerable<AttentionBlock> blocks = AttentionBlock.Of(delta, A, B, C, discretization);
+        IEnumerable<AttentionBlock> blocks = AttentionBlock.Of(delta, A, B, C, discretization, reset);
         int b = (int)delta.Shape[0], l = (int)delta.Shape[1], d = (int)delta.Shape[2];
         double[] mean = new double[b * d], field = new double[l];
         long[] counted = new long[l];

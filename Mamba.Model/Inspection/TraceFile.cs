@@ -120,8 +120,8 @@ public sealed class TraceFile : IDisposable
     /// <param name="id">Its id.</param>
     public string? TextOf(int id) => texts.GetValueOrDefault(id.ToString(CultureInfo.InvariantCulture));
 
-    /// <summary>Whether sequences begin within a row: the file then has the mask <c>reset</c> (b, l).</summary>
-    public bool IsPacked => file.Contains(ResetTensor);
+    /// <summary>Where sequences begin within a row, (b, l), row-major: not 0 there. Null where each row is one sequence.</summary>
+    public int[]? ReadResets() => file.Contains(ResetTensor) ? Array.ConvertAll(Stored(ResetTensor).ReadLongs(0, Batch * Length), mark => (int)mark) : null;
 
     /// <summary>The value of <see cref="Quantity"/>; null where there are no gradients.</summary>
     public double? QuantityValue => file.Contains(QuantityTensor) ? Stored(QuantityTensor).ReadDoubles()[0] : null;

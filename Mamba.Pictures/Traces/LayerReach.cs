@@ -25,28 +25,13 @@ internal sealed record LayerReach(int First, int[] Channels, Reach Reach, double
         layer.Need("delta", "B", "C");
         int w = Math.Min(layer.Length, Window), first = layer.Length - w;
         int[] channels = TraceLayer.Even(layer.Channels, budget / (w * (w + 1.0) / 2 * layer.States));
-        double[] average = new double[w * w];
-        int[] counted = new int[w * w];
-        double[]? taps = layer.Taps(), ofTokens = taps is null ? null : new double[w * w];         // (d, k)
-        int k = taps is null ? 0 : taps.Length / layer.Channels;
+        double[]? taps = layer.Taps();          // (d, k)
+        var average = new AttentionAverage(w, taps, taps is null ? 0 : taps.Length / layer.Channels, channels);
         using Device cpu = Device.Open("cpu");
         using var scope = new TensorScope();
-        (Tensor delta, Tensor A, Tensor B, Tensor C) = Inputs(layer, channels, first, cpu);
-        var reach = Mamba.Reach.Of(delta, A, B, C, layer.Discretization, (block, j, column) =>
-        {
-            for (int lag = 0; lag < w - j; lag++)
-                for (int c = 0; c < block.Count; c++)
-                    if (Math.Abs(column[lag * AttentionBlock.Lanes + c]) is var value && double.IsFinite(value))
-                    {
-                        average[(j + lag) * w + j] += value;
-                        counted[(j + lag) * w + j]++;
-                        for (int q = 0; q < Math.Min(k, j + 1); q++)         // token j − q is in u_j with tap k − 1 − q
-                            ofTokens![(j + lag) * w + j - q] += value * Math.Abs(taps![channels[block.First + c] * k + k - 1 - q]);
-                    }
-        });
-        for (int i = 0; i < average.Length; i++)
-            average[i] /= counted[i];
-        return new LayerReach(first, channels, reach, average, ofTokens);
+        (Tensor delta, Tensor A, Tensor B, Tensor C, Tensor? reset) = Inputs(layer, channels, first, cpu);
+        var reach = Mamba.Reach.Of(delta, A, B, C, layer.Discretization, reset, average.Add);
+        return new LayerReach(first, channels, reach, average.OfInputs, average.OfTokens);
     }
 
     /// <summary>|M| (w, w) of some channels.</summary>
@@ -56,8 +41,8 @@ internal sealed record LayerReach(int First, int[] Channels, Reach Reach, double
         double[][] matrices = [.. channels.Select(_ => new double[w * w])];
         using Device cpu = Device.Open("cpu");
         using var scope = new TensorScope();
-        (Tensor delta, Tensor A, Tensor B, Tensor C) = Inputs(layer, channels, First, cpu);
-        foreach (AttentionBlock block in AttentionBlock.Of(delta, A, B, C, layer.Discretization))
+        (Tensor delta, Tensor A, Tensor B, Tensor C, Tensor? reset) = Inputs(layer, channels, First, cpu);
+        foreach (AttentionBlock block in AttentionBlock.Of(delta, A, B, C, layer.Discretization, reset))
             for (int j = 0; j < w; j++)
             {
                 ReadOnlySpan<double> column = block.Column(j);
@@ -69,12 +54,13 @@ internal sealed record LayerReach(int First, int[] Channels, Reach Reach, double
     }
 
     // M among the last tokens does not depend on those before: no more is read.
-    static (Tensor Delta, Tensor A, Tensor B, Tensor C) Inputs(TraceLayer layer, int[] channels, int first, Device cpu)
+    static (Tensor Delta, Tensor A, Tensor B, Tensor C, Tensor? Reset) Inputs(TraceLayer layer, int[] channels, int first, Device cpu)
     {
         int w = layer.Length - first, n = layer.States;
         Tensor Of(double[] values, Shape shape) => Tensor.From(values, shape, cpu);
         double[] rates = [.. channels.SelectMany(c => layer.A[(c * n)..((c + 1) * n)])];
         return (Of(layer.Read("delta", first, w, channels), (1, w, channels.Length)), Of(rates, (channels.Length, n)),
-            Of(layer.Read("B", first, w), (1, w, n)), Of(layer.Read("C", first, w), (1, w, n)));
+            Of(layer.Read("B", first, w), (1, w, n)), Of(layer.Read("C", first, w), (1, w, n)),
+            layer.Starts(first, w) is { } starts ? Tensor.From(starts, (1, w), cpu) : null);
     }
 }

@@ -37,9 +37,10 @@ internal sealed class TraceLayer(TraceFile trace, int layer, int row)
     public Discretization Discretization => trace.Discretization;
 
     /// <summary>Its hidden attention and how far it looks back.</summary>
-    /// <exception cref="MambaException">Sequences begin within the row: that what is before them is not seen is not computed here.</exception>
-    public LayerReach Reach(double budget) => reach ??= !trace.IsPacked ? LayerReach.Of(this, budget)
-        : throw new MambaException("the trace is of packed sequences; it is drawn of whole ones");
+    public LayerReach Reach(double budget) => reach ??= LayerReach.Of(this, budget);
+
+    /// <summary>Where sequences begin among some tokens: not 0 there; null where the trace is of whole ones.</summary>
+    public int[]? Starts(int first, int count) => trace.ReadResets()?.AsSpan(row * Length + first, count).ToArray();
 
     /// <summary>Its step sizes.</summary>
     public DeltaPictures.Summary Steps => steps ??= DeltaPictures.Summary.Of(this);

@@ -277,7 +277,7 @@ public class TraceTests
             Assert.That(file.QuantityValue, Is.EqualTo(trace.QuantityValue).Within(1e-13));
             Assert.That(file.Hooks, Is.EqualTo(options.Hooks.Select(hook => hook.ToString())));
             Assert.That(file.Quantity, Is.EqualTo("loss"));
-            Assert.That(file.IsPacked);
+            Assert.That(file.ReadResets(), Is.EqualTo(reset.ToArray<int>()));
             foreach (LayerTrace layer in trace.Layers)
                 foreach (string name in layer.Names)
                 {
@@ -336,6 +336,48 @@ public class TraceTests
             using Safetensors plain = Safetensors.Open(path);
             var texts = System.Text.Json.JsonSerializer.Deserialize<Dictionary<int, string>>(plain.Metadata["top_texts"])!;
             Assert.That(texts.Keys.Order(), Is.EqualTo(file.Read(0, "top_ids").Concat(file.Read(1, "top_ids")).Select(id => (int)id).Distinct().Order()));
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
+
+    [Test]
+    public void A_long_trace_in_memory_is_saved_some_tokens_at_a_time()
+    {
+        using MambaLM model = Model(Small, Cpu);
+        using var scope = new TensorScope();
+        using ModelTrace trace = model.Trace(Tokens((2, 1100), Cpu), new TraceSettings { Layers = 1, Values = TraceValues.H | TraceValues.Predictions });
+        string path = Temporary;
+        try
+        {
+            trace.Save(path);
+            using TraceFile file = TraceFile.Open(path);
+            Assert.That(file.Read(1, "h"), Is.EqualTo(Ops.Transpose(trace[1].H).ToDoubles()));
+            Assert.That(file.Read(1, "next_p"), Is.EqualTo(trace[1].NextP.ToDoubles()));
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
+
+    [Test]
+    public void Of_more_tokens_than_a_header_has_room_for_the_texts_are_left_out()
+    {
+        var config = new MambaConfig { DModel = 2, NLayer = 1, VocabSize = 256, SsmCfg = new SsmConfig { DState = 1, Expand = 1 } };
+        using var model = new MambaLM(config, Cpu, seed: 1);
+        using var scope = new TensorScope();
+        string path = Temporary;
+        try
+        {
+            foreach ((int length, int texts) in (ReadOnlySpan<(int, int)>)[(1 << 18, 1 << 18), ((1 << 18) + 1, 0)])
+            {
+                model.Trace(Tokens((1, length), Cpu), path, new TraceSettings { Tokenizer = new ByteTokenizer(), Values = TraceValues.Delta });
+                using TraceFile file = TraceFile.Open(path);
+                Assert.That((file.Length, file.Tokens.Count), Is.EqualTo((length, texts)));
+            }
         }
         finally
         {
