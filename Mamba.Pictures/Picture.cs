@@ -58,27 +58,33 @@ internal static class Picture
     /// <summary>Draws and writes a picture, as an SVG if the name says so and else as a PNG.</summary>
     /// <param name="path">The file; it appears whole or not at all.</param>
     /// <param name="draw">Draws on a canvas of <see cref="Width"/> by <see cref="Height"/>.</param>
-    public static void Save(string path, Action<SKCanvas> draw)
+    public static void Save(string path, Action<SKCanvas> draw) => Save(path, Height, draw);
+
+    /// <summary>Draws and writes a picture, as an SVG if the name says so and else as a PNG.</summary>
+    /// <param name="path">The file; it appears whole or not at all.</param>
+    /// <param name="height">How high it is.</param>
+    /// <param name="draw">Draws on a canvas of <see cref="Width"/> by <paramref name="height"/>.</param>
+    public static void Save(string path, int height, Action<SKCanvas> draw)
     {
-        byte[] bytes = path.EndsWith(".svg", StringComparison.OrdinalIgnoreCase) ? Svg(draw) : Png(draw);
+        byte[] bytes = path.EndsWith(".svg", StringComparison.OrdinalIgnoreCase) ? Svg(height, draw) : Png(height, draw);
         AtomicFile.Write(path, stream => stream.Write(bytes));
     }
 
-    static byte[] Png(Action<SKCanvas> draw)
+    static byte[] Png(int height, Action<SKCanvas> draw)
     {
-        using var surface = SKSurface.Create(new SKImageInfo(Width, Height));
+        using var surface = SKSurface.Create(new SKImageInfo(Width, height));
         draw(surface.Canvas);
         using SKImage image = surface.Snapshot();
         using SKData data = image.Encode(SKEncodedImageFormat.Png, 100);
         return data.ToArray();
     }
 
-    static byte[] Svg(Action<SKCanvas> draw)
+    static byte[] Svg(int height, Action<SKCanvas> draw)
     {
         using var stream = new MemoryStream();
-        using (SKCanvas canvas = SKSvgCanvas.Create(new SKRect(0, 0, Width, Height), stream))
+        using (SKCanvas canvas = SKSvgCanvas.Create(new SKRect(0, 0, Width, height), stream))
             draw(canvas);
-        return Encoding.UTF8.GetBytes(SvgText.ForBrowsers(Encoding.UTF8.GetString(stream.ToArray()), Width, Height));
+        return Encoding.UTF8.GetBytes(SvgText.ForBrowsers(Encoding.UTF8.GetString(stream.ToArray()), Width, height));
     }
 
     /// <summary>1,024 as 1K, 2²⁰ as 1M, others as they are: lengths of sequences.</summary>
