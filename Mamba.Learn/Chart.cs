@@ -135,9 +135,15 @@ public sealed class Chart
         if (most <= least)
             most = least + 1;
         int rows = values.GetLength(0), columns = values.GetLength(1);
+        double[,] upward = new double[rows, columns];                       // the first row of a heat map has the largest y, which is below
+        for (int i = 0; i < rows; i++)
+            for (int j = 0; j < columns; j++)
+                upward[i, j] = values[rows - 1 - i, j];
         IColormap colors = signed ? HeatMaps.Signed : HeatMaps.Amount;
-        HeatMaps.Add(plot, (double[,])values.Clone(), new CoordinateRect(-0.5, columns - 0.5, rows - 0.5, -0.5), colors, least, most);
+        HeatMaps.Add(plot, upward, new CoordinateRect(-0.5, columns - 0.5, rows - 0.5, -0.5), colors, least, most);
         HeatMaps.Bar(plot, colors, least, most, label);
+        plot.Axes.Left.TickGenerator = new NumericAutomatic { TickDensity = 0.5, IntegerTicksOnly = true };
+        plot.Axes.Bottom.TickGenerator = new NumericAutomatic { TickDensity = 0.5, IntegerTicksOnly = true };
         plot.Axes.SetLimits(-0.5, columns - 0.5, rows - 0.5, -0.5);
         return this;
     }
