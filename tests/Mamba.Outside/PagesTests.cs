@@ -16,7 +16,10 @@ public partial class PagesTests
     static string ThisFile([CallerFilePath] string path = "") => path;
 
     static readonly string[] Folders =
-        ["docs", "bench", "tests/mutations", "Mamba.Tensor", "Mamba.Gpu", "Mamba.Autograd", "Mamba.Model", "Mamba.Checks", "Mamba.Cli"];
+    [
+        "docs", "bench", "learn", "learn/models", "tests/mutations",
+        "Mamba.Tensor", "Mamba.Gpu", "Mamba.Autograd", "Mamba.Model", "Mamba.Checks", "Mamba.Cli",
+    ];
 
     public static IEnumerable<string> Pages => Folders
         .SelectMany(folder => Directory.EnumerateFiles(Path.Combine(Root, folder), "*.md")).Prepend(Path.Combine(Root, "README.md"))
@@ -142,7 +145,7 @@ public partial class PagesTests
     [GeneratedRegex(@"\]\((?<path>[^)\s]+)\)", RegexOptions.NonBacktracking)]
     private static partial Regex Link();
 
-    [GeneratedRegex(@"`(?<path>(Mamba\.(Tensor|Gpu|Autograd|Model|Checks|Pictures|Cli)|docs|examples|tests|bench)/[\w./-]+)`",
+    [GeneratedRegex(@"`(?<path>(Mamba\.(Tensor|Gpu|Autograd|Model|Checks|Pictures|Learn|Cli)|docs|examples|learn|tests|bench)/[\w./-]+)`",
         RegexOptions.NonBacktracking | RegexOptions.ExplicitCapture)]
     private static partial Regex Name();
 }
