@@ -103,6 +103,25 @@ public sealed class Chart
         return this;
     }
 
+    /// <summary>Straight lines of one colour that need not touch each other, each with a dot at its end: the wires of a diagram.</summary>
+    /// <param name="name">What they are; empty: they have no name in the legend.</param>
+    /// <param name="lines">Where each begins and ends.</param>
+    /// <param name="faint">Whether they are thin and grey, without dots; they take no colour from the series after them.</param>
+    public Chart Wires(string name, IEnumerable<(double X1, double Y1, double X2, double Y2)> lines, bool faint = false)
+    {
+        Color color = faint ? Palette.Grey.WithAlpha(0.5) : Palette.ColorOf(series);
+        foreach ((double x1, double y1, double x2, double y2) in lines)
+        {
+            var line = plot.Add.Line(At(x1, LogX), At(y1, LogY), At(x2, LogX), At(y2, LogY));
+            (line.Color, line.LineWidth, line.MarkerSize, line.LegendText) = (color, faint ? 1.5f : 2, 0, name);
+            if (!faint)
+                plot.Add.Marker(At(x2, LogX), At(y2, LogY), MarkerShape.FilledCircle, 9, color);
+            name = "";
+        }
+        series += faint ? 0 : 1;
+        return this;
+    }
+
     /// <summary>Bars at 0, 1, 2, …, of one colour.</summary>
     /// <param name="name">What they are; empty: they have no name in the legend.</param>
     /// <param name="heights">How high they are.</param>
