@@ -20,6 +20,9 @@ public enum Corner
 
     /// <summary>Below, on the right.</summary>
     LowerRight,
+
+    /// <summary>Under the chart, where they cover no data.</summary>
+    Outside,
 }
 
 /// <summary>A chart of a chapter: lines, dots, bars or a heat map, in the house's style. Series have the palette's colours in the order they are added.</summary>
@@ -177,7 +180,7 @@ public sealed class Chart
         return this;
     }
 
-    /// <summary>A dashed line across, with a word: a limit.</summary>
+    /// <summary>A dashed line across, with a word at its right end: a limit.</summary>
     /// <param name="text">What it says.</param>
     /// <param name="y">How high it is.</param>
     public Chart Limit(string text, double y)
@@ -243,12 +246,18 @@ public sealed class Chart
         plot.Legend.ShadowColor = Colors.Transparent;
         plot.Legend.BackgroundColor = Colors.White.WithAlpha(0.8);
         if (series > 0 && plot.PlottableList.SelectMany(part => part.LegendItems).Any(item => item.LabelText.Length > 0))
-            plot.ShowLegend(Enum.Parse<Alignment>(Legend.ToString()));
+        {
+            if (Legend != Corner.Outside)
+                plot.ShowLegend(Enum.Parse<Alignment>(Legend.ToString()));
+            else
+                plot.ShowLegend(Edge.Bottom);
+            plot.Legend.Orientation = Legend == Corner.Outside ? Orientation.Horizontal : Orientation.Vertical;
+        }
         if (!plot.Axes.LimitsHaveBeenSet)
             plot.Axes.AutoScale();
         AxisLimits seen = plot.Axes.GetLimits();
         foreach ((string text, double at) in limits)
-            Picture.Note(plot, text, seen.Left, at, Alignment.LowerLeft);
+            Picture.Note(plot, text, seen.Right, at, Alignment.LowerRight);
         foreach ((string text, double at) in borders)
             Picture.Note(plot, text, at, seen.Top, Alignment.UpperLeft);
     }

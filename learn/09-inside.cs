@@ -220,15 +220,15 @@ int shown = Enumerable.Range(0, Sequences).MaxBy(i => Math.Min(Noise(i, 1, 2), M
 double[] Places(bool noise) => [.. Enumerable.Range(0, Body).Where(t => since[shown][t] > 3 == noise).Select(t => (double)t)];
 double[] Heights(bool noise) => [.. Places(noise).Select(t => 100 * share1[(shown * All + (int)t) * Channels + gate])];
 lesson.Draw(
-    new Chart("Induction: where the end looks", "token; S is the special one", "share of the row, %")
+    new Chart("Induction: where the end looks", "token; S is the special one", "share of the row, %").Limits(-0.7, L - 0.3, 0, 60)
         .Bars("layer 0", [.. looks[0][0].Select(x => 100 * x)], -0.2, 0.4).Bars("layer 1", [.. looks[1][0].Select(x => 100 * x)], 0.2, 0.4)
         .NamesX([.. drawn[0].Select(id => id == Special ? "S" : $"{(char)('a' + id)}")]),
-    new Chart("Induction: the state wiped once", "after which token, counted from S", "right answers of 100")
+    new Chart("Induction: the state wiped once", "after which token, counted from S", "right answers of 100") { Legend = Corner.Outside }
         .Bars("in layer 0", wiped[0], -0.2, 0.4).Bars("in layer 1", wiped[1], 0.2, 0.4).Line("chance", [-0.7, 9.7], [100 / 15.0, 100 / 15.0], dashed: true)
-        .NamesX([.. places.Select(k => $"{k}")]).Limits(-0.7, 9.7, 0, 140),
-    new Chart("Copying: one gate of layer 1", "token of one sequence", "share the token takes, %")
-        .Dots("noise", Places(true), Heights(true)).Dots("data among the last four", Places(false), Heights(false)).Limits(-2, Body + 1, -5, 140),
-    new Chart("Copying: the gates of layer 1 changed", "", "right answers, %").Limits(-0.7, 6.7, 0, 140)
+        .NamesX([.. places.Select(k => $"{k}")]).Limits(-0.7, 9.7, 0, 105),
+    new Chart("Copying: one gate of layer 1", "token of one sequence", "share the token takes, %") { Legend = Corner.Outside }
+        .Dots("noise", Places(true), Heights(true)).Dots("data among the last four", Places(false), Heights(false)).Limits(-2, Body + 1, -5, 105),
+    new Chart("Copying: the gates of layer 1 changed", "", "right answers, %") { Legend = Corner.Outside }.Limits(-0.7, 6.7, 0, 105)
         .Bars("data tokens 1 to 4", first4, -0.2, 0.4).Bars("5 to 8", last4, 0.2, 0.4).Line("chance", [-0.7, 6.7], [100 / 14.0, 100 / 14.0], dashed: true)
         .NamesX(["as\nit is", "noise has\nits mean", "noise\nhas 0", "noise\nas data", "data\nas noise", "gates\nwiped", "others\nwiped"]));
 
