@@ -20,6 +20,7 @@
 
 using Mamba;
 using Mamba.Learn;
+using Rule = (string Name, Mamba.Discretization Library, System.Func<double, (double Alpha, double Gamma, double Beta)> Weights, int AtEnd, int InMiddle);
 
 using var lesson = new Lesson(args);
 using var scope = new TensorScope();
@@ -42,14 +43,15 @@ using var scope = new TensorScope();
 // - after it, *backward Euler*: h_t = h_{t−1} + Δ (A h_t + B x_t), solved for h_t;
 // - as the mean of both, *bilinear*: h_t = h_{t−1} + Δ (A (h_{t−1} + h_t)/2 + B x_t), solved for h_t. S4 (chapter 3) has this one.
 //
-// All six are h_t = α h_{t−1} + Δ (γ B x_t + β B x_{t−1}), with three numbers that depend on z alone:
+// All six are h_t = α h_{t−1} + Δ (γ B x_t + β B x_{t−1}), with three numbers that depend on z alone. Here they are, with the library's name of each rule,
+// and two orders of accuracy that are soon to be measured:
 
-Rule exponentialEuler = new("exponential-Euler", Discretization.ExponentialEuler, z => (Math.Exp(z), 1, 0), AtEnd: 1, InMiddle: 1);
-Rule euler = new("Euler", Discretization.Euler, z => (1 + z, 1, 0), AtEnd: 1, InMiddle: 1);
-Rule backward = new("backward Euler", Discretization.BackwardEuler, z => (1 / (1 - z), 1 / (1 - z), 0), AtEnd: 1, InMiddle: 1);
-Rule bilinear = new("bilinear", Discretization.Bilinear, z => ((1 + z / 2) / (1 - z / 2), 1 / (1 - z / 2), 0), AtEnd: 1, InMiddle: 2);
-Rule zoh = new("zero-order hold", Discretization.ZeroOrderHold, z => (Math.Exp(z), (Math.Exp(z) - 1) / z, 0), AtEnd: 1, InMiddle: 2);
-Rule trapezoidal = new("exponential-trapezoidal", Discretization.ExponentialTrapezoidal, z => (Math.Exp(z), 0.5, 0.5 * Math.Exp(z)), AtEnd: 2, InMiddle: 1);
+Rule exponentialEuler = ("exponential-Euler", Discretization.ExponentialEuler, z => (Math.Exp(z), 1, 0), AtEnd: 1, InMiddle: 1);
+Rule euler = ("Euler", Discretization.Euler, z => (1 + z, 1, 0), AtEnd: 1, InMiddle: 1);
+Rule backward = ("backward Euler", Discretization.BackwardEuler, z => (1 / (1 - z), 1 / (1 - z), 0), AtEnd: 1, InMiddle: 1);
+Rule bilinear = ("bilinear", Discretization.Bilinear, z => ((1 + z / 2) / (1 - z / 2), 1 / (1 - z / 2), 0), AtEnd: 1, InMiddle: 2);
+Rule zoh = ("zero-order hold", Discretization.ZeroOrderHold, z => (Math.Exp(z), (Math.Exp(z) - 1) / z, 0), AtEnd: 1, InMiddle: 2);
+Rule trapezoidal = ("exponential-trapezoidal", Discretization.ExponentialTrapezoidal, z => (Math.Exp(z), 0.5, 0.5 * Math.Exp(z)), AtEnd: 2, InMiddle: 1);
 Rule[] rules = [exponentialEuler, euler, backward, bilinear, zoh, trapezoidal], exponential = [exponentialEuler, zoh, trapezoidal];
 
 // By hand it is chapter 1's loop (x[0] is the input before the first token; B and C are 1, so y is h):
@@ -175,6 +177,3 @@ lesson.Exercise(3, "A = −1 /s. With which Δ, in s, is the half-life 100 token
 lesson.Exercise(4, "Bilinear, z = −10, h_0 = 1, no input. What is h_3?", () => ByLibrary(bilinear, -1, 10, 1, silence)[2],
     hint: "α = (1 − 5)/(1 + 5). Mind the sign.");
 return lesson.End();
-
-// A rule: α, γ and β of z, the library's name for it, and its order for inputs at the end of a step and in its middle.
-record Rule(string Name, Discretization Library, Func<double, (double Alpha, double Gamma, double Beta)> Weights, int AtEnd, int InMiddle);

@@ -227,7 +227,7 @@ lesson.Claim("nor one that keeps all tokens and marks: √(1 − 1/32)", perfect
 lesson.Exercise(1, "The mark is on one of the last 4 tokens. What is the least error of a linear reading, in sizes of a token?", () => Math.Sqrt(1 - 1 / 4.0),
     hint: "The best sum says a quarter of each of the four.");
 lesson.Exercise(2, "What is the half-life, in seconds, of the fastest state of S4D-Real with N = 16?", () => Math.Log(2) / -Rates(16)[15, 15],
-    hint: "ln 2 / |A|.");
+    hint: "ln 2 / |A|, and |A| is 1 to 16.");
 lesson.Exercise(3, "HiPPO's h_2 is a sum of S4D-Real's states. What is the factor of the one with the rate −3?", () => V(3)[2, 2],
     hint: "V_22: √5 times (2 choose 2) times (4 choose 2).");
 return lesson.End();

@@ -182,8 +182,8 @@ lesson.Claim("Without a choice of Δ, B or C a fifth or more is wrong", Math.Min
 // Write 20 m − 10 for 120 m − 60: some noise leaks in at every step, and the claims of memory fail. Set P to 0.25: with more marks the fixed gate errs less.
 // Leave the 1/Softplus(−60) out of `bOf`: about 10⁻²⁶ of what is paid in arrives. Scan the accounts by zero-order hold: for so small a Δ it is the same.
 
-lesson.Exercise(1, "With which z does a token take over a tenth of the state?", () => Math.Log(0.1 / 0.9), hint: "σ(z) = 0.1.");
+lesson.Exercise(1, "With which z does a token take over a tenth of the state?", () => Math.Log(0.1 / 0.9), hint: "It takes over σ(z), which is to be 0.1.");
 lesson.Exercise(2, "Noise has z = −10. What share of a marked number is left after 1,000 noise tokens?", () => Math.Pow(1 - Sigmoid(-10), 1000),
     hint: "Each keeps 1 − σ(−10).");
-lesson.Exercise(3, "A = −4, z = 0. What share of the state is kept?", () => Math.Exp(-4 * Softplus(0)), hint: "exp(−4 ln 2).");
+lesson.Exercise(3, "A = −4, z = 0. What share of the state is kept?", () => Math.Exp(-4 * Softplus(0)), hint: "It is exp(A Δ), and Δ = softplus(0) = ln 2.");
 return lesson.End();
