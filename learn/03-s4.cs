@@ -187,9 +187,9 @@ double perfect = Missed(Matrix.Build.DenseOfRowMajor(2 * Sequences, 2 * Length, 
 
 double[] numbersKept = [.. widths.Select(n => 2.0 * n)];
 lesson.Draw(
-    new Chart("The past, redrawn from the state", "s, seconds ago", "x") { Legend = Corner.LowerRight }.Line("signal", ago, [.. x])
+    new Chart("The past, redrawn from the state", "s, seconds ago", "x") { Legend = Corner.Outside }.Line("signal", ago, [.. x])
         .Line("HiPPO, 16 numbers", ago, [.. hippo[1]], dashed: true).Line("HiPPO, 64", ago, [.. hippo[3]], dashed: true)
-        .Line("random A, 64", ago, [.. random[4]]).Limits(0, 5, -4, 2.5),
+        .Line("random A, 64", ago, [.. random[4]]).Limits(0, 5, -2, 2.2),
     new Chart("Recall by the best C", "numbers in the state", "error, in sizes of a token") { LogX = true, Legend = Corner.LowerLeft }
         .Line("16 steps ago", numbersKept, spaced, dots: true).Line("anywhere", numbersKept, anywhere, dots: true)
         .Line("all 32 tokens kept", numbersKept, [.. widths.Select(_ => floor)], dashed: true).Limits(1.8, 70, -0.05, 1.2));

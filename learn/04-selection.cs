@@ -95,12 +95,12 @@ double[] fixedGate = Fixed(P);
 const int Shown = 64;
 double[] at = [.. Enumerable.Range(0, Shown).Select(t => (double)t)];
 lesson.Draw(
-    new Chart("Tokens, and the gate of each", "t, token", "x_t, number") { Legend = Corner.UpperLeft }
+    new Chart("Tokens, and the gate of each", "t, token", "x_t, number") { Legend = Corner.Outside }
         .Bars("noise", [.. at.Select(t => mark[(int)t] > 0 ? 0 : x[(int)t])]).Bars("marked", [.. at.Select(t => mark[(int)t] * x[(int)t])])
-        .Line("g = 1 − exp(−Δ)", at, [.. at.Select(t => 1 - Math.Exp(-Softplus(120 * mark[(int)t] - 60)))]).Limits(-1, Shown, -2.2, 5),
-    new Chart("What is remembered", "t, token", "h_t, state") { Legend = Corner.UpperLeft }
+        .Line("g = 1 − exp(−Δ)", at, [.. at.Select(t => 1 - Math.Exp(-Softplus(120 * mark[(int)t] - 60)))]).Limits(-1, Shown, -2.2, 2.2),
+    new Chart("What is remembered", "t, token", "h_t, state") { Legend = Corner.Outside }
         .Line("selective", selective[..Shown]).Line("best fixed", fixedGate[..Shown]).Dots("marked token", [.. at.Where(t => mark[(int)t] > 0)],
-            [.. at.Where(t => mark[(int)t] > 0).Select(t => x[(int)t])]).Limits(-1, Shown, -2.2, 5));
+            [.. at.Where(t => mark[(int)t] > 0).Select(t => x[(int)t])]).Limits(-1, Shown, -2.2, 2.2));
 
 // The scan's hidden attention says who looks at whom: y_t at x_j with the weight M_tj. In chapter 3 it knew only the distance. Now row t is 1 at the last
 // marked token and 0 at all others: noise is filtered out (section 3.5.2, filtering context).
