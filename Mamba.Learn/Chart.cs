@@ -25,7 +25,8 @@ public enum Corner
     Outside,
 }
 
-/// <summary>A chart of a chapter: lines, dots, bars or a heat map, in the house's style. Series have the palette's colours in the order they are added.</summary>
+/// <summary>A chart of a chapter: lines, dots, bars or a heat map, in the house's style. Series have the palette's colours, in the order they are added.
+/// </summary>
 public sealed class Chart
 {
     const int HalfWidth = Picture.Width / 2, RowHeight = 560;

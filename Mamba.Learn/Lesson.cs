@@ -85,6 +85,16 @@ public sealed class Lesson : IDisposable
         Console.WriteLine(holds ? $"  holds  {sentence}{measured}" : $"  FALSE  {sentence}: {why}");
     }
 
+    /// <summary>The largest difference between numbers that should be the same; not a number if one of them is none.</summary>
+    /// <param name="p">Some numbers.</param>
+    /// <param name="q">As many others.</param>
+    public static double Apart(IReadOnlyCollection<double> p, IReadOnlyCollection<double> q) => p.Count == q.Count ? Worst(p.Zip(q, (p, q) => p - q))
+        : throw new MambaException($"Apart: {p.Count} numbers and {q.Count}; expected as many of each.");
+
+    /// <summary>The largest size of some errors; not a number if one of them is none, which LINQ's Max passes over.</summary>
+    /// <param name="errors">The errors, of either sign.</param>
+    public static double Worst(IEnumerable<double> errors) => errors.Select(Math.Abs).Aggregate(0.0, Math.Max);
+
     /// <summary>Asks for a number, or says whether the answer given on the command line is right and ends the chapter.</summary>
     /// <param name="number">The exercise, from 1.</param>
     /// <param name="question">What is asked, with the unit of the answer.</param>
@@ -105,7 +115,9 @@ public sealed class Lesson : IDisposable
         Stop(correct ? $"Right: {Text(expected)}." : $"Not {answer}. {hint}".TrimEnd(), correct ? 0 : 1);
     }
 
-    /// <summary>Draws the chapter's picture, <c>learn/out/CHAPTER.png</c>, of one chart or several. When it cannot be drawn that is said, and nothing else is lost.</summary>
+    /// <summary>
+    /// Draws the chapter's picture, <c>learn/out/CHAPTER.png</c>, of one chart or several. When it cannot be drawn that is said, and nothing else is lost.
+    /// </summary>
     /// <param name="charts">One, two beside each other, or rows of two.</param>
     public void Draw(params Chart[] charts)
     {

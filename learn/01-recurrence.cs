@@ -85,8 +85,6 @@ static double[] ByScan(double[] a, double b, double c, double[] x) =>
 double[] constant = [.. Enumerable.Repeat(A, L)];
 double[] loop = Recurrence(constant, B, C, x), sum = Convolve(Kernel(A, B, C, L), x), tree = ByScan(constant, B, C, x);
 
-static double Apart(double[] p, double[] q) => p.Zip(q, (p, q) => Math.Abs(p - q)).Max();
-
 // ## More than one state
 //
 // n states side by side, each with its own a, b and c, and y is the sum of what they say. Their kernels add: n numbers a give a sum of n exponentials, a
@@ -125,15 +123,15 @@ Tensor a = Tensor.From(changing, (1, L, 1), lesson.Device), inputs = Tensor.From
 double[] op = [.. Ops.LinearRecurrence(a, inputs, algorithm: LinearScan.Blelloch).ToArray<double>().Select(h => C * h)];
 
 (double, double) p = (0.9, 1.5), q = (0.2, -3), r = (1.1, 0.25);
-lesson.Claim("The convolution is the recurrence", Apart(loop, sum), within: 1e-14);
-lesson.Claim("The scan is the recurrence", Apart(loop, tree), within: 1e-14);
+lesson.Claim("The convolution is the recurrence", Lesson.Apart(loop, sum), within: 1e-14);
+lesson.Claim("The scan is the recurrence", Lesson.Apart(loop, tree), within: 1e-14);
 lesson.Claim("Combining is associative", Math.Abs(Then(Then(p, q), r).V - Then(p, Then(q, r)).V), within: 1e-15);
 lesson.Claim("It matters which comes first", Then(p, q) != Then(q, p));
-lesson.Claim("The kernels of several states add", Apart(Convolve(together, x), separate), within: 1e-13);
+lesson.Claim("The kernels of several states add", Lesson.Apart(Convolve(together, x), separate), within: 1e-13);
 lesson.Claim("After a half-life half is left", Math.Pow(0.99, HalfLife(0.99)) - 0.5, within: 1e-15);
-lesson.Claim("The scan is the recurrence when a changes, too", Apart(loopChanging, treeChanging), within: 1e-14);
-lesson.Claim("The convolution is not: it still hears what was forgotten", Apart(loopChanging, sum) > 0.05);
-lesson.Claim("The library's op is the same recurrence", Apart(loopChanging, op), within: 1e-14);
+lesson.Claim("The scan is the recurrence when a changes, too", Lesson.Apart(loopChanging, treeChanging), within: 1e-14);
+lesson.Claim("The convolution is not: it still hears what was forgotten", Lesson.Apart(loopChanging, sum) > 0.05);
+lesson.Claim("The library's op is the same recurrence", Lesson.Apart(loopChanging, op), within: 1e-14);
 
 // ## To try
 //

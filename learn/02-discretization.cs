@@ -146,16 +146,14 @@ double[] jumps = [0, .. Enumerable.Range(0, 20).Select(i => Math.Sin(i * i))];
 double state = 1;
 double[] exact = [.. jumps[1..].Select(x => state = x / 0.7 + (state - x / 0.7) * Math.Exp(-0.7 * 3))];
 
-static double Apart(double[] p, double[] q) => p.Zip(q, (p, q) => Math.Abs(p - q)).Aggregate(0.0, Math.Max);          // NaN if there is one
-
 double[] some = [0.3, -1, 2, 0.5, 0.25, -2];
-double apart = rules.Select(rule => Apart(ByHand(rule, -2, 0.1, 0.4, some), ByLibrary(rule, -2, 0.1, 0.4, some))).Aggregate(0.0, Math.Max);
+double apart = Lesson.Worst(rules.Select(rule => Lesson.Apart(ByHand(rule, -2, 0.1, 0.4, some), ByLibrary(rule, -2, 0.1, 0.4, some))));
 lesson.Claim("Each rule by hand is the library's", apart, within: 5e-16);
-lesson.Claim("Five rules are of first order, the trapezoidal one of second", Apart(atEnd, [.. rules.Select(rule => (double)rule.AtEnd)]), within: 0.005);
-lesson.Claim("In the middle, ZOH and bilinear are of second order", Apart(inMiddle, [.. rules.Select(rule => (double)rule.InMiddle)]), within: 0.005);
-lesson.Claim("Without input those with e^z are exact", exponential.Select(rule => Error(rule, 7, loud: 0)).Aggregate(0.0, Math.Max), within: 5e-16);
-lesson.Claim("and Euler, backward Euler and bilinear are of order 1, 1, 2", Apart(alone, [1, 1, 2]), within: 0.005);
-lesson.Claim("ZOH is exact where the input is held, at a step of 3 s, too", Apart(ByLibrary(zoh, -0.7, 3, 1, jumps), exact), within: 2e-15);
+lesson.Claim("Five rules are of first order, the trapezoidal one of second", Lesson.Apart(atEnd, [.. rules.Select(rule => (double)rule.AtEnd)]), within: 0.005);
+lesson.Claim("In the middle, ZOH and bilinear are of second order", Lesson.Apart(inMiddle, [.. rules.Select(rule => (double)rule.InMiddle)]), within: 0.005);
+lesson.Claim("Without input those with e^z are exact", Lesson.Worst(exponential.Select(rule => Error(rule, 7, loud: 0))), within: 5e-16);
+lesson.Claim("and Euler, backward Euler and bilinear are of order 1, 1, 2", Lesson.Apart(alone, [1, 1, 2]), within: 0.005);
+lesson.Claim("ZOH is exact where the input is held, at a step of 3 s, too", Lesson.Apart(ByLibrary(zoh, -0.7, 3, 1, jumps), exact), within: 2e-15);
 lesson.Claim("Euler explodes: 30 steps of z = −2.24 make 1 into 1.24^30", ByLibrary(euler, -16, 0.14, 1, silence)[29] / Math.Pow(1.24, 30) - 1, within: 5e-14);
 lesson.Claim("The other five do not, at z from −0.01 to −1,000", rules.Where(rule => rule != euler).All(rule =>
     new[] { 0.01, 0.1, 1, 10, 100, 1000 }.All(delta => ByLibrary(rule, -1, delta, 1, silence).All(h => Math.Abs(h) < 1))));

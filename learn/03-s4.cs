@@ -199,8 +199,8 @@ lesson.Draw(
 double[] c = [1, -2, 0.5], powers = [-1, -2, -3];
 double[] M = Ops.HiddenAttention(delta: From((1, Length, 1), _ => 0.1), A: From((1, 3), i => powers[i]), B: From((1, 3), _ => 1),
     C: From((1, 3), i => c[i]), deltaSoftplus: false).ToArray<double>();
-double byDistance = M.Select((m, i) => Math.Abs(m - (i / Length < i % Length ? 0 : 0.1 * Enumerable.Range(0, 3).Sum(n =>
-    c[n] * Math.Exp(0.1 * powers[n] * (i / Length - i % Length)))))).Aggregate(0.0, Math.Max);           // NaN if there is one
+double byDistance = Lesson.Worst(M.Select((m, i) => m - (i / Length < i % Length ? 0 : 0.1 * Enumerable.Range(0, 3).Sum(n =>
+    c[n] * Math.Exp(0.1 * powers[n] * (i / Length - i % Length))))));
 double[] some = copying.U[..(2 * Length)], others = copying.U[(2 * Length)..(4 * Length)];
 Matrix sum = States(16, some) + States(16, others) - States(16, [.. some.Zip(others, (p, q) => p + q)]);
 using var model = new MambaLM(new MambaConfig { DModel = 8, NLayer = 1, VocabSize = 8 }, lesson.Device);
@@ -211,7 +211,7 @@ lesson.Claim("Each of 8 random A of 64 numbers is wrong by 5 times as much", ran
 lesson.Claim("A V = V diag(−1 … −16)", (HippoA(16) * V(16) - V(16) * Rates(16)).FrobeniusNorm() / V(16).FrobeniusNorm(), within: 3e-15);
 lesson.Claim("S4D-Real holds HiPPO's state: V brings it back, N = 8", Unlike(8, DType.Float64), within: 1e-10);
 lesson.Claim("but not in float32, N = 16: the error is larger than the state", Unlike(16, DType.Float32) > 10);
-lesson.Claim("Mamba's A begins as −1 … −16", begins.Select(Math.Abs).Aggregate(0.0, Math.Max), within: 1e-5);
+lesson.Claim("Mamba's A begins as −1 … −16", Lesson.Worst(begins), within: 1e-5);
 lesson.Claim("The state of a sum is the sum of the states", sum.FrobeniusNorm(), within: 2e-15);
 lesson.Claim("What a token does depends on its distance only", byDistance, within: 3e-16);
 lesson.Claim("At a fixed distance 64 numbers recall a token", spaced[^1], within: 7e-11);

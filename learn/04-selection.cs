@@ -22,8 +22,6 @@ var numbers = new PhiloxRandom(seed: 4);
 static double Softplus(double z) => z < -36 ? Math.Exp(z) : Math.Max(z, 0) + Math.Log(1 + Math.Exp(-Math.Abs(z)));
 static double Sigmoid(double z) => 1 / (1 + Math.Exp(-z));
 
-// The largest difference; NaN if there is one.
-static double Apart(double[] p, double[] q) => p.Zip(q, (p, q) => Math.Abs(p - q)).Aggregate(0.0, Math.Max);
 static double[] Same(double value, int count) => [.. Enumerable.Repeat(value, count)];
 
 // One channel of the library's scan: input x (l), z (l) before softplus, rates A (n), B and C (l, n), rows one after another.
@@ -109,7 +107,7 @@ double[] M = Ops.HiddenAttention(delta: Tensor.From([.. mark[..Shown].Select(m =
     A: Tensor.From(one, (1, 1), lesson.Device), B: Tensor.From([1.0], (1, 1), lesson.Device), C: Tensor.From([1.0], (1, 1), lesson.Device),
     discretization: Discretization.ZeroOrderHold).ToArray<double>();
 int Last(int t) => Array.FindLastIndex(mark, t, m => m > 0);
-double attention = M.Select((m, i) => Math.Abs(m - (i % Shown == Last(i / Shown) ? 1 : 0))).Aggregate(0.0, Math.Max);
+double attention = Lesson.Worst(M.Select((m, i) => m - (i % Shown == Last(i / Shown) ? 1 : 0)));
 
 // ## What B and C choose
 //
@@ -165,16 +163,16 @@ double Furthest(int length)                                     // the error at 
     return Remember(x[..length], only, Discretization.ZeroOrderHold)[^1] - x[0];
 }
 
-lesson.Claim("Theorem 1: with ZOH one state is a gate", Apart(zoh, Gate(someX, someZ, Sigmoid)), within: 2e-15);
-lesson.Claim("In the released code the gain is softplus(z), not σ(z)", Apart(released, Gate(someX, someZ, Softplus)), within: 1e-14);
+lesson.Claim("Theorem 1: with ZOH one state is a gate", Lesson.Apart(zoh, Gate(someX, someZ, Sigmoid)), within: 2e-15);
+lesson.Claim("In the released code the gain is softplus(z), not σ(z)", Lesson.Apart(released, Gate(someX, someZ, Softplus)), within: 1e-14);
 lesson.Claim("At z = 4 that is 4.09 times as much", Taken(4) / Taken(4, Discretization.ZeroOrderHold) - 4.09, within: 0.005);
-lesson.Claim("The marked token is remembered at every one of 65,536 steps", Apart(selective, wanted), within: 1e-15);
-lesson.Claim("From 15 steps ago to 65,535", new[] { 16, 256, 4096, Long }.Select(l => Math.Abs(Furthest(l))).Aggregate(Math.Max), within: 1e-15);
-lesson.Claim("The released code does it too, with C = 1/60", Apart(Remember(x, mark, Discretization.ExponentialEuler, 1 / 60.0), wanted), within: 1e-15);
+lesson.Claim("The marked token is remembered at every one of 65,536 steps", Lesson.Apart(selective, wanted), within: 1e-15);
+lesson.Claim("From 15 steps ago to 65,535", Lesson.Worst(new[] { 16, 256, 4096, Long }.Select(l => Furthest(l))), within: 1e-15);
+lesson.Claim("The released code does it too, with C = 1/60", Lesson.Apart(Remember(x, mark, Discretization.ExponentialEuler, 1 / 60.0), wanted), within: 1e-15);
 lesson.Claim("The fixed gate errs by √(1 − p/(2 − p))", Error(fixedGate) - Math.Sqrt(1 - P / (2 - P)), within: 0.004);
 lesson.Claim("One open half as wide or twice as wide errs more", Error(fixedGate) < Math.Min(Error(Fixed(P / 2)), Error(Fixed(2 * P))));
 lesson.Claim("Attention is 1 at the last marked token and 0 elsewhere", attention, within: 1e-15);
-lesson.Claim("All 16 accounts are right, and silent when not asked", Apart(bank, truth), within: 3e-14);
+lesson.Claim("All 16 accounts are right, and silent when not asked", Lesson.Apart(bank, truth), within: 3e-14);
 lesson.Claim("Without a choice of Δ, B or C a fifth or more is wrong", Math.Min(Wrong(withoutDelta), Math.Min(Wrong(withoutB), Wrong(withoutC))) > 20);
 
 // ## To try

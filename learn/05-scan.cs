@@ -124,7 +124,7 @@ static int[] Depth(int l) => [l - 1, K(l), Math.Max(K(l), 2 * K(l) - 2), l <= C 
 var runs = Enumerable.Range(1, 260).Select(l => (L: l, Four: four.Select(way => Run(way.Scan, l)).ToArray())).ToArray();
 bool work = runs.All(runs => runs.Four.Select(run => run.Done.Length).SequenceEqual(Work(runs.L)));
 bool depth = runs.All(runs => runs.Four.Zip(Depth(runs.L), (run, most) => BitOperations.IsPow2(runs.L) ? run.Depth == most : run.Depth <= most).All(ok => ok));
-double farthest = 0, apart = runs.Max(runs => runs.Four.Max(run => run.H.Zip(runs.Four[0].H, (p, q) => Math.Abs(p.Pair.V - q.Pair.V)).Max()));
+double farthest = 0, apart = Lesson.Worst(runs.SelectMany(runs => runs.Four.SelectMany(run => run.H.Zip(runs.Four[0].H, (p, q) => p.Pair.V - q.Pair.V))));
 
 // So why do a GPU and a CPU choose differently? The table says it. Two cores gain nothing from a scan, whose work is twice the loop's or nine times.
 // They take the loop, and find parallel work elsewhere: b · d channels do not know of each other, and fill lanes and cores. A GPU's warp is 32 lanes that
@@ -166,7 +166,7 @@ static double[] Errors(int l, double low, double high)
     (float, float)[] Steps() => [.. z.Select(z => ((float)Math.Exp(z.Z), z.V))];
     (float, float V)[][] found =
         [Sequential(Steps(), Then), KoggeStone(Steps(), Then), Blelloch(Steps(), Then), Chunked(Steps(), C, Then), Blelloch([.. z], ThenOfSums)];
-    return [.. found.Select(h => h.Zip(exact, (h, e) => Math.Abs(h.V - e)).Max() / exact.Max())];
+    return [.. found.Select(h => Lesson.Worst(h.Zip(exact, (h, e) => h.V - e)) / exact.Max())];
 }
 
 lesson.Table(["error at 65,536 steps, in 1e-7 of the largest h", .. orders],
@@ -199,7 +199,7 @@ for (int i = 0; i < D * N; i++)
 lesson.Table(["l 250, d 32, n 16", "work", "depth", "stored numbers", "ms, measured"], ScanAlgorithm.All.Select(by =>
 {
     using var inner = new TensorScope();
-    farthest = Math.Max(farthest, By(by).Zip(hand, (p, q) => Math.Abs(p - q)).Max() / hand.Max(Math.Abs));           // the first call compiles, too
+    farthest = Math.Max(farthest, Lesson.Apart(By(by), hand) / hand.Max(Math.Abs));           // the first call compiles, too
     long start = Stopwatch.GetTimestamp();
     By(by);
     double time = Stopwatch.GetElapsedTime(start).TotalMilliseconds;
@@ -238,7 +238,7 @@ lesson.Claim("Only neighbours are ever combined", neighbours);
 lesson.Claim("All four give the same states, for every length from 1 to 260", apart, within: 2e-15);
 lesson.Claim("The work is what the formulas say, for every length", work);
 lesson.Claim("The depth is at most what they say, and exactly that for powers of two", depth);
-lesson.Claim("With ordinary decays no order loses more than three roundings", ordinary.Max(), within: 3 * Math.Pow(2, -24));
+lesson.Claim("With ordinary decays no order loses more than three roundings", Lesson.Worst(ordinary), within: 3 * Math.Pow(2, -24));
 lesson.Claim("Of a long sum a tree loses less than a fifth of what the loop loses", Math.Max(sum[1], sum[2]) < sum[0] / 5);
 lesson.Claim("Of slow decays the loop loses less than a third of what any scan of pairs loses", slow[0] < slow[1..4].Min() / 3);
 lesson.Claim("With sums of delta A in place of products a scan loses less than a fifth of what the loop loses", slow[4] < slow[0] / 5);

@@ -85,7 +85,7 @@ using (new TensorScope())
     lesson.Table(["b 2, l 1,024, d 256, n 16", "ms", "MB moved, counted", "GB/s"],
         names.Select((name, i) => new object[] { name, times[i], bytes[i] / 1e6, bytes[i] / 1e6 / times[i] }));
     double[] few = Scan(x, ways[1]).ToDoubles(), fused = Scan(x, ways[2]).ToDoubles();
-    (apart, faster) = (few.Zip(fused, (p, q) => Math.Abs(p - q)).Max() / few.Max(Math.Abs), times[1] / times[3]);
+    (apart, faster) = (Lesson.Apart(few, fused) / few.Max(Math.Abs), times[1] / times[3]);
 }
 
 // ## A kernel of your own
@@ -108,7 +108,7 @@ foreach (string name in new[] { "cpu-128", "cpu-256", "cpu-512", "opencl:0", "cu
         Tensor[] x = Inputs(2, 20, 19, 1, DType.Float64, host), copies = [.. x.Select(x => x.To(on))];
         Tensor y = copies[0].Like();
         y.Launch(new MineLaunch(copies, y));
-        errors.Add((name, y.ToDoubles().Zip(Scan(x, ScanAlgorithm.Chunked).ToDoubles(), (p, q) => Math.Abs(p - q)).Max()));
+        errors.Add((name, Lesson.Apart(y.ToDoubles(), Scan(x, ScanAlgorithm.Chunked).ToDoubles())));
     }
     else
         Console.WriteLine($"\n{name} is left out: this machine has none with float64.");
@@ -166,7 +166,7 @@ lesson.Draw(
         .Line("plain", ls[..7], [.. plainTrain.Select(m => m / 1e6)], dots: true).Line("fused", ls, [.. fusedTrain.Select(m => m / 1e6)], dots: true)
         .Line("attention, l × l stored", ls[..5], [.. attention.Select(m => m / 1e6)], dots: true).Limits(200, 90_000, 0.2, 8_000));
 
-lesson.Claim("My kernel is the library's, on every device there is", errors.Count >= 4 ? errors.Max(e => e.Error) : double.NaN, within: 3e-14);
+lesson.Claim("My kernel is the library's, on every device there is", errors.Count >= 4 ? Lesson.Worst(errors.Select(e => e.Error)) : double.NaN, within: 3e-14);
 lesson.Claim("Fused and plain are the same scan, to float32", apart, within: 2e-6);
 lesson.Claim("The fused scan is more than 3 times as fast as the loop of ops", faster > 3);
 lesson.Claim("Forward, the fused scan holds for each token what it moves, and nothing else",

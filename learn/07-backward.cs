@@ -131,11 +131,11 @@ Values Differences(double step) => Values.Of(x.All.Select(values => values.Selec
 
 // The largest difference of any element, over the largest gradient of that input.
 
-static double[] Apart(Values p, Values q) => [.. p.All.Zip(q.All, (p, q) => p.Zip(q, (p, q) => Math.Abs(p - q)).Max() / q.Max(Math.Abs))];
+static double[] Apart(Values p, Values q) => [.. p.All.Zip(q.All, (p, q) => Lesson.Apart(p, q) / q.Max(Math.Abs))];
 
 Values hand = Gradients(x, dy);
 double[] steps = [.. Enumerable.Range(2, 23).Select(i => Math.Pow(10, -i / 2.0))];
-double[] errors = [.. steps.Select(step => Apart(hand, Differences(step)).Max())];
+double[] errors = [.. steps.Select(step => Lesson.Worst(Apart(hand, Differences(step))))];
 double At(double step) => errors[Array.FindIndex(steps, s => Math.Abs(s / step - 1) < 1e-9)];
 
 // ## A check that cannot fail is worth nothing
@@ -144,7 +144,7 @@ double At(double step) => errors[Array.FindIndex(steps, s => Math.Abs(s / step -
 
 string[] terms = ["Abar g in g", "g delta B in du", "D dy in du", "dz A in ddelta", "g B u in ddelta"];
 Values measured = Differences(1e-5);
-double[] caught = [.. terms.Select((_, lost) => Apart(Gradients(x, dy, lost), measured).Max())];
+double[] caught = [.. terms.Select((_, lost) => Lesson.Worst(Apart(Gradients(x, dy, lost), measured)))];
 lesson.Table(["lost term", "largest difference, relative"], [["none", errors.Min()], .. terms.Zip(caught, (term, e) => new object[] { term, e })]);
 
 // ## The library's
@@ -229,7 +229,7 @@ lesson.Claim("Ten times the step, a hundred times the error: truncation", At(1e-
 lesson.Claim("Below the best step the error grows again: rounding", At(1e-11) > 1000 * At(1e-7) && At(1e-7) > 10 * errors.Min());
 lesson.Claim("The check sees each lost term, as more than a tenth of the gradient", caught.Min() > 0.1);
 lesson.Claim("GradCheck agrees with the library's gradients", report.Passed ? report.RelativeError : double.NaN, within: 1e-10);
-lesson.Claim("The library's gradients are those by hand", library.Max(), within: 1e-14);
+lesson.Claim("The library's gradients are those by hand", Lesson.Worst(library), within: 1e-14);
 lesson.Claim("With recomputation, l steps more for every c, the gradients are the same bit for bit",
     runs.All(run => run.Again == Long && run.Dx.All.Zip(whole.All, (p, q) => p.SequenceEqual(q)).All(equal => equal)));
 lesson.Claim("The fewest states are kept at c = √l: 2 √l of them", runs.MinBy(run => run.Stored).Stored == 64 && runs[5].Stored == 64);

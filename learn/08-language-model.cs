@@ -111,14 +111,15 @@ double ofPairs = new[] { 1.0, 2, 4, 8, 16, 32, 64 }.Min(mix => test.Zip(test[1..
 
 Tensor Windows(int[] text, int[] at) => Tensor.From(at.SelectMany(i => text[i..(i + window)]).ToArray(), (at.Length, window), lesson.Device);
 
-static double Apart(Tensor a, Tensor b) => a.ToDoubles().Zip(b.ToDoubles(), (a, b) => Math.Abs(a - b)).Max();
+static double Apart(Tensor a, Tensor b) => Lesson.Apart(a.ToDoubles(), b.ToDoubles());
 
 using ParameterSet exact = new(Declare(), DType.Float64, lesson.Device, seed: 1);
 using MambaLM library = new(new MambaConfig { DModel = dModel, NLayer = layers, VocabSize = v }, lesson.Device, seed: 1, DType.Float64);
 var check = new Tape();
 Tensor some = Windows(train, [0, 500]), next = Windows(train, [1, 501]), ours = Forward(exact, some), theirs = library.Forward(some);
 Gradients mine = check.Backward(Ops.CrossEntropy(ours, next)), its = check.Backward(Ops.CrossEntropy(theirs, next));
-double logits = Apart(ours, theirs), gradients = exact.Max(p => Apart(mine[p], its[library.Parameters[p.Name]]) / mine[p].ToDoubles().Max(Math.Abs));
+double logits = Apart(ours, theirs);
+double gradients = Lesson.Worst(exact.Select(p => Apart(mine[p], its[library.Parameters[p.Name]]) / mine[p].ToDoubles().Max(Math.Abs)));
 check.Dispose();
 
 lesson.Exercise(1, "How many weights has one layer?", () => DeclareLayer("").Sum(p => p.Shape.Count), within: 0, hint: "in_proj alone has 2 · 128 · 64.");
@@ -183,7 +184,7 @@ lesson.Claim("The logits are those of the library's model", logits, within: 1e-1
 lesson.Claim("The gradients are those of the library's model", gradients, within: 1e-13);
 lesson.Claim("The loss begins near ln 256", heldOut[0] - Math.Log(v), within: 0.05);
 lesson.Claim("What was held out is predicted better than by counting pairs", heldOut[^1] < ofPairs);
-lesson.Claim("Byte by byte, with a state, it says what it says of the whole", said.Zip(whole.ToDoubles(), (a, b) => Math.Abs(a - b)).Max(), within: 2e-4);
+lesson.Claim("Byte by byte, with a state, it says what it says of the whole", Lesson.Apart(said, whole.ToDoubles()), within: 2e-4);
 
 // ## To try
 //
