@@ -91,9 +91,9 @@ using (new TensorScope())
 // ## A kernel of your own
 //
 // At the end of this file stands one, `Mine`, for one state a channel. Its source does not say what machine it is for. V is the *lanes*: one number on a
-// GPU, where a thread is a lane; 4, 8 or 16 on a processor, a vector register. M is memory. Neighbouring lanes are neighbouring channels, so what they load
-// lies side by side. .NET compiles it for each V, ILGPU makes CUDA's and OpenCL's code of it. h is a local variable: that is all there is to "kept in
-// registers". For n = 16 the library has a tree of structs in its place, since a local array would lie in memory.
+// GPU, where a thread is a lane; 4, 8 or 16 float32 on a processor, a vector register. M is memory. Neighbouring lanes are neighbouring channels, so what
+// they load lies side by side. .NET compiles it for each V, ILGPU makes CUDA's and OpenCL's code of it. h is a local variable: that is all there is to
+// "kept in registers". For n = 16 the library has a tree of structs in its place, since a local array would lie in memory.
 //
 // It runs here on whatever there is, against the library's kernel. cpu-128 is the processor with vectors of 128 bits, cpu-256 and cpu-512 likewise (.NET
 // emulates what the processor lacks); ilgpu-cpu simulates a GPU.
@@ -103,8 +103,8 @@ HashSet<string> there = ["cpu-128", "cpu-256", "cpu-512", .. Devices.List().Wher
 foreach (string name in new[] { "cpu-128", "cpu-256", "cpu-512", "opencl:0", "cuda:0", "ilgpu-cpu" })
     if (there.Contains(name))
     {
-        using var scope = new TensorScope();
         using Device host = Device.Open("cpu"), on = CheckDevices.Open(name);
+        using var scope = new TensorScope();
         Tensor[] x = Inputs(2, 20, 19, 1, DType.Float64, host), copies = [.. x.Select(x => x.To(on))];
         Tensor y = copies[0].Like();
         y.Launch(new MineLaunch(copies, y));
