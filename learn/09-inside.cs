@@ -132,16 +132,16 @@ double[][] wiped = [.. new[] { 0, 1 }.Select(layer => places.Select(k => (double
 
 // ### And layer 1?
 //
-// It does next to nothing for this task. Its attention points elsewhere; its state can be wiped; all its y can be set to 0. After layer 0 alone the head, which
+// It does next to nothing for this task. Its attention points elsewhere, its state can be wiped, and all its y can be set to 0. After layer 0 alone the head, which
 // turns what a layer leaves into logits, already says the right token (`TopIds` of a trace; this is called the logit lens). What layer 1 adds is certainty:
 // the doubt, 1 less the probability of the right token, is smaller with it.
 
 double Doubt(Tensor logits) => Ops.Softmax(logits).ToDoubles().Chunk(16).Where((_, k) => k % L == L - 1).Zip(answer).Average(p => 1 - p.First[p.Second]);
 int early = seen[0].TopIds.ToArray<int>().Chunk(8).Where((_, k) => k % L == L - 1).Zip(answer).Count(p => p.First[0] == p.Second);
-Hook noLayer1 = Hook.Wipe(Site.Y, layers: 1);
-int alone = Right(noLayer1);
-double doubt = Doubt(seen.Logits), doubtAlone = Doubt(induction.Forward(tokens, hooks: [noLayer1]));
-Console.WriteLine($"\nLayer 0 without layer 1: {alone} of 100 right, doubt {doubtAlone:0.0e0}; with it {doubt:0.0e0}.");
+int alone = Right(Hook.Wipe(Site.Y, layers: 1));
+double doubt = Doubt(seen.Logits), doubtAlone = Doubt(induction.Forward(tokens, hooks: [Hook.Wipe(Site.Y, layers: 1)]));
+Console.WriteLine($"\nOf 100, the largest share is on the token after S: layer 0 {found[0]}, layer 1 {found[1]}\nof 100, right with delta 0 at all other tokens: {onlyTaken}, "
+    + $"at 2 and 3 after S: {notTaken}\nof 100, right without layer 1: {alone}; doubt {doubtAlone:0.0e0}, with it {doubt:0.0e0}");
 
 // ## Selective copying
 //
@@ -193,7 +193,7 @@ lesson.Table(["data tokens so far", $"noise takes of {gates.Length} gates, %", "
 //
 // If so, the gates hold the *last* data tokens, and the first ones must be elsewhere. Wipe the state of the gates just before the markers, or that of the other
 // channels. And is the gate the cause? Let noise have the delta of data, for the same count, in the gates alone; let data have that of noise. As a control,
-// let noise have the mean delta of noise: it shows that it is not the putting in of means that breaks things. And let delta on noise be 0.
+// let noise have the mean delta of noise: if that breaks nothing, it is not the means that do. And let delta on noise be 0.
 
 double[] Held(Func<int, int, bool> where, double[][] delta) => Copied(0, At(Site.Delta, 1, where, (i, t) => delta[count[i][t] - 1], gates));
 double[] EmptiedOf(int[] channels) => Copied(0, Hook.Wipe(Site.H, layers: 1, positions: Body - 1, channels: channels));
@@ -206,6 +206,9 @@ double[] first4 = [.. changed.Select(right => right[..4].Average())], last4 = [.
 // Who counts? The delta of layer 1 is made of what layer 0 hands on, and layer 0 has a state. Wipe that of either layer in the middle, three tokens after the
 // fourth data token. Without what layer 1 remembers, the model forgets four data tokens and knows the other four. Without what layer 0 remembers it says, at
 // the first markers, the *fifth* data token and those after it: it has begun to count anew, and put them in the places of the first.
+//
+// So the gate of Theorem 1 is there, and it is the cause. But it is not where one would have drawn it: in some channels, for half of the data, and opened by
+// what another layer has counted. Training found this way; with another seed it may find another.
 
 int[] Middle(int k) => [.. Enumerable.Range(0, Sequences).Select(i => Enumerable.Range(0, All).First(t => count[i][t] == k) + 3)];
 double[] Halved(int layer, int k, int later) => Middle(k) is var middle ? Copied(later, At(Site.H, layer, (i, t) => t == middle[i])) : [];
@@ -232,8 +235,8 @@ lesson.Draw(
         .Bars("data tokens 1 to 4", first4, -0.2, 0.4).Bars("5 to 8", last4, 0.2, 0.4).Line("chance", [-0.7, 6.7], [100 / 14.0, 100 / 14.0], dashed: true)
         .NamesX(["as\nit is", "noise has\nits mean", "noise\nhas 0", "noise\nas data", "data\nas noise", "gates\nwiped", "others\nwiped"]));
 
-lesson.Claim("M u + D u is the scan", Apart(product, byKernel), within: 2e-15);
-lesson.Claim("The library's M is the one by hand", Apart(byLibrary, byHand), within: 2e-15);
+lesson.Claim("M u + D u is the scan", Apart(product, byKernel), within: 4e-15);
+lesson.Claim("The library's M is the one by hand", Apart(byLibrary, byHand), within: 4e-15);
 lesson.Claim("All hundred answers are right; layer 0 looks at the token after S in all, layer 1 in few", (Right(), found[0]) == (100, 100) && found[1] < 10);
 lesson.Claim("Most channels that keep open two or three after S", keep.Count(k => takes[2][k] > 0.5 || takes[3][k] > 0.5) > 0.8 * keep.Length);
 lesson.Claim("Delta of layer 0 may be 0 at all other tokens, and not at these two", onlyTaken == 100 && notTaken < 25);
