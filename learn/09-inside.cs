@@ -78,7 +78,6 @@ for (int t = 0; t < L; t++)
     product[t] = Enumerable.Range(0, t + 1).Sum(j => byHand[t * L + j] * u[j * Channels + Channel]) + skip[Channel] * u[t * Channels + Channel];
 }
 double[] byKernel = [.. Enumerable.Range(0, L).Select(t => y[t * Channels + Channel])], byLibrary = seen[0].HiddenAttention(Channel, 1).ToDoubles()[..(L * L)];
-static double Apart(double[] p, double[] q) => p.Zip(q, (p, q) => Math.Abs(p - q)).Max() / q.Max(Math.Abs);     // relative to the largest
 
 // ### Where it looks
 //
@@ -132,16 +131,17 @@ double[][] wiped = [.. new[] { 0, 1 }.Select(layer => places.Select(k => (double
 
 // ### And layer 1?
 //
-// It does next to nothing for this task. Its attention points elsewhere, its state can be wiped, and all its y can be set to 0. After layer 0 alone the head, which
-// turns what a layer leaves into logits, already says the right token (`TopIds` of a trace; this is called the logit lens). What layer 1 adds is certainty:
-// the doubt, 1 less the probability of the right token, is smaller with it.
+// It does next to nothing for this task. Its attention points elsewhere, its state can be wiped, and all its y can be set to 0. After layer 0 alone the
+// head, which turns what a layer leaves into logits, already says the right token (`TopIds` of a trace; this is called the logit lens). What layer 1 adds
+// is certainty: the doubt, 1 less the probability of the right token, is smaller with it.
 
 double Doubt(Tensor logits) => Ops.Softmax(logits).ToDoubles().Chunk(16).Where((_, k) => k % L == L - 1).Zip(answer).Average(p => 1 - p.First[p.Second]);
 int early = seen[0].TopIds.ToArray<int>().Chunk(8).Where((_, k) => k % L == L - 1).Zip(answer).Count(p => p.First[0] == p.Second);
 int alone = Right(Hook.Wipe(Site.Y, layers: 1));
 double doubt = Doubt(seen.Logits), doubtAlone = Doubt(induction.Forward(tokens, hooks: [Hook.Wipe(Site.Y, layers: 1)]));
-Console.WriteLine($"\nOf 100, the largest share is on the token after S: layer 0 {found[0]}, layer 1 {found[1]}\nof 100, right with delta 0 at all other tokens: {onlyTaken}, "
-    + $"at 2 and 3 after S: {notTaken}\nof 100, right without layer 1: {alone}; doubt {doubtAlone:0.0e0}, with it {doubt:0.0e0}");
+lesson.Table(["of 100 sequences", ""], [["largest share on the token after S, layer 0", found[0]], ["the same, layer 1", found[1]],
+    ["right, delta 0 but for 2 and 3 after S", onlyTaken], ["right, delta 0 at these two", notTaken], ["right without layer 1", alone]]);
+Console.WriteLine($"\nThe mean doubt is {doubt:0.0e0}; without layer 1 {doubtAlone:0.0e0}.");
 
 // ## Selective copying
 //
@@ -235,8 +235,8 @@ lesson.Draw(
         .Bars("data tokens 1 to 4", first4, -0.2, 0.4).Bars("5 to 8", last4, 0.2, 0.4).Line("chance", [-0.7, 6.7], [100 / 14.0, 100 / 14.0], dashed: true)
         .NamesX(["as\nit is", "noise has\nits mean", "noise\nhas 0", "noise\nas data", "data\nas noise", "gates\nwiped", "others\nwiped"]));
 
-lesson.Claim("M u + D u is the scan", Apart(product, byKernel), within: 4e-15);
-lesson.Claim("The library's M is the one by hand", Apart(byLibrary, byHand), within: 4e-15);
+lesson.Claim("M u + D u is the scan", Lesson.Apart(product, byKernel) / byKernel.Max(Math.Abs), within: 4e-15);
+lesson.Claim("The library's M is the one by hand", Lesson.Apart(byLibrary, byHand) / byHand.Max(Math.Abs), within: 4e-15);
 lesson.Claim("All hundred answers are right; layer 0 looks at the token after S in all, layer 1 in few", (Right(), found[0]) == (100, 100) && found[1] < 10);
 lesson.Claim("Most channels that keep open two or three after S", keep.Count(k => takes[2][k] > 0.5 || takes[3][k] > 0.5) > 0.8 * keep.Length);
 lesson.Claim("Delta of layer 0 may be 0 at all other tokens, and not at these two", onlyTaken == 100 && notTaken < 25);
