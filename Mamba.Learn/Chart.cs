@@ -171,6 +171,13 @@ public sealed class Chart
         return this;
     }
 
+    /// <summary>The series that come now have the colours from the first on again: what belongs together has one colour.</summary>
+    public Chart ColorsAgain()
+    {
+        series = 0;
+        return this;
+    }
+
     /// <summary>A word in the data.</summary>
     /// <param name="text">What it says.</param>
     /// <param name="x">Where it begins.</param>
