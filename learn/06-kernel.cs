@@ -44,8 +44,8 @@ lesson.Exercise(1, "n is 32, and d and l are far larger. How many times as many 
     () => (double)Plain(1, 1 << 20, 1 << 20, 32) / Fused(1, 1 << 20, 1 << 20, 32), hint: "For each number of u: 3 against 3 + 6 n.");
 lesson.Exercise(2, "Training needs h again. How many GB (1e9 bytes) is h of Mamba-2.8b: 64 layers, d 5,120, n 16, 2,048 tokens, float32?",
     () => 4.0 * 64 * 2048 * 5120 * 16 / 1e9, hint: "4 bytes times layers times l d n.");
-lesson.Exercise(3, "d is 32 and n is 16. At what length is one l × l matrix of float32 as large as what the fused scan holds in training (Held, below)?",
-    () => Held(32, 16) / 4.0, hint: "4 l² bytes against 1,088 l.");
+lesson.Exercise(3, "The fused scan of d 32 and n 16 holds 1,088 bytes a token in training. At what length is one l × l matrix of float32 as large?",
+    () => Held(32, 16) / 4.0, hint: "4 l² bytes against 1,088 l; `Held`, below, has the count.");
 
 // ## Bytes moved, measured
 //

@@ -34,7 +34,7 @@ static Hook At(Site site, int layer, Func<int, int, bool> where, Func<int, int, 
             : rest + Tensor.From([.. tokens.SelectMany(p => where(p.I, p.T) ? instead(p.I, p.T) : new double[x.Shape[^1]])], x.Shape, x.Device);
     }, layers: layer, channels: channels);
 
-lesson.Exercise(1, "Ā is 1/2 at every step, B̄ is 1, C is 2, and there is one state. What is M_41 of the section below?", () => 2 * 1 * Math.Pow(0.5, 3),
+lesson.Exercise(1, "Ā is 1/2 at every step, B̄ is 1, C is 2, and there is one state. How much of input 1 is in output 4?", () => 2 * 1 * Math.Pow(0.5, 3),
     hint: "The input of step 1 goes through the steps 2, 3 and 4.");
 lesson.Exercise(2, "A is −0.5. With what step size Δ is 1 − e^(ΔA) = 0.99?", () => Math.Log(0.01) / -0.5, hint: "ΔA is ln 0.01, a negative number.");
 lesson.Exercise(3, "A token of noise takes 1e-5 of a state. After how many is half left?", () => Math.Log(0.5) / Math.Log(1 - 1e-5), hint: "0.99999^k = 1/2.");

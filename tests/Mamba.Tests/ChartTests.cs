@@ -79,6 +79,36 @@ public class ChartTests
     }
 
     [Test]
+    public void Colours_can_begin_again()
+    {
+        using SKBitmap picture = Drawn(new Chart("t", "x", "y").Line("", [0, 1]).ColorsAgain().Line("", [1, 0]).Line("", [0.5, 0.5]));
+        using SKBitmap first = Drawn(new Chart("t", "x", "y").Line("", [0, 1]).Line("", [0.5, 0.5]));
+        Assert.That(Count(picture, Blue), Is.GreaterThan(1.8 * Count(first, Blue)), "two lines of the first colour");
+        Assert.That(Count(picture, Red), Is.EqualTo(Count(first, Red)).Within(100), "and one of the second");
+    }
+
+    [Test]
+    public void Wires_do_not_touch_each_other()
+    {
+        using SKBitmap picture = Drawn(new Chart("t", "x", "y").Wires("", [(0, 0, 1, 0), (0, 1, 1, 1)]).Limits(-0.1, 1.1, -0.1, 1.1));
+        Assert.That(Count(picture, Blue, bottom: 0.3), Is.GreaterThan(500));
+        Assert.That(Count(picture, Blue, top: 0.7), Is.GreaterThan(500));
+        Assert.That(Count(picture, Blue, top: 0.3, bottom: 0.7), Is.Zero);
+        using SKBitmap faint = Drawn(new Chart("t", "x", "y").Wires("", [(0, 0, 1, 0)], faint: true).Line("", [1, 1]).Limits(-0.1, 1.1, -0.1, 1.1));
+        Assert.That(Count(faint, Blue, bottom: 0.3), Is.GreaterThan(500), "faint wires take no colour");
+        Assert.That(Count(faint, Blue, top: 0.7), Is.Zero);
+    }
+
+    [Test]
+    public void Outside_means_under_the_chart()
+    {
+        using SKBitmap under = Drawn(new Chart("t", "x", "y") { Legend = Corner.Outside }.Line("name", [0.9, 0.9]).Limits(0, 1, 0, 1));
+        using SKBitmap within = Drawn(new Chart("t", "x", "y") { Legend = Corner.LowerRight }.Line("name", [0.9, 0.9]).Limits(0, 1, 0, 1));
+        Assert.That(Count(under, Blue, top: 0.93), Is.GreaterThan(20));
+        Assert.That(Count(within, Blue, top: 0.93), Is.Zero);
+    }
+
+    [Test]
     public void On_a_logarithmic_axis_equal_factors_are_equal_distances_and_what_is_not_positive_is_left_out()
     {
         double[] powers = [1, 10, 100, 1000];
