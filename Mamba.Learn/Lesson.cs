@@ -31,12 +31,16 @@ public sealed class Lesson : IDisposable
         folder = Path.GetDirectoryName(chapter) is { Length: > 0 } there && Directory.Exists(there) ? there : AppContext.BaseDirectory;
         Option<string[]> exercise = new("--exercise")
         {
-            Description = "The number of an exercise, and your answer to it.", HelpName = "N [ANSWER]",
-            Arity = new ArgumentArity(1, 2), AllowMultipleArgumentsPerToken = true,
+            Description = "The number of an exercise, and your answer to it.",
+            HelpName = "N [ANSWER]",
+            Arity = new ArgumentArity(1, 2),
+            AllowMultipleArgumentsPerToken = true,
         };
         Option<string> into = new("--pictures")
         {
-            Description = "Where the picture goes; learn/out when not given.", HelpName = "FOLDER", DefaultValueFactory = _ => Path.Combine(folder, "out"),
+            Description = "Where the picture goes; learn/out when not given.",
+            HelpName = "FOLDER",
+            DefaultValueFactory = _ => Path.Combine(folder, "out"),
         };
         Option<string> on = new("--device") { Description = "What it runs on: cpu, cuda:0, opencl:0.", HelpName = "NAME", DefaultValueFactory = _ => "cpu" };
         RootCommand command = new($"A chapter of Mamba.NET: {name}.") { exercise, into, on };

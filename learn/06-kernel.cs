@@ -217,7 +217,14 @@ public readonly record struct MineLaunch(Tensor[] X, Tensor Y) : ILaunch
 {
     void ILaunch.On<V, M, T, I, G>(ILauncher<V, M, T, I, G> on) => on.Run(new Mine<V, M, T>
     {
-        U = on.Memory(X[0]), Delta = on.Memory(X[1]), A = on.Memory(X[2]), B = on.Memory(X[3]), C = on.Memory(X[4]), Y = on.Memory(Y),
-        Batch = Y.Shape[0], Length = Y.Shape[1], Channels = Y.Shape[2],
+        U = on.Memory(X[0]),
+        Delta = on.Memory(X[1]),
+        A = on.Memory(X[2]),
+        B = on.Memory(X[3]),
+        C = on.Memory(X[4]),
+        Y = on.Memory(Y),
+        Batch = Y.Shape[0],
+        Length = Y.Shape[1],
+        Channels = Y.Shape[2],
     }, Y.Shape[0] * Y.Shape[2], Y.Shape[1]);
 }

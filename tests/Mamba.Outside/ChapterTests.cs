@@ -19,8 +19,8 @@ public partial class ChapterTests
 
     static string[] Lines(string chapter) => File.ReadAllLines(Path.Combine(Learn, chapter + ".cs"));
 
-    static string[] Code(string chapter) =>
-        [.. Lines(chapter).Where(line => line.Trim() is { Length: > 0 } text && !text.StartsWith("//", StringComparison.Ordinal))];
+    // what is neither empty, nor a comment, nor said to the compiler (#:project)
+    static string[] Code(string chapter) => [.. Lines(chapter).Where(line => line.Trim() is { Length: > 0 } and not ['/', '/', ..] and not ['#', ..])];
 
     [OneTimeSetUp]
     public void MakeFolder() => elsewhere = Directory.CreateTempSubdirectory("learn").FullName;
@@ -32,7 +32,10 @@ public partial class ChapterTests
     {
         var start = new ProcessStartInfo(Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet", args)
         {
-            UseShellExecute = false, WorkingDirectory = elsewhere, RedirectStandardOutput = true, RedirectStandardError = true,
+            UseShellExecute = false,
+            WorkingDirectory = elsewhere,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
         };
         start.Environment["DOTNET_CLI_UI_LANGUAGE"] = "en";
         using Process process = Process.Start(start)!;
@@ -144,7 +147,7 @@ public partial class ChapterTests
     [Test]
     public void A_chapter_is_short([ValueSource(nameof(Chapters))] string chapter)
     {
-        Assert.That(Code(chapter), Has.Length.LessThanOrEqualTo(chapter.StartsWith("08", StringComparison.Ordinal) ? 100 : 150), "lines of code");
+        Assert.That(Code(chapter), Has.Length.LessThanOrEqualTo(chapter == "08-language-model" ? 99 : 150), "lines of code");
         Assert.That(Lines(chapter).Where(line => line.Length > 160), Is.Empty);
         Assert.That(Lines(chapter)[0], Is.EqualTo("#:project ../Mamba.Learn/Mamba.Learn.csproj"));
         Assert.That(Code(chapter), Has.Some.EqualTo("return lesson.End();"));
