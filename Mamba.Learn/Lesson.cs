@@ -136,7 +136,7 @@ public sealed class Lesson : IDisposable
         }
         catch (Exception e)
         {
-            Console.WriteLine($"\nThe picture could not be drawn: {e.Message.ReplaceLineEndings(" ")}");
+            Console.WriteLine($"\nThe picture could not be drawn: {e.GetBaseException().Message.Split('\n')[0]}");
         }
     }
 

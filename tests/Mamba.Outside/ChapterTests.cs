@@ -145,6 +145,22 @@ public partial class ChapterTests
     }
 
     [Test]
+    public void Without_the_library_that_draws_a_chapter_says_so_in_one_line_too()
+    {
+        string folder = Path.Combine(elsewhere, "cannot draw");
+        (int code, string output, string error) = Dotnet("build", Path.Combine(Learn, "01-recurrence.cs"), "-o", folder, "-v", "quiet", "--nologo");
+        Assert.That(code, Is.Zero, output + error);
+        string[] drawing = Directory.GetFiles(folder, "*libSkiaSharp.*", SearchOption.AllDirectories);
+        Assert.That(drawing, Is.Not.Empty);
+        Array.ForEach(drawing, File.Delete);
+        (code, output, error) = Dotnet(Path.Combine(folder, "01-recurrence.dll"), "--pictures", elsewhere);
+        Assert.That((code, error), Is.EqualTo((0, "")), output);
+        Assert.That(Regex.Count(output, "^The picture could not be drawn: .+$", RegexOptions.Multiline | RegexOptions.NonBacktracking), Is.EqualTo(1));
+        Assert.That(output.Split('\n').Where(line => line.StartsWith("   at ", StringComparison.Ordinal)), Is.Empty);
+        Assert.That(Verdict().IsMatch(output), Is.True);
+    }
+
+    [Test]
     public void A_chapter_is_short([ValueSource(nameof(Chapters))] string chapter)
     {
         Assert.That(Code(chapter), Has.Length.LessThanOrEqualTo(chapter == "08-language-model" ? 99 : 150), "lines of code");

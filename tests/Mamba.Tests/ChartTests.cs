@@ -122,31 +122,12 @@ public class ChartTests
     }
 
     [Test]
-    public void A_heat_map_has_its_first_row_at_the_top_and_its_first_column_on_the_left()
+    public void A_limit_has_a_word_at_its_right_end()
     {
-        using SKBitmap picture = Drawn(new Chart("t", "x", "y").Heat(new double[,] { { 1, 0, 0 }, { 0, 0, double.NaN } }, "amount"));
-        const uint Most = 0xff081c44, Nothing = 0xffd9dde2;
-        Assert.That(Count(picture, Most, right: 0.4, bottom: 0.5), Is.GreaterThan(10_000));
-        Assert.That(Count(picture, Most, right: 0.8, top: 0.5), Is.LessThan(4_000));
-        Assert.That(Count(picture, Nothing, left: 0.5, right: 0.85, top: 0.5), Is.GreaterThan(10_000), "what is no number is grey");
-    }
-
-    [Test]
-    public void A_heat_map_of_both_signs_has_white_at_nothing()
-    {
-        double[,] values = { { -2, 0 }, { 0, 1 } };
-        using SKBitmap picture = Drawn(new Chart("t", "x", "y").Heat(values, "amount"));
-        Assert.That(Count(picture, 0xff0b2f7a, right: 0.5, bottom: 0.5), Is.GreaterThan(10_000), "the least is the darkest blue");
-        Assert.That(Count(picture, 0xffe36768, left: 0.4, right: 0.8, top: 0.5), Is.GreaterThan(5_000), "half as far on the other side is a middling red");
-        Assert.That(values[0, 0], Is.EqualTo(-2), "it is not changed");
-    }
-
-    [Test]
-    public void Limits_and_borders_have_words()
-    {
-        using SKBitmap with = Drawn(Steady(0.5).Limit("a limit", 0.75).Border("a border", 0.25)), without = Drawn(Steady(0.5));
+        using SKBitmap with = Drawn(Steady(0.5).Limit("a limit", 0.75)), without = Drawn(Steady(0.5));
         const uint Grey = 0xff6e7781;
-        Assert.That(Count(with, Grey), Is.GreaterThan(Count(without, Grey) + 300));
+        Assert.That(Count(with, Grey, left: 0.85), Is.GreaterThan(Count(without, Grey, left: 0.85) + 100));
+        Assert.That(Count(with, Grey, left: 0.3, right: 0.6), Is.GreaterThan(200), "the line");
     }
 
     [Test]
