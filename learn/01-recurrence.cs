@@ -17,14 +17,14 @@ using Mamba;
 using Mamba.Learn;
 
 using var lesson = new Lesson(args);
-const int L = 64;                                               // steps
+const int L = 64;                                               // steps; the code and the picture count them from 0, the formulas from 1
 const double A = 0.9, B = 0.5, C = 2;
 double[] x = new double[L];
 (x[4], x[20], x[23], x[45]) = (1, 1, -0.5, 0.8);                // four things happen; else the input is 0
 
 // ## Form 1: the recurrence
 //
-// A loop. It is how a model generates: one state in memory, one multiplication a step. But step t waits for step t − 1, so it cannot use many cores.
+// A loop. It is how a model generates: one state in memory, three multiplications a step. But step t waits for step t − 1, so it cannot use many cores.
 
 static double[] Recurrence(double[] a, double b, double c, double[] x)          // a_t may differ from step to step; here it does not, yet
 {
@@ -65,7 +65,7 @@ static double HalfLife(double a) => Math.Log(2) / -Math.Log(a);
 // which is again such a function: a pair. So two steps can be combined into one without knowing the state before them. And combining is *associative*: of
 // three steps, the first two or the last two may be combined first. So a sequence can be cut anywhere, its parts can be combined at the same time, on
 // different cores, and then the parts with each other. Combining all beginnings of a sequence is called a scan (or prefix sum); chapter 5 is about ways to
-// do it. Here is the simplest: scan each half, then put the end of the first half before each of the second. Halves of halves make log2(l) levels.
+// do it. Here is the simplest: scan each half, then put the end of the first half before each of the second. For l steps that makes log2(l) levels.
 
 static (double A, double V) Then((double A, double V) first, (double A, double V) second) =>
     (second.A * first.A, second.A * first.V + second.V);
@@ -88,7 +88,7 @@ double[] loop = Recurrence(constant, B, C, x), sum = Convolve(Kernel(A, B, C, L)
 // ## More than one state
 //
 // n states side by side, each with its own a, b and c, and y is the sum of what they say. Their kernels add: n numbers a give a sum of n exponentials, a
-// richer memory than one. That is all a state of size n is (the paper's N, 16 in Mamba).
+// richer memory than one. That is all a state of size n is where, as in Mamba, no state acts on another (the paper's N, 16 in Mamba).
 
 double[] rates = [0.5, 0.9, 0.99];
 double[][] kernels = [.. rates.Select(a => Kernel(a, B, C, L))];
@@ -99,9 +99,10 @@ lesson.Table(["a", "half-life, steps", "left after 64 steps, %"], rates.Select(a
 
 // ## When a changes
 //
-// Let step 30 forget everything: a_30 = 0. The loop and the scan do not mind, for a pair has an a of its own. The convolution has
-// nowhere to put it: its kernel knows how long ago an input was, not what has happened since. Mamba makes a depend on the input (chapter 4). So it gives up
-// the convolution and is left with the scan; this is the price of selection, and chapter 6 is how it is paid.
+// Let step 30 forget everything: a_30 = 0. The loop and the scan do not mind, for a pair has an a of its own. The convolution has nowhere to put it: its
+// kernel knows how long ago an input was, not what has happened since. A sum over the past is still possible, but with weights that differ for every t.
+// Mamba lets the input set a; chapter 4 calls this *selection*. So it gives up the convolution and is left with the scan. This is the price of selection,
+// and chapter 6 is how it is paid.
 
 double[] changing = [.. constant];
 changing[30] = 0;
@@ -110,13 +111,14 @@ double[] loopChanging = Recurrence(changing, B, C, x), treeChanging = ByScan(cha
 lesson.Draw(
     new Chart("What a state remembers: its kernel", "k, steps ago", "K_k, weight of that input")
         .Line("a = 0.5", kernels[0]).Line("a = 0.9", kernels[1]).Line("a = 0.99", kernels[2]),
-    new Chart("One input, three ways", "t, step", "y_t, output")
+    new Chart("One input: a = 0.9, and with a_30 = 0", "t, step", "y_t, output")
         .Line("recurrence", loop).Dots("convolution", [.. Enumerable.Range(0, L).Select(t => (double)t)], sum)
         .Line("scan, a_30 = 0", treeChanging, dashed: true));
 
 // ## The library's own
 //
-// `Ops.LinearRecurrence` is h_t = a_t h_{t−1} + x_t with a kernel on every device, sequential, Blelloch or Kogge-Stone; (b, l, d) is batch, length, channels.
+// `Ops.LinearRecurrence` is h_t = a_t h_{t−1} + x_t on every device, by the loop or by one of two scans of chapter 5. Its tensors are (b, l, d): sequences
+// at once, steps, channels. A *channel* is one number of every token, with a recurrence of its own. Here are one sequence and one channel.
 
 using var scope = new TensorScope();
 Tensor a = Tensor.From(changing, (1, L, 1), lesson.Device), inputs = Tensor.From([.. x.Select(x => B * x)], (1, L, 1), lesson.Device);
@@ -135,7 +137,8 @@ lesson.Claim("The library's op is the same recurrence", Lesson.Apart(loopChangin
 
 // ## To try
 //
-// Set A to 1: the state never forgets, and y is a running sum. To 1.1: it explodes; all of Mamba's a are below 1 for that reason. To −0.9: it rings.
+// Set A to 1: the state never forgets, and y is a running sum. To 1.1: it explodes, and its rounding errors with it; all of Mamba's a are below 1 for that
+// reason. To −0.9: its sign flips at each step.
 
 lesson.Exercise(1, "With what a is the half-life 1,000 steps?", () => Math.Pow(0.5, 1e-3), within: 1e-5, hint: "a to the power 1,000 is one half.");
 lesson.Exercise(2, "a = 0.5, b = 1, c = 1, x = 1, 1, 1, 1. What is y_4?", () => Recurrence([0.5, 0.5, 0.5, 0.5], 1, 1, [1, 1, 1, 1])[3],

@@ -34,8 +34,8 @@ using var scope = new TensorScope();
 // The integral needs x between the tokens, which nobody has. So something must be assumed. Three rules keep e^{ΔA} and guess the integral:
 //
 // - *zero-order hold* (ZOH): x stays at x_t for the whole step. The integral is then (e^z − 1)/z · Δ B x_t. It is the paper's rule (equation 4);
-// - *exponential-Euler*: the integral is its last moment, B x_t, times Δ. Nothing has decayed yet there. It is what the released code of Mamba computes;
-// - *exponential-trapezoidal*: the mean of the first moment, e^z B x_{t−1}, and the last, B x_t, times Δ. Mamba-3 has a rule of this kind.
+// - *exponential-Euler*: the integral is its last moment, B x_t, times Δ. Nothing has decayed yet there. The released code of Mamba has it (chapter 4);
+// - *exponential-trapezoidal*: the mean of the first moment, e^z B x_{t−1}, and the last, B x_t, times Δ. Mamba-3 learns the weights of the two.
 //
 // Three others have no e^z. They say h_t = h_{t−1} + Δ · (slope), the slope A h + B x_t, with A h taken
 //
@@ -110,10 +110,11 @@ foreach (Rule rule in rules)
 
 // ## What does matter: stability
 //
-// A Mamba channel has 16 states with the rates A = −1, −2, …, −16 when training begins (chapter 3), and one Δ for them all. Let Δ be 0.14. For the slowest
-// state z = −0.14, and any rule will do. For the fastest z = −2.24, and Euler takes it to 1 + z = −1.24 times itself: past zero to the other side, further
-// out with each step. Once Δ |A| is above 2 it explodes. e^z lies between 0 and 1 whatever Δ and A are: this is why Ā = exp(ΔA). Backward Euler and
-// bilinear stay below 1 as well, but the latter's α comes close to −1 for a large Δ: the state flips its sign at each step and hardly fades.
+// A Mamba channel has 16 states with the rates A = −1, −2, …, −16 /s when training begins (chapter 3), and one Δ for them all. It begins between 0.001 s
+// and 0.1 s, but training can raise it, and so can a token (chapter 4). Let it be 0.14 s. For the slowest state z = −0.14, and any rule will do. For the
+// fastest z = −2.24, and Euler takes it to 1 + z = −1.24 times itself: past zero to the other side, further out with each step. Once Δ |A| is above 2 it
+// explodes. e^z lies between 0 and 1 whatever Δ and |A| are, and it is exact: two steps of Δ are one of 2 Δ. Backward Euler's α lies there too, but is not
+// exact. Bilinear's is below 1 in size, but comes close to −1 for a large Δ: the state flips its sign at each step and hardly fades.
 
 double[] silence = new double[31];
 Chart stiff = new("A fast state left alone: A = −16 /s, Δ = 0.14 s", "t, step", "h_t, from h_0 = 1") { Legend = Corner.UpperLeft };
@@ -125,7 +126,7 @@ lesson.Draw(orders, stiff.Limits(-0.3, 10.3, -8, 10));
 //
 // Δ is how much time passes from one token to the next. The half-life of a state is ln 2 / |A|, in seconds; in tokens it is ln 2 / (Δ |A|). Double Δ, and
 // a state forgets in half as many tokens. So a model whose A is fixed has a clock whose speed it can set, and in chapter 4 each token sets it. Mamba's
-// training begins with Δ between 0.001 and 0.1 (section 3.6):
+// training begins with Δ between 0.001 and 0.1 (section 3.6), in seconds if A is in 1/s:
 
 static double HalfLife(double A, double delta) => Math.Log(2) / (delta * -A);
 
@@ -141,7 +142,7 @@ lesson.Table(["half-life, tokens", "Δ = 0.001", "Δ = 0.01", "Δ = 0.1"],
 double[] held = [.. Enumerable.Repeat(1.0, 101)];
 double Level(Rule rule, double delta) => ByLibrary(rule, -1, delta, 0, held)[^1];
 
-// ZOH against the solution for inputs that jump and are held: what is missing to the level −B x/A falls by e^{ΔA} over a step.
+// ZOH against the solution for inputs that jump and are held: over a step the distance to the level −B x/A falls to e^{ΔA} times what it was.
 double[] jumps = [0, .. Enumerable.Range(0, 20).Select(i => Math.Sin(i * i))];
 double state = 1;
 double[] exact = [.. jumps[1..].Select(x => state = x / 0.7 + (state - x / 0.7) * Math.Exp(-0.7 * 3))];
@@ -165,8 +166,9 @@ lesson.Claim("Exponential-Euler at Δ/(1 − e^−Δ)", Level(exponentialEuler, 
 
 // ## To try
 //
-// Leave out `previousInput`: the trapezoidal rule takes x_0 for 0, errs at the first step, and is of first order. Set the 0.14 to 0.124: Euler still
-// rings, and comes to rest. Set `late` to 0 in `Order`, which takes the input before the step: Euler is then the textbook's, and still of first order.
+// Leave out `previousInput`: the trapezoidal rule takes x_0 for 0, errs at the first step, and is of first order. Set the 0.14 to 0.124: Euler's sign still
+// flips, but the state fades, by 1.6 % a step; what is claimed of 1.24 is then false. Set `late` to 0 in `Order`, which takes the input before the step:
+// Euler is then the textbook's, and still of first order.
 
 lesson.Exercise(1, "A = −16 /s. Above which Δ, in s, does Euler explode?", () => 2 / 16.0, hint: "1 + ΔA must not be below −1.");
 lesson.Exercise(2, "A rule of second order errs by 1e-3 at Δ = 0.1 s. At which Δ, in s, by 1e-5?", () => 0.1 / Math.Pow(1e-3 / 1e-5, 1 / 2.0),

@@ -68,8 +68,8 @@ static S[] Blelloch<S>(S[] s, Func<S, S, S> then)
 // ## Chunked, in three passes
 //
 // Cut the steps into chunks of c. Combine each chunk to one pair, as if it were alone; carry across chunks; go through each chunk again, now from its
-// true start. Within a chunk it is a plain loop with one pair in memory, and chunks can be as many as there are workers. The library and the official
-// kernel are of this kind.
+// true start. Within a chunk it is a plain loop with one pair in memory, and chunks can be as many as there are workers. The library cuts long sequences so.
+// In the official kernel the threads of a block have a chunk of a few tokens each, and one block of tokens follows another.
 
 static S[] Chunked<S>(S[] s, int c, Func<S, S, S> then)
 {
@@ -126,10 +126,10 @@ bool work = runs.All(runs => runs.Four.Select(run => run.Done.Length).SequenceEq
 bool depth = runs.All(runs => runs.Four.Zip(Depth(runs.L), (run, most) => BitOperations.IsPow2(runs.L) ? run.Depth == most : run.Depth <= most).All(ok => ok));
 double farthest = 0, apart = Lesson.Worst(runs.SelectMany(runs => runs.Four.SelectMany(run => run.H.Zip(runs.Four[0].H, (p, q) => p.Pair.V - q.Pair.V))));
 
-// So why do a GPU and a CPU choose differently? The table says it. Two cores gain nothing from a scan, whose work is twice the loop's or nine times.
-// They take the loop, and find parallel work elsewhere: b · d channels do not know of each other, and fill lanes and cores. A GPU's warp is 32 lanes that
-// are there anyway: Kogge-Stone, five rounds. A whole row is chunked, each thread with a few tokens of its own, because a plain loop in registers costs the
-// least traffic. And memory, not arithmetic, is what a scan waits for (chapter 6).
+// So why do a GPU and a CPU choose differently? The table says it. Two cores gain nothing from a scan, whose work is twice the loop's, or nine times it.
+// They take the loop, and find parallel work elsewhere: b sequences of d channels are b · d recurrences that do not know of each other. A GPU runs its
+// threads 32 at a time, in step (a *warp*), busy or not: Kogge-Stone, five rounds. A whole sequence is chunked, each thread with a few tokens of its own,
+// because a plain loop in registers moves the fewest bytes; of these chapter 6 has more.
 
 lesson.Exercise(1, "How many combinations does Kogge-Stone make of 1,000 steps?", () => Run(four[1].Scan, 1000).Done.Length, within: 1e-9,
     hint: "Ten rounds of 1,000, without the places left out: 1 + 2 + 4 + …");
@@ -145,11 +145,11 @@ lesson.Exercise(3, "What is the least number of workers with which Kogge-Stone t
 //
 // - A plain sum, all a = 1. In the loop every addition rounds to the size of the whole sum so far. In a tree a number meets only log2(l) additions.
 // - Ordinary decays. Every order is as good: old errors are forgotten together with the old inputs.
-// - Decays very near 1. One expects the tree to win again; it loses. Combining multiplies decays, (1 − x)(1 − y) = 1 − x − y + xy, and next to 1 float32
-//   has steps of 6e-8: an xy of less than half of one is lost, always the same way. The loop never multiplies one decay by another. What it suffers from
-//   is that each a = exp(delta A) is rounded to such a step, too. (delta A is what Mamba makes its decays from, chapter 2.)
+// - Decays very near 1. One expects the tree to win again, and for some hundred steps it does; from about 2,000 on it loses. Combining multiplies decays,
+//   (1 − x)(1 − y) = 1 − x − y + xy, and just below 1 float32 has steps of 6e-8: an xy of less than half of one is lost, always the same way. The loop never
+//   multiplies one decay by another. What it suffers from, as all do, is that each a = exp(ΔA) is itself rounded to such a step, up or down.
 //
-// The cure is not an order but another pair: keep the *sum* of delta A, and take the exponential of that when it is needed. Small numbers keep their digits.
+// The cure is not an order but another pair: keep the *sum* of ΔA, and take the exponential of that when it is needed. Small numbers keep their digits.
 
 static (float Sum, float V) ThenOfSums((float Sum, float V) p, (float Sum, float V) q) => (q.Sum + p.Sum, (float)Math.Exp(q.Sum) * p.V + q.V);
 

@@ -6,7 +6,7 @@
 //     dotnet run learn/06-kernel.cs
 //
 // Each of d channels has a state of n = 16 numbers: states are sixteen times as large as the tokens they come from. Written down for every token they are
-// larger than all else that a layer makes, and to write and read them takes longer than to compute them. This is what made recurrent models with large
+// larger than all else that a layer makes, and writing and reading them takes time. This is what made recurrent models with large
 // states slow. Mamba's answer is not to write them down (paper, section 3.3.2 and appendix D). This chapter counts what that saves, in bytes moved
 // and in bytes held, and shows how such a kernel is written.
 
@@ -50,8 +50,8 @@ lesson.Exercise(3, "The fused scan of d 32 and n 16 holds 1,088 bytes a token in
 // ## Bytes moved, measured
 //
 // What can this machine's memory do? x + y of long tensors moves 12 bytes an element and computes next to nothing. Beside it stand the scan as a loop of
-// tensor ops (`Reference`), as a few ops (`Sequential`), and fused (`Chunked`). The fused one moves few bytes a second, for it has few to move: it does not
-// wait for memory, but for arithmetic, most of which is the exponential in each step of each state.
+// tensor ops (`Reference`), as a few ops (`Sequential`), and fused (`Chunked`). Where the fused one moves fewer bytes a second than x + y does, it does not
+// wait for memory, but for arithmetic: there is an exponential in each step of each state.
 
 Device device = lesson.Device;
 const int L = 1024, D = 256, N = 16;
@@ -82,7 +82,7 @@ using (new TensorScope())
     double[] times = [Milliseconds(() => _ = p + q), .. ways.Select(by => Milliseconds(() => Scan(x, by)))];
     long[] bytes = [12L << 24, Plain(2, L, D, N), Plain(2, L, D, N), Fused(2, L, D, N)];
     string[] names = ["x + y, 67 MB each", "loop of ops", "few ops", "fused"];
-    lesson.Table(["b 2, l 1,024, d 256, n 16", "ms", "MB moved, counted", "GB/s"],
+    lesson.Table([$"b 2, l {L:N0}, d {D}, n {N}", "ms", "MB moved, counted", "GB/s"],
         names.Select((name, i) => new object[] { name, times[i], bytes[i] / 1e6, bytes[i] / 1e6 / times[i] }));
     double[] few = Scan(x, ways[1]).ToDoubles(), fused = Scan(x, ways[2]).ToDoubles();
     (apart, faster) = (Lesson.Apart(few, fused) / few.Max(Math.Abs), times[1] / times[3]);
@@ -90,10 +90,11 @@ using (new TensorScope())
 
 // ## A kernel of your own
 //
-// At the end of this file stands one, `Mine`, for one state a channel. Its source does not say what machine it is for. V is the *lanes*: one number on a
-// GPU, where a thread is a lane; 4, 8 or 16 float32 on a processor, a vector register. M is memory. Neighbouring lanes are neighbouring channels, so what
-// they load lies side by side. .NET compiles it for each V, ILGPU makes CUDA's and OpenCL's code of it. h is a local variable: that is all there is to
-// "kept in registers". For n = 16 the library has a tree of structs in its place, since a local array would lie in memory.
+// At the end of this file stands one, `Mine`, for one state a channel. Its source does not say what machine it is for. T is the number, float or double. V
+// is the *lanes*: one number on a GPU, where a thread is a lane; 4, 8 or 16 float32 on a processor, a vector register. M is memory. A worker is a thread; its
+// share are the vectors of channels that it takes through time. `MineLaunch` hands the tensors to whatever device runs it. Neighbouring lanes are
+// neighbouring channels, so what they load lies side by side. .NET compiles it for each V, ILGPU makes CUDA's and OpenCL's code of it. h is a local variable:
+// that is all there is to "kept in registers". For n = 16 the library has a tree of structs in its place, since a local array would lie in memory.
 //
 // It runs here on whatever there is, against the library's kernel. cpu-128 is the processor with vectors of 128 bits, cpu-256 and cpu-512 likewise (.NET
 // emulates what the processor lacks); ilgpu-cpu simulates a GPU.
@@ -150,7 +151,8 @@ double[] Curve(Func<Tensor[], Tensor> f, bool train, int count) => [.. lengths.T
 double[] fusedForward = Curve(byFused, false, 9), fusedTrain = Curve(byFused, true, 9);
 double[] plainTrain = Curve(byPlain, true, 7), attention = Curve(Attention, true, 5);                // as far as memory goes
 
-// What each further token takes, and the slope: how many times that which is added doubles when the length does. A fixed amount does not count in either.
+// What each further token takes, and the slope: how much more the last doubling of the length adds than the one before, as a power of 2. Linear memory has
+// slope 1, quadratic memory slope 2. A fixed amount does not count in either.
 
 double Each(double[] peaks) => (peaks[^1] - peaks[^2]) / (lengths[peaks.Length - 1] - lengths[peaks.Length - 2]);
 static double Slope(double[] peaks) => Math.Log2((peaks[^1] - peaks[^2]) / (peaks[^2] - peaks[^3]));
@@ -159,10 +161,10 @@ lesson.Table(["l, tokens; bytes a token", "fused forward", "fused training", "pl
 
 double[] ls = [.. lengths.Select(l => (double)l)], ns = [1, 2, 4, 8, 16, 32, 64];
 lesson.Draw(
-    new Chart("Bytes moved by one layer, Mamba-130m", "n, states a channel", "MB, forward") { LogX = true, LogY = true, Legend = Corner.UpperLeft }
+    new Chart("Bytes moved by a layer: l 2,048, d 1,536", "n, states a channel", "MB, forward") { LogX = true, LogY = true, Legend = Corner.UpperLeft }
         .Line("plain", ns, [.. ns.Select(n => Plain(1, 2048, 1536, (long)n) / 1e6)], dots: true)
         .Line("fused", ns, [.. ns.Select(n => Fused(1, 2048, 1536, (long)n) / 1e6)], dots: true).Limits(0.9, 80, 10, 20_000),
-    new Chart("Bytes held in training, measured", "l, tokens", "MB") { LogX = true, LogY = true, Legend = Corner.UpperLeft }
+    new Chart($"Bytes held in training: d {Few}, n {N}", "l, tokens", "MB") { LogX = true, LogY = true, Legend = Corner.UpperLeft }
         .Line("plain", ls[..7], [.. plainTrain.Select(m => m / 1e6)], dots: true).Line("fused", ls, [.. fusedTrain.Select(m => m / 1e6)], dots: true)
         .Line("attention, l × l stored", ls[..5], [.. attention.Select(m => m / 1e6)], dots: true).Limits(200, 90_000, 0.2, 8_000));
 
@@ -180,8 +182,8 @@ lesson.Claim("Attention holds four times as much for twice the length", attentio
 
 // ## To try
 //
-// Set N to 64: which columns of the tables grow, and which stay? Set `Few` to 1,536 and l to 2,048 at most, Mamba-130m's layer. Let `Mine` write h to memory
-// at each step and read it back, and time it with `Milliseconds` on long inputs.
+// Set N to 64: which columns of the second and the last table grow, and which stay? Set `Few` to 64 and see where attention crosses the plain way. Let `Mine`
+// write h to memory at each step and read it back, and time it with `Milliseconds` on long inputs.
 
 return lesson.End();
 

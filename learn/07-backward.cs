@@ -101,9 +101,9 @@ static Values Two() => new([1, 1], [1, 1], [-Math.Log(2)], [1, 1], [1, 1], [0], 
 
 // ## Is it right?
 //
-// Move one number by ε, up and down, and see what the loss does. (L(x + ε) − L(x − ε)) / 2ε is its derivative, but for two errors. The rest of the series
-// is one: it is of size ε², and falls with ε. Rounding is the other. L has some 16 digits, the difference of two L that are nearly the same has fewer, and
-// it is divided by ε: this error grows as ε falls. Between them is the best step. Here that is done for every number of every input.
+// Move one number by ε, up and down, and see what the loss does. (L(x + ε) − L(x − ε)) / 2ε is its derivative, but for two errors. One is *truncation*, the
+// rest of the Taylor series: it is of size ε², and falls with ε. Rounding is the other. L has some 16 digits, the difference of two L that are nearly the
+// same has fewer, and it is divided by ε: this error grows as ε falls. Between them is the best step. Here that is done for every number of every input.
 
 static Values Draw(int l, int d, int n)
 {
@@ -115,7 +115,7 @@ static Values Draw(int l, int d, int n)
 
 const int L = 24, D = 3, N = 4, Long = 1024;
 Values x = Draw(L, D, N);
-double[] dy = [.. Enumerable.Range(0, L * D).Select(i => Math.Cos(1.7 * i))];                         // L is the sum of dy · y: then ∂L/∂y is dy
+double[] dy = [.. Enumerable.Range(0, L * D).Select(i => Math.Cos(1.7 * i))];                         // the loss is the sum of dy · y: its ∂/∂y is dy
 
 Values Differences(double step) => Values.Of(x.All.Select(values => values.Select((value, i) =>
 {
@@ -206,8 +206,8 @@ double back = Forward(one, 0, 256, one.H0).H[256][0];
 for (int t = 255; t >= 0; t--)
     back = (back - one.Delta[t] * one.B[t] * one.U[t]) / Math.Exp(one.Delta[t] * one.A[0]);
 
-// The fused kernel's c is 32, always: a chunk's states then stay in the fastest cache, and what is kept is n/32 of u's size. Measured, as what a recorded
-// forward pass holds more than one that is not recorded, in states of d n float64:
+// The fused kernel's c is 32, always: what is kept is then n/32 of u's size. Measured in states of d n float64, as the difference between what is held after
+// a forward pass that is recorded for gradients and after one that is not:
 
 double Held(Tensor u)
 {

@@ -23,7 +23,8 @@ const int v = 256, dModel = 64, d = 2 * dModel, n = 16, r = dModel / 16, k = 4, 
 // A weight is a name, a shape and how it begins; matrices are (outputs, inputs), as in PyTorch, and `Kaiming` is what PyTorch draws for a linear layer.
 // Two beginnings are Mamba's own. A is −1, −2, …, −n in every channel (S4D-Real, chapter 3), kept as log(−A), so that no step of training can make a state
 // explode. And dt_proj.bias is such that step sizes begin anywhere between 0.001 and 0.1, evenly in their logarithm: with A = −1 a state then falls to 1/e
-// in a thousand tokens, or in ten. Names, shapes and beginnings are those of the released code: other programs can read what is trained here.
+// in a thousand tokens, or in ten. Names, shapes and beginnings are those of the released code: other programs can read what is trained here. With
+// `decay: false` AdamW does not pull a weight towards 0; with `residuals` out_proj begins √layers smaller, for each layer adds to the same sum.
 
 static Parameter[] Declare() => [new("backbone.embedding.weight", (v, dModel), initial: Initial.Normal(0.02)),
     .. Enumerable.Range(0, layers).SelectMany(i => DeclareLayer($"backbone.layers.{i}")), new("backbone.norm_f.weight", dModel, decay: false, Initial.Ones)];
@@ -59,7 +60,8 @@ static double Bias(double share) => Math.Log(Math.Exp(0.001 * Math.Pow(100, shar
 // * The *gate* y · silu(z): what is remembered is not always wanted.
 // * `out_proj` brings d channels back to dModel numbers.
 //
-// Between two calls a block keeps the last k inputs of its convolution, and h. With these it goes on where an earlier piece of the sequence ended.
+// Between two calls a block keeps the last k inputs of its convolution (k − 1 would do; the released code keeps k), and h. With these it goes on where an
+// earlier piece of the sequence ended.
 
 static Tensor Block(Tensor hidden, Func<string, Tensor> w, ref (Tensor? Conv, Tensor? H) state)        // (b, l, dModel) → the same
 {
@@ -75,9 +77,9 @@ static Tensor Block(Tensor hidden, Func<string, Tensor> w, ref (Tensor? Conv, Te
 // ## The model
 //
 // A table has a vector for each byte. The *residual stream* begins as that vector; each block reads the stream and adds to it. Addition leaves gradients a
-// straight way back past every block. What a block reads is divided by its root mean square (RMSNorm), so that its size does not depend on what was added
-// before. At the end the table is used again: the score of a byte, its *logit*, is how well its vector agrees with the stream. That is called a *tied*
-// head.
+// straight way back past every block. What a block reads is divided by its root mean square (RMSNorm; each number is then multiplied by a weight), so that
+// its size does not depend on what was added before. At the end the table is used again: the score of a byte, its *logit*, is how well its vector agrees
+// with the stream. That is called a *tied* head.
 
 static Tensor Forward(ParameterSet w, Tensor tokens, (Tensor? Conv, Tensor? H)[]? states = null)        // (b, l) → (b, l, v)
 {
@@ -93,7 +95,8 @@ static Tensor Forward(ParameterSet w, Tensor tokens, (Tensor? Conv, Tensor? H)[]
 // The chapters end to end, runs of spaces made one. The last tenth is *held out*: the model never trains on it, and is tested there. The loss is −ln of
 // the probability that was given to the byte that came, on average: *nats a byte*. By itself such a number means little, so here is what counting gets.
 // Counting bytes: how often does each occur? Counting pairs: how often does it follow this one? For rare pairs that is unreliable, so the counts of single
-// bytes are mixed in, as if the pair had been seen a few times more. How many is chosen to be best on the test itself, which the model is not allowed.
+// bytes are mixed in, as if the first byte had been seen a few times more, followed by what bytes are like on average. How many times is chosen to be best
+// on the test itself: an advantage that the model does not have.
 
 byte[] course = [.. Directory.GetFiles(lesson.Model(".."), "*.cs").Order(StringComparer.Ordinal).SelectMany(File.ReadAllBytes).Where(b => b != '\r')];
 int[] text = [.. course.Where((b, i) => i == 0 || b != ' ' || course[i - 1] != ' ')];
@@ -174,11 +177,12 @@ lesson.Table(["held out", "nats a byte"], [["guessing", Math.Log(v)], ["counting
 lesson.Draw(new Chart("Learning to write this course", "step", "loss, nats a byte").Limit("counting bytes", ofSingle).Limit("counting pairs", ofPairs)
     .Line("in training", losses).Line("held out", [.. Enumerable.Range(0, heldOut.Count).Select(i => (double)often * i)], heldOut, dots: true));
 
-// Where the line of training ends below the other, a part of what was read eight times is known by heart: only the other says what was learned of the
-// language.
+// Where the line of training ends below the other, a part of what was read eight times is known by heart, or the last tenth, which is the last chapter, is
+// unlike the rest. Only the other line says what was learned of the language.
 //
 // Why does the loss begin near ln 256 = 5.545? The normed stream has dModel = 64 numbers of size 1, the table's are of size 0.02, so a logit, a sum of 64
-// products, is of size 0.02 · √64 = 0.16: each probability is within some 16 % of 1/256. A loss that begins at 9 says that something begins too large.
+// products, is of size 0.02 · √64 = 0.16, and most probabilities are near 1/256. (Only the byte just read scores higher, up to 64 · 0.02 = 1.28: its own
+// vector is still in the stream.) A loss that begins at 9 says that something begins too large.
 
 lesson.Claim("The logits are those of the library's model", logits, within: 1e-14);
 lesson.Claim("The gradients are those of the library's model", gradients, within: 1e-13);
@@ -188,7 +192,7 @@ lesson.Claim("Byte by byte, with a state, it says what it says of the whole", Le
 
 // ## To try
 //
-// Leave out the convolution (u = xz[0].Silu()) or the gate: it is not Mamba any more; how much does it lose? Make out_proj begin ten times as large: where
-// does the loss begin? Take a text of your own: `byte[] course = File.ReadAllBytes("…");`.
+// Leave out the convolution (u = xz[0].Silu()) or the gate: it is not Mamba any more; how much does it lose? Let the table begin with Normal(0.2): where does
+// the loss begin? Take a text of your own: `byte[] course = File.ReadAllBytes("…");`.
 
 return lesson.End();

@@ -52,7 +52,8 @@ lesson.Exercise(3, "A token of noise takes 1e-5 of a state. After how many is ha
 //
 // ## Induction heads
 //
-// The task: 32 tokens, random ones of fifteen kinds. But a special one, S, stands somewhere among them and again at the end. Which token came after the first?
+// The task: 32 tokens, random ones of fifteen kinds. But a special one, S, stands among them (here at place 3 to 23, from 0) and again at the end. Which
+// token came after the first?
 
 const int L = 32, Special = InductionHeads.Special, Channel = 39;
 using MambaLM induction = Open("induction-heads");
@@ -114,17 +115,18 @@ lesson.Table(["layer 0, token", "share it takes, %", $"channels, of {keep.Length
     new[] { "S", "1 after S", "2 after S", "3 after S", "noise", "S at the end" }.Zip(takes, (name, g) =>
         new object[] { name, 100 * keep.Average(k => g[k]), keep.Count(k => g[k] > 0.5) }));
 
-// Two and three after S: there the convolution's four tokens hold S and the token after it. A channel whose delta is large for "S was two ago" takes in u, in
-// which the token of one ago is. An attention model needs a layer of its own to bring a token and the one before it together (Olsson et al. 2022); here the
-// convolution does it. But this is an idea, from looking. If it is right, delta could be 0 at all other tokens, and not at these two:
+// Two and three after S. From one to three after S the convolution's four tokens hold both S and the answer; these channels wait until S is two or three
+// ago. With a large delta they then take in u, and the answer is in u. An attention model needs a layer of its own to bring a token and the one before it
+// together (Olsson et al. 2022, arXiv 2209.11895); here the convolution does it. But this is an idea, from looking. If it is right, delta could be 0 at all
+// other tokens, and not at these two:
 
 int onlyTaken = Right(At(Site.Delta, 0, (i, t) => !Taken(i, t))), notTaken = Right(At(Site.Delta, 0, Taken));
 
 // ### Break it
 //
 // And from there on the answer must wait in the state. Wipe the state (all of it becomes 0) after one token: before the answer is taken in, that should cost
-// nothing, and later everything. The second chart does it at ten places in turn, in each layer. Wiped two after S the answer survives, for three after S some
-// channels take it in again.
+// nothing, and later everything. The second chart does it at ten places in turn, in each layer. Wiped two after S the answer survives: at three after
+// S some channels take it in anew.
 
 int[] places = [.. Enumerable.Range(-2, 10)];
 double[][] wiped = [.. new[] { 0, 1 }.Select(layer => places.Select(k => (double)Right(At(Site.H, layer, (i, t) => t == first[i] + k))).ToArray())];
@@ -145,9 +147,9 @@ Console.WriteLine($"\nThe mean doubt is {doubt:0.0e0}; without layer 1 {doubtAlo
 
 // ## Selective copying
 //
-// The other task: 8 data tokens, of fourteen kinds, stand at random places among 56 of noise, always the same token. Then come 8 markers, and at each the next
-// data token is to be said, in order. Noise must not push the data out. Theorem 1 (section 3.5.1; chapter 4) says how delta can see to that: as a gate,
-// open to data and shut to noise. Is it?
+// The other task: 8 data tokens, of fourteen kinds, stand at random places among 56 of noise; all noise is one and the same token. Then come 8 markers, and
+// at each the next data token is to be said, in order. Noise must not push the data out. Theorem 1 (section 3.5.1; chapter 4) says how delta can see to that:
+// as a gate, open to data and shut to noise. Is it?
 
 const int Data = 8, Body = 64, All = Body + Data;
 using MambaLM copying = Open("selective-copying");
@@ -187,7 +189,8 @@ lesson.Table(["data tokens so far", $"noise takes of {gates.Length} gates, %", "
     Enumerable.Range(0, Data).Select(k => new object[] { k + 1, noiseTakes[k], dataTakes[k], ratio[k] }));
 
 // So delta asks two things: is there data, and how many have come? At first the gates are open to everything, and keep nothing. From the fourth data token on
-// they are gates as the theorem has them: data goes in, noise does not. Towards the end they shut to data as well. The third chart shows one of them.
+// they are gates as the theorem has them: data goes in, noise does not. Towards the end data takes little, too; else the last data token would wipe out those
+// before it. The third chart shows one of them: late in the sequence, of the four dots of a data token only the last, three after it, is high.
 //
 // ### Break it
 //
@@ -207,8 +210,8 @@ double[] first4 = [.. changed.Select(right => right[..4].Average())], last4 = [.
 // fourth data token. Without what layer 1 remembers, the model forgets four data tokens and knows the other four. Without what layer 0 remembers it says, at
 // the first markers, the *fifth* data token and those after it: it has begun to count anew, and put them in the places of the first.
 //
-// So the gate of Theorem 1 is there, and it is the cause. But it is not where one would have drawn it: in some channels, for half of the data, and opened by
-// what another layer has counted. Training found this way; with another seed it may find another.
+// So there is a gate like that of Theorem 1 (in the released rule what it lets in is times Δ, chapter 4), and it is the cause. But it is not where one would
+// have drawn it: in some channels, for half of the data, and opened by what another layer has counted. This is one model; another may do it otherwise.
 
 int[] Middle(int k) => [.. Enumerable.Range(0, Sequences).Select(i => Enumerable.Range(0, All).First(t => count[i][t] == k) + 3)];
 double[] Halved(int layer, int k, int later) => Middle(k) is var middle ? Copied(later, At(Site.H, layer, (i, t) => t == middle[i])) : [];
