@@ -46,7 +46,7 @@ List<Row> Read(MambaLM model, int answers, int families, int longest, out double
     int rows = families * answers, at = 0;
     PhiloxRandom[] random = [.. Enumerable.Range(1, families).Select(family => new PhiloxRandom(seed: (ulong)family))];
     double[] spread = [], early = [];
-    List<Row> found = [];
+    List<Row> read = [];
     using MambaState state = model.NewState(rows);
     using (new TensorScope())
         model.Forward(Tensor.From([.. Enumerable.Range(0, rows).SelectMany(row => new[] { Words, row % answers })], (rows, 2), lesson.Device), state);
@@ -72,12 +72,12 @@ List<Row> Read(MambaLM model, int answers, int families, int longest, out double
             answer[i % answer.Length] += Math.Pow(h[i] - mean[Family(i)], 2) / rows;
         (spread, early) = length == First ? (answer, mean) : (spread, early);
         double[] repaired = [.. h.Select((value, i) => value - mean[Family(i)] + early[Family(i)])];
-        found.Add((length, Right(model, state, answers), Math.Sqrt(answer.Sum() / spread.Sum()), Math.Sqrt(mean.Sum(m => m * m) / early.Sum(m => m * m)),
+        read.Add((length, Right(model, state, answers), Math.Sqrt(answer.Sum() / spread.Sum()), Math.Sqrt(mean.Sum(m => m * m) / early.Sum(m => m * m)),
             Right(model, state, answers, copy => Ssm(copy).Write(Tensor.From(repaired, layer0.Value.Shape, layer0.Value.DType, lesson.Device))),
             lesson.Device.Memory.PeakBytes));
     }
     answerAtFirst = spread;
-    return found;
+    return read;
 }
 
 static int[] Noise(PhiloxRandom random, int length) => [.. Enumerable.Range(0, length).Select(_ => random.Next(Words))];

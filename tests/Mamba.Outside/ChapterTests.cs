@@ -15,7 +15,8 @@ public partial class ChapterTests
 
     static string ThisFile([CallerFilePath] string path = "") => path;
 
-    public static IEnumerable<string> Chapters => Directory.EnumerateFiles(Learn, "*.cs").Select(path => Path.GetFileNameWithoutExtension(path)).Order();
+    public static IEnumerable<string> Chapters =>
+        Directory.EnumerateFiles(Learn, "*.cs").Select(path => Path.GetFileNameWithoutExtension(path)).Order(StringComparer.Ordinal);
 
     static string[] Lines(string chapter) => File.ReadAllLines(Path.Combine(Learn, chapter + ".cs"));
 
