@@ -6,26 +6,8 @@ using Palette = Mamba.Pictures.Palette;
 
 namespace Mamba.Learn;
 
-/// <summary>Where the names of a chart's series stand.</summary>
-public enum Corner
-{
-    /// <summary>Above, on the left.</summary>
-    UpperLeft,
-
-    /// <summary>Above, on the right.</summary>
-    UpperRight,
-
-    /// <summary>Below, on the left.</summary>
-    LowerLeft,
-
-    /// <summary>Below, on the right.</summary>
-    LowerRight,
-
-    /// <summary>Under the chart, where they cover no data.</summary>
-    Outside,
-}
-
-/// <summary>A chart of a chapter: lines, dots, bars or wires, in the house's style. Series have the palette's colours, in the order they are added.
+/// <summary>
+/// A chart of a chapter: lines, dots, bars or wires, in the house's style. Series have the palette's colours, in the order they are added.
 /// </summary>
 public sealed class Chart
 {

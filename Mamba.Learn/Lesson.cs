@@ -112,7 +112,7 @@ public sealed class Lesson : IDisposable
             return;
         if (answer is null)
             Stop(question, 0);
-        if (!Number(answer!, out double given))
+        if (!double.TryParse(answer, NumberStyles.Float, CultureInfo.InvariantCulture, out double given))
             Stop($"The answer is '{answer}'; expected a number, such as 0.25 or 1e-3.", 1);
         double expected = right();
         bool correct = expected == 0 ? Math.Abs(given) <= within : Math.Abs(given - expected) <= within * Math.Abs(expected);
@@ -185,8 +185,6 @@ public sealed class Lesson : IDisposable
         (code == 0 ? console : Console.Error).WriteLine(message);
         Environment.Exit(code);
     }
-
-    static bool Number(string text, out double value) => double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out value);
 
     static string Text(double value) => value.ToString("G4", CultureInfo.InvariantCulture);
 }

@@ -51,7 +51,7 @@ lesson.Exercise(3, "The fused scan of d 32 and n 16 holds 1,088 bytes a token in
 //
 // What can this machine's memory do? x + y of long tensors moves 12 bytes an element and computes next to nothing. Beside it stand the scan as a loop of
 // tensor ops (`Reference`), as a few ops (`Sequential`), and fused (`Chunked`). Where the fused one moves fewer bytes a second than x + y does, it does not
-// wait for memory, but for arithmetic: there is an exponential in each step of each state.
+// wait for memory, but for arithmetic: there is an exponential in each step of each state. Times are printed, not claimed: they are this machine's.
 
 Device device = lesson.Device;
 const int L = 1024, D = 256, N = 16;
@@ -73,7 +73,7 @@ Tensor[] Inputs(long b, long l, long d, long n, DType dtype, Device on)         
 
 static Tensor Scan(Tensor[] x, ScanAlgorithm by) => Ops.SelectiveScan(x[0], x[1], x[2], x[3], x[4], deltaSoftplus: false, algorithm: by).Y;
 
-double apart, faster;
+double apart;
 using (new TensorScope())
 {
     Tensor p = Ops.Normal(1 << 24, DType.Float32, device, 1), q = Ops.Normal(1 << 24, DType.Float32, device, 2);
@@ -85,7 +85,7 @@ using (new TensorScope())
     lesson.Table([$"b 2, l {L:N0}, d {D}, n {N}", "ms", "MB moved, counted", "GB/s"],
         names.Select((name, i) => new object[] { name, times[i], bytes[i] / 1e6, bytes[i] / 1e6 / times[i] }));
     double[] few = Scan(x, ways[1]).ToDoubles(), fused = Scan(x, ways[2]).ToDoubles();
-    (apart, faster) = (Lesson.Apart(few, fused) / few.Max(Math.Abs), times[1] / times[3]);
+    apart = Lesson.Apart(few, fused) / few.Max(Math.Abs);
 }
 
 // ## A kernel of your own
@@ -170,7 +170,8 @@ lesson.Draw(
 
 lesson.Claim("My kernel is the library's, on every device there is", errors.Count >= 4 ? Lesson.Worst(errors.Select(e => e.Error)) : double.NaN, within: 3e-14);
 lesson.Claim("Fused and plain are the same scan, to float32", apart, within: 2e-6);
-lesson.Claim("The fused scan is more than 3 times as fast as the loop of ops", faster > 3);
+lesson.Claim("Of Mamba-130m's layer the plain way moves 32.7 times the bytes",
+    (double)Plain(1, 2048, 1536, 16) / Fused(1, 2048, 1536, 16) - 32.7, within: 0.01);
 lesson.Claim("Forward, the fused scan holds for each token what it moves, and nothing else",
     Each(fusedForward) / (Fused(1, 2, Few, N) - Fused(1, 1, Few, N)) - 1, within: 1e-6);
 lesson.Claim("The plain one holds more than Abar, Bbar u and h: 3 · 4 · b l d n bytes", Peak(lengths[6], byPlain, false) > 12.0 * lengths[6] * Few * N);

@@ -63,7 +63,8 @@ internal sealed class TraceWriter : ITraceSink
                 for (long first = 0; first == 0 || first < array.Length; first += piece)
                 {
                     using var scope = new TensorScope();
-                    writer.Write(array.Length is { } length ? array with { Values = Ops.Slice(array.Values, 1, first, Math.Min(piece, length - first)) } : array, first);
+                    writer.Write(array.Length is { } length
+                        ? array with { Values = Ops.Slice(array.Values, 1, first, Math.Min(piece, length - first)) } : array, first);
                 }
             return value;
         });

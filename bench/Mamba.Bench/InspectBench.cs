@@ -69,7 +69,8 @@ internal static class InspectBench
         Row("into a file, with gradients", () => model.Trace(tokens, file, all with { Quantity = Quantity.Loss }), () => Loop(true), 2, disk);
         File.Delete(file);
         table.Notes.Add("The loop is the whole model with the reference scan, which keeps every h (and, forward and back, every gradient of it) on the "
-            + "way: no file. The limit is writing u, delta, y, z, B, C, h, Ā, B̄, and their gradients, once; into a file, to the disk, which the file is forced to.");
+            + "way: no file. The limit is writing u, delta, y, z, B, C, h, Ā, B̄, and their gradients,"
+            + " once; into a file, to the disk, which the file is forced to.");
         bench.Add(table);
 
         void Row(string name, Action trace, Action loop, int times, double? disk = null)
