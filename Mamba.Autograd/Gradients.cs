@@ -32,6 +32,9 @@ public sealed partial class Gradients
     /// <summary>Whether the loss depended on <paramref name="tensor"/>.</summary>
     public bool Contains(Tensor tensor) => byTensor.ContainsKey(tensor);
 
+    /// <summary>The gradient of a watched tensor, which is forgotten here; null if the loss did not depend on it.</summary>
+    internal Tensor? Release(Tensor watched) => byTensor.Remove(watched, out Tensor? gradient) ? gradient : null;
+
     internal IEnumerable<Tensor> Flats => bySet.Values;
 
     /// <summary>The gradients of a whole set, zero where the loss does not depend on a parameter.</summary>

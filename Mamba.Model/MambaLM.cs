@@ -6,7 +6,7 @@ namespace Mamba;
 /// A Mamba language model: embedding, <see cref="MambaBackbone"/>, head; tokens (b, l) → logits (b, l, v). Parameters carry the names of the official
 /// checkpoints. Gu and Dao 2023 (arXiv 2312.00752); <see href="https://github.com/state-spaces/mamba"/>, <c>MambaLMHeadModel</c>.
 /// </summary>
-public sealed class MambaLM : Module, IDisposable
+public sealed class MambaLM : MambaModel
 {
     /// <summary>A model with freshly drawn weights.</summary>
     /// <param name="config">Sizes.</param>
@@ -38,15 +38,17 @@ public sealed class MambaLM : Module, IDisposable
     /// <exception cref="MambaException">A file is missing or broken, or no model can be built from it.</exception>
     public static MambaLM Load(string path, Device device, DType? dtype = null) => ModelFolder.Load(path, device, dtype);
 
-    MambaLM(MambaConfig config, Func<Parameter[], ParameterSet> allocate)
+    MambaLM(MambaConfig config, Func<Parameter[], ParameterSet> allocate) : base(Expect(config))
     {
-        Config = config;
-        Backbone = new MambaBackbone(config);       // it says so if no model can be built
         Embedding = Add("backbone.embedding", new Embedding(config.PaddedVocabSize, config.DModel));
         Add("backbone", Backbone);
         Head = config.TieEmbeddings ? Embedding.Weight : Add("lm_head", new Linear(config.DModel, config.PaddedVocabSize, bias: false)).Weight;
-        Parameters = allocate([.. base.Parameters]);
+        Parameters = allocate([.. ((Module)this).Parameters]);
     }
+
+    /// <summary>The config, or one clear line if it is not that of a language model.</summary>
+    internal static MambaConfig Expect(MambaConfig config) => config.Head is null ? config
+        : throw new MambaException($"MambaLM: the config has a head for {config.Head.Kind}; a language model has none. SequenceModel is for it.");
 
     /// <summary>The parameters that such a model has, without values.</summary>
     internal static IReadOnlyList<Parameter> ParametersOf(MambaConfig config)
@@ -60,23 +62,11 @@ public sealed class MambaLM : Module, IDisposable
         return found;
     }
 
-    /// <summary>Sizes.</summary>
-    public MambaConfig Config { get; }
-
-    /// <summary>All weights; those of a tied head are the embedding's.</summary>
-    public new ParameterSet Parameters { get; }
-
     /// <summary>From tokens to vectors.</summary>
     public Embedding Embedding { get; }
 
-    /// <summary>The stack of layers.</summary>
-    public MambaBackbone Backbone { get; }
-
     /// <summary>The weight of the head (v, d_model); the embedding's if they are tied.</summary>
     public Parameter Head { get; }
-
-    /// <summary>The mixers of the layers, first to last: <see cref="MambaBlock"/>s, unless the config says otherwise.</summary>
-    public IEnumerable<Mixer> Blocks => Backbone.Layers.Select(layer => layer.Mixer);
 
     /// <summary>tokens (b, l) int32 → logits (b, l, v), v the padded vocabulary.</summary>
     /// <param name="tokens">(b, l) int32, each below the vocabulary size; null if embeddings are given instead.</param>
@@ -224,12 +214,4 @@ public sealed class MambaLM : Module, IDisposable
         Tokenizer tokenizer = options.Tokenizer ?? throw new MambaException("Generate: a text was given without a tokenizer; expected Generation.Tokenizer.");
         return tokenizer.EncodePrompt(prompt, goesOn: options.State is not null);
     }
-
-    /// <summary>The state before the first token, for <paramref name="batch"/> sequences.</summary>
-    /// <param name="batch">b.</param>
-    /// <returns>Zeros, in the dtype and on the device of the weights; disposed by the caller.</returns>
-    public MambaState NewState(long batch) => Backbone.NewState(batch);
-
-    /// <summary>Gives the memory of the weights back.</summary>
-    public void Dispose() => Parameters.Dispose();
 }

@@ -40,6 +40,16 @@ public static class ModelFolder
     /// <exception cref="MambaException">A file is missing or broken, or the two do not fit each other.</exception>
     public static MambaLM Load(string path, Device device, DType? dtype = null)
     {
+        MambaModel model = LoadAny(path, device, dtype);
+        if (model is MambaLM language)
+            return language;
+        model.Dispose();
+        throw new MambaException($"{path}: this model has a head for {model.Config.Head!.Kind}, and is no language model; SequenceModel.Load opens it.");
+    }
+
+    /// <summary>The same, whatever it has after its backbone.</summary>
+    internal static MambaModel LoadAny(string path, Device device, DType? dtype = null)
+    {
         MambaConfig config = ReadConfig(path);
         using WeightFiles file = WeightFiles.Open(WeightsOf(path));
         DType asked = dtype ?? (file.Tensors.Any(tensor => tensor.Type == "F64") ? DType.Float64 : DType.Float32);

@@ -55,6 +55,14 @@ public sealed record MambaConfig
     /// <summary>ε of the norms.</summary>
     public double NormEpsilon { get; init; } = 1e-5;
 
+    /// <summary>What a <see cref="SequenceModel"/> reads; null: tokens of the vocabulary, as a language model.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public InputConfig? Input { get; init; }
+
+    /// <summary>What a <see cref="SequenceModel"/> has after the backbone; null: the config is of a language model.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public HeadConfig? Head { get; init; }
+
     /// <summary>
     /// How blocks make steps of the continuous system; exponential-Euler, as the released code, unless set. Another is honoured by forward, step and training,
     /// and written to the file.
@@ -108,6 +116,10 @@ public sealed record MambaConfig
         if (AttnLayerIdx.Count != 0)
             throw new MambaException($"MambaConfig: attn_layer_idx is [{string.Join(", ", AttnLayerIdx)}]; attention layers are not implemented, expected [].");
         ConfigField.NotNegative(NormEpsilon, word("norm_epsilon"));
+        if (Input is not null && Head is null)
+            throw new MambaException("MambaConfig: input is given without a head; a language model reads tokens.");
+        Input?.Validate();
+        Head?.Validate(Input);
         Mixer.Validate(this, word);
     }
 

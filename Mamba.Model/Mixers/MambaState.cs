@@ -4,7 +4,7 @@ namespace Mamba;
 
 /// <summary>
 /// What a model remembers of the tokens so far: the state of each layer, and how many tokens there were. Its size does not depend on that. Made by
-/// <see cref="MambaLM.NewState"/> or <see cref="MambaBackbone.NewState"/>.
+/// <see cref="MambaModel.NewState"/> or <see cref="MambaBackbone.NewState"/>.
 /// </summary>
 /// <remarks>
 /// It holds values of its own, which outlive every tape: closing one leaves the state as it is. Training on a sequence in
@@ -61,6 +61,16 @@ public sealed class MambaState : IDisposable
                 layer.CarryGradient = value;
         }
     }
+
+    /// <summary>Makes its values leaves of the open tape, in the order of <see cref="Named"/>, and carries gradients from there on.</summary>
+    internal Tensor[] Begin()
+    {
+        CarryGradient = true;
+        return [.. Named().Select(named => named.Tensor.Begin())];
+    }
+
+    /// <summary>Its values as the open tape made them, in the same order.</summary>
+    internal Tensor[] Recorded() => [.. Named().Select(named => named.Tensor.Recorded)];
 
     /// <inheritdoc cref="MixerState.Detach"/>
     public void Detach()

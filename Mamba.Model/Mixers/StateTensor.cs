@@ -39,5 +39,15 @@ public sealed class StateTensor
         return Value;
     }
 
+    /// <summary>The values as a leaf of the open tape, for the gradient by them; ops start from it.</summary>
+    internal Tensor Begin()
+    {
+        (recorded, recordedBy) = (Tape.Watch(Value.Clone()), Tape.Recording);
+        return recorded;
+    }
+
+    /// <summary>The values as the open tape made them.</summary>
+    internal Tensor Recorded => recorded ?? throw new InvalidOperationException($"The state '{Name}' was not written on this tape.");
+
     internal void Detach() => (recorded, recordedBy) = (null, null);
 }

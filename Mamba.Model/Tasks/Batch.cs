@@ -5,7 +5,7 @@ namespace Mamba;
 /// <param name="Targets">(b, l): what it should say at each position; <see cref="SequenceTask.Ignore"/>, −100, where nobody asks.</param>
 /// <param name="B">Number of sequences.</param>
 /// <param name="L">Tokens in each.</param>
-public sealed record Batch(int[] Tokens, int[] Targets, int B, int L)
+public record Batch(int[] Tokens, int[] Targets, int B, int L)
 {
     /// <summary>
     /// The state that the sequences go on from, and leave behind, where <see cref="TrainingData.CarriesState"/>; the trainer's. Null: they start from nothing.
@@ -17,6 +17,9 @@ public sealed record Batch(int[] Tokens, int[] Targets, int B, int L)
 
     /// <summary>What the trainer drops on the way; null: nothing.</summary>
     public Dropout? Dropout { get; init; }
+
+    /// <summary>Positions that the model reads, as progress counts them.</summary>
+    public virtual long Positions => Tokens.Length;
 
     /// <summary>The targets of the last <paramref name="count"/> positions of each sequence: (b, count).</summary>
     /// <param name="count">0 to <see cref="L"/>.</param>

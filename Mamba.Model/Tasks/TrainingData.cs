@@ -44,11 +44,28 @@ public abstract class TrainingData
     /// <param name="stop">Ends the work with an <see cref="OperationCanceledException"/>.</param>
     public virtual Perplexity? Validate(MambaLM model, int? window, CancellationToken stop = default) => null;
 
+    /// <summary>The same of any model, as a loss to be made smaller; unless data say otherwise, what <see cref="Validate"/> says of a language model.</summary>
+    /// <param name="model">The model in training.</param>
+    /// <param name="window">Tokens it reads before it forgets; null: the state is carried from the first to the last.</param>
+    /// <param name="stop">Ends the work with an <see cref="OperationCanceledException"/>.</param>
+    /// <exception cref="MambaException">The model is not of the kind that the data are for.</exception>
+    public virtual HeldOutScore? Score(MambaModel model, int? window, CancellationToken stop = default) =>
+        Validate(Language(model), window, stop) is { } held ? new(held.NatsPerToken, held.BitsPerByte) : null;
+
+    MambaLM Language(MambaModel model) => model as MambaLM
+        ?? throw new MambaException($"{Name}: the model has a head for {model.Config.Head!.Kind}; expected a language model, without one.");
+
     /// <summary>The batch of one step.</summary>
     /// <param name="seed">The run's.</param>
     /// <param name="step">From 0.</param>
     /// <param name="stage">Its length and number of sequences.</param>
     public abstract Batch BatchOf(ulong seed, long step, Stage stage);
+
+    /// <summary>The loss of a batch, on the open tape, of a model of any kind; unless data say otherwise, that of a language model.</summary>
+    /// <param name="model">The model in training.</param>
+    /// <param name="batch">Of this step.</param>
+    /// <exception cref="MambaException">The model is not of the kind that the data are for.</exception>
+    public virtual TrainingLoss LossOf(MambaModel model, Batch batch) => LossOf(Language(model), batch);
 
     /// <summary>The loss of a batch, on the open tape: mean cross-entropy of the answers, unless a task has one of its own.</summary>
     /// <param name="model">The model in training.</param>

@@ -30,7 +30,7 @@ internal static class Checkpoint
         using WeightFiles all = WeightFiles.Open(path);
         Shape? carried = all.Tensors.FirstOrDefault(tensor => tensor.Name.StartsWith(Carried, StringComparison.Ordinal))?.Shape;
         if (trainer.Data.CarriesState && carried is { Rank: > 0 } shape)
-            trainer.Carried = trainer.Model.NewState(shape[0]);
+            trainer.Carried = trainer.Network.NewState(shape[0]);
         (string Name, Tensor Tensor)[] tensors = [.. Tensors(trainer)];
         all.Expect(tensors.Select(t => (t.Name, t.Tensor.Shape)), Whose);
         string type = trainer.Options.DType == DType.Float64 ? "F64" : "F32";
@@ -74,6 +74,6 @@ internal static class Checkpoint
 
     /// <summary>What it holds: each weight and its two moments, and the state that the next batch goes on from.</summary>
     internal static IEnumerable<(string Name, Tensor Tensor)> Tensors(Trainer trainer) =>
-        trainer.Model.Parameters.SelectMany(parameter => trainer.Optimizer.NamedMoments(parameter).Prepend((parameter.Name, parameter.Value)))
+        trainer.Network.Parameters.SelectMany(parameter => trainer.Optimizer.NamedMoments(parameter).Prepend((parameter.Name, parameter.Value)))
             .Concat(trainer.Carried?.Named().Select(tensor => (Carried + tensor.Name, tensor.Tensor.Value)) ?? []);
 }

@@ -65,6 +65,8 @@ internal sealed class TrainLog : IDisposable
         json.WriteNumber("val_loss"u8, report.Loss);
         if (report.BitsPerByte is { } bits)
             json.WriteNumber("bits_per_byte"u8, bits);
+        if (report.Accuracy is { } accuracy)
+            json.WriteNumber("val_accuracy"u8, accuracy);
         json.WriteBoolean("best"u8, report.IsBest);
         End();
     }
@@ -149,7 +151,11 @@ internal sealed class TrainLog : IDisposable
             if (e.TryGetProperty("val_loss", out JsonElement loss))
             {
                 double? bits = e.TryGetProperty("bits_per_byte", out JsonElement perByte) ? perByte.GetDouble() : null;
-                return new(null, new ValidationReport(e.GetProperty("step").GetInt64(), loss.GetDouble(), bits, e.GetProperty("best").GetBoolean()));
+                double? accuracy = e.TryGetProperty("val_accuracy", out JsonElement right) ? right.GetDouble() : null;
+                return new(null, new ValidationReport(e.GetProperty("step").GetInt64(), loss.GetDouble(), bits, e.GetProperty("best").GetBoolean())
+                {
+                    Accuracy = accuracy,
+                });
             }
             return new(new StepReport(
                 e.GetProperty("step").GetInt64(),

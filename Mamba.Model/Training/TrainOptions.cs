@@ -205,10 +205,13 @@ public sealed record TrainOptions
         Expect("d-model", config.DModel, 1, 1 << 16);
         Expect("n-layer", config.NLayer, 1, 1 << 12);
         Expect("vocab-size", config.VocabSize, 1, 1 << 24);
-        Expect("d-state", config.SsmCfg.DState, 1, 256);
-        Expect("d-conv", config.SsmCfg.DConv, 1, 8);
-        Expect("expand", config.SsmCfg.Expand, 1, 64);
-        Expect("dt-rank", config.DtRank, 1, 1 << 16);
+        if (config.Mixer is SsmConfig ssm)
+        {
+            Expect("d-state", ssm.DState, 1, 256);
+            Expect("d-conv", ssm.DConv, 1, 8);
+            Expect("expand", ssm.Expand, 1, 64);
+            Expect("dt-rank", config.DtRank, 1, 1 << 16);
+        }
         config.Validate();
     }
 

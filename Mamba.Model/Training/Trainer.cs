@@ -25,10 +25,10 @@ public sealed class Trainer : IDisposable
         Data.Prepare();
         device.Require(options.DType);
         Options = options;
-        Model = checkpoint is not null ? new MambaLM(config, options.DType, device, parameters => Checkpoint.ExpectParameters(checkpoint, parameters))
-            : options.Init is { } folder ? Weights.Load(ModelFolder.WeightsOf(folder), config, device, options.DType)
-            : new MambaLM(config, device, options.Seed, options.DType);
-        Optimizer = new AdamW(Model.Parameters, options.LearningRate, options.Beta1, options.Beta2, options.Eps, options.WeightDecay, options.DecayAll);
+        Network = checkpoint is not null ? MambaModel.Zeros(config, options.DType, device, parameters => Checkpoint.ExpectParameters(checkpoint, parameters))
+            : options.Init is { } folder ? Weights.LoadAny(ModelFolder.WeightsOf(folder), config, device, options.DType)
+            : MambaModel.Create(config, device, options.Seed, options.DType);
+        Optimizer = new AdamW(Network.Parameters, options.LearningRate, options.Beta1, options.Beta2, options.Eps, options.WeightDecay, options.DecayAll);
         string clip = options.Clip > 0 ? "a smaller --clip" : "a --clip";
         loop = new TrainingLoop(Optimizer)
         {
@@ -44,7 +44,12 @@ public sealed class Trainer : IDisposable
     public TrainingData Data { get; }
 
     /// <summary>What is trained.</summary>
-    public MambaLM Model { get; }
+    public MambaModel Network { get; }
+
+    /// <summary><see cref="Network"/>, of a training on a language model.</summary>
+    /// <exception cref="MambaException">It has a head of another kind.</exception>
+    public MambaLM Model => Network as MambaLM
+        ?? throw new MambaException($"Trainer: the model has a head for {Network.Config.Head!.Kind} and is in Network; Model has a language model.");
 
     /// <summary>What changes it.</summary>
     public AdamW Optimizer { get; }
@@ -75,9 +80,9 @@ public sealed class Trainer : IDisposable
         TrainingLoss asked = default;
         double accuracy = 0;
         Optimizer.LearningRate = Options.LearningRateOf(State);
-        LoopStep step = loop.Step(() => (asked = Data.LossOf(Model, batch)).Loss, () => accuracy = asked.Accuracy?.Invoke() ?? 0);
-        State = State.After(Options, accuracy, batch.Tokens.Length);
-        return new StepReport(State.Step, index, stage.Length, stage.Batch, step.Loss, accuracy, step.GradientNorm, step.LearningRate, batch.Tokens.Length);
+        LoopStep step = loop.Step(() => (asked = Data.LossOf(Network, batch)).Loss, () => accuracy = asked.Accuracy?.Invoke() ?? 0);
+        State = State.After(Options, accuracy, batch.Positions);
+        return new StepReport(State.Step, index, stage.Length, stage.Batch, step.Loss, accuracy, step.GradientNorm, step.LearningRate, batch.Positions);
     }
 
     MambaState StateFor(Batch batch)
@@ -85,7 +90,7 @@ public sealed class Trainer : IDisposable
         if (Carried?.Batch != batch.B)
         {
             Carried?.Dispose();
-            Carried = Model.NewState(batch.B);
+            Carried = Network.NewState(batch.B);
         }
         else if (batch.Begins)
         {
@@ -101,19 +106,19 @@ public sealed class Trainer : IDisposable
     /// <exception cref="MambaException">The loss is infinite or NaN.</exception>
     internal ValidationReport? Validate()
     {
-        if (Data.Validate(Model, Options.StageOf(State).Length) is not { } held)
+        if (Data.Score(Network, Options.StageOf(State).Length) is not { } held)
             return null;
-        bool best = !(held.NatsPerToken >= State.BestLoss);
+        bool best = !(held.Loss >= State.BestLoss);
         if (best)
-            State = State with { BestLoss = held.NatsPerToken, BestStep = State.Step };
-        return new ValidationReport(State.Step, held.NatsPerToken, held.BitsPerByte, best);
+            State = State with { BestLoss = held.Loss, BestStep = State.Step };
+        return new ValidationReport(State.Step, held.Loss, held.BitsPerByte, best) { Accuracy = held.Accuracy };
     }
 
     /// <summary>Throws one clear line if a weight or a moment of the optimizer is infinite or NaN: such a state is not worth keeping.</summary>
     internal void ExpectFinite()
     {
-        using Tensor norm = Model.Parameters.Flat.Like(2);
-        GradientNormKernels.Norm([Model.Parameters.Flat, .. Optimizer.Moments], double.MaxValue, norm);
+        using Tensor norm = Network.Parameters.Flat.Like(2);
+        GradientNormKernels.Norm([Network.Parameters.Flat, .. Optimizer.Moments], double.MaxValue, norm);
         if (double.IsFinite(norm.ToDoubles()[0]) || Checkpoint.Tensors(this).FirstOrDefault(t => !t.Tensor.IsFinite()) is not { Name: { } name })
             return;
         throw State.Step == 0
@@ -126,7 +131,7 @@ public sealed class Trainer : IDisposable
     {
         Carried?.Dispose();
         Optimizer.Dispose();
-        Model.Dispose();
+        Network.Dispose();
         if (opened)
             (Data as IDisposable)?.Dispose();
     }

@@ -95,7 +95,7 @@ public sealed class TrainingRun : IDisposable
             return null;
         log.Write(validation);
         if (validation.IsBest)
-            Weights.Save(folder.Model, Trainer.Model, validation.Step);
+            Weights.Save(folder.Model, Trainer.Network, validation.Step);
         return validation;
     }
 
@@ -109,7 +109,7 @@ public sealed class TrainingRun : IDisposable
             savedStep = Trainer.State.Step;
         }
         if (Trainer.State.BestLoss is null)                                         // or else the best weights are there
-            Weights.Save(folder.Model, Trainer.Model, Trainer.State.Step);          // for people; resuming does not read it
+            Weights.Save(folder.Model, Trainer.Network, Trainer.State.Step);          // for people; resuming does not read it
     }
 
     /// <summary>Closes the log and lets others train in the folder.</summary>

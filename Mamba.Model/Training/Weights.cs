@@ -41,19 +41,19 @@ public static class Weights
             parameters[i].Value.WriteRounded(values[i]);
     }
 
-    /// <summary>Writes all weights. A tied head is written too, as the official code expects to find it.</summary>
+    /// <summary>Writes all weights. A tied head of a language model is written too, as the official code expects to find it.</summary>
     /// <param name="path">The file, replaced if it is there.</param>
     /// <param name="model">The model.</param>
     /// <param name="step">Steps of training, as metadata.</param>
     /// <exception cref="MambaException">The file cannot be written.</exception>
-    public static void Save(string path, MambaLM model, long? step = null)
+    public static void Save(string path, MambaModel model, long? step = null)
     {
         var writer = new SafetensorsWriter { Metadata = { ["format"] = "pt" } };
         if (step is not null)
             writer.Metadata["step"] = step.Value.ToString(CultureInfo.InvariantCulture);
         foreach (Parameter parameter in model.Parameters)
             writer.Add(parameter.Name, parameter.Value);
-        if (!model.Parameters.Any(p => p.Name == TiedHead))
+        if (model is MambaLM && !model.Parameters.Any(p => p.Name == TiedHead))
             writer.Add(TiedHead, model.Parameters[Embedding]);
         writer.Save(path);
     }
@@ -62,7 +62,7 @@ public static class Weights
     /// <param name="path">The file, or the index of several.</param>
     /// <param name="model">What is to be filled.</param>
     /// <exception cref="MambaException">The file is broken, or its tensors are not those of the model.</exception>
-    public static void Load(string path, MambaLM model)
+    public static void Load(string path, MambaModel model)
     {
         using WeightFiles file = WeightFiles.Open(path);
         ExpectParameters(file, model.Parameters);
@@ -78,17 +78,21 @@ public static class Weights
     /// <param name="device">Where it shall live.</param>
     /// <param name="dtype">float32 or float64, to which the weights are rounded.</param>
     /// <exception cref="MambaException">The file is broken, or its tensors are not those of the model.</exception>
-    public static MambaLM Load(string path, MambaConfig config, Device device, DType dtype = DType.Float32)
+    public static MambaLM Load(string path, MambaConfig config, Device device, DType dtype = DType.Float32) =>
+        (MambaLM)LoadAny(path, MambaLM.Expect(config), device, dtype);
+
+    /// <summary>The same of a model with or without a head.</summary>
+    internal static MambaModel LoadAny(string path, MambaConfig config, Device device, DType dtype)
     {
         using WeightFiles file = WeightFiles.Open(path);
         return Load(file, config, device, dtype);
     }
 
     /// <summary>The same of files that are open.</summary>
-    internal static MambaLM Load(WeightFiles file, MambaConfig config, Device device, DType dtype)
+    internal static MambaModel Load(WeightFiles file, MambaConfig config, Device device, DType dtype)
     {
         ExpectLayers(file, config);
-        var model = new MambaLM(config, dtype, device, parameters => ExpectParameters(file, parameters));
+        var model = MambaModel.Zeros(config, dtype, device, parameters => ExpectParameters(file, parameters));
         try
         {
             // one buffer for all: arrays for each would stay until they are collected, as much again as the model
@@ -138,11 +142,12 @@ public static class Weights
     static void ExpectParameters(WeightFiles file, IReadOnlyList<Parameter> parameters)
     {
         file.Expect(parameters.Select(p => (NameIn(file, p), p.Shape)), "the model that config.json describes", mayHave: TiedHead);
-        Parameter embedding = parameters.First(p => p.Name == Embedding);
+        file.ExpectFloats();
+        if (parameters.FirstOrDefault(p => p.Name == Embedding) is not { } embedding)
+            return;
         if (file.Contains(TiedHead) && file[TiedHead].Shape != embedding.Shape)
             throw new MambaException($"{file.Path}: '{TiedHead}' has shape {file[TiedHead].Shape}; "
                 + $"expected {embedding.Shape}, as the embedding it is tied to.");
-        file.ExpectFloats();
         // One of two matrices would be dropped, and which one differs from program to program.
         if (file.Contains(TiedHead) && !parameters.Any(p => p.Name == TiedHead) && !file.AreSame(TiedHead, NameIn(file, embedding)))
             throw new MambaException($"{file.Path}: '{TiedHead}' is another matrix than '{NameIn(file, embedding)}', but config.json says that they are one: "

@@ -1,0 +1,34 @@
+namespace Mamba;
+
+/// <summary>What pooling keeps of the pieces so far, in float64: (b, d_model) for each sum.</summary>
+internal sealed class PooledSums(SequenceModel model, long batch)
+{
+    readonly Shape shape = (batch, model.Config.DModel);
+    double[][]? sums;
+
+    /// <summary>Positions so far.</summary>
+    public long Positions { get; private set; }
+
+    /// <summary>Adds those of a piece.</summary>
+    public void Add(Tensor[] partial, long positions)
+    {
+        double[][] values = Array.ConvertAll(partial, sum => sum.ToDoubles());
+        Positions += positions;
+        if (sums is null || model.PoolKind == Pooling.Last)
+            sums = values;
+        else
+            for (int k = 0; k < sums.Length; k++)
+                for (int i = 0; i < sums[k].Length; i++)
+                    sums[k][i] += values[k][i];
+    }
+
+    /// <summary>The sums, in the model's dtype.</summary>
+    public Tensor[] Tensors() => Array.ConvertAll(
+        sums ?? throw new MambaException("SequenceModel: there are no pieces; expected a sequence of one position or more."),
+        values =>
+        {
+            var tensor = Tensor.Empty(shape, model.Parameters.DType, model.Parameters.Device);
+            tensor.WriteRounded(values);
+            return tensor;
+        });
+}
