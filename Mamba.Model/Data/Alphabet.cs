@@ -92,7 +92,7 @@ public sealed class Alphabet
     {
         byte[] encoded = new byte[text.Length];
         for (int i = 0; i < text.Length; i++)
-            encoded[i] = tokens[text[i]] is not None and byte token ? token : throw new MambaException($"Alphabet: letter {i + 1}: {Refusal((char)text[i])}");
+            encoded[i] = tokens[text[i]] is not None and byte token ? token : throw new MambaException($"Alphabet: letter {i + 1}: {Refusal(text[i])}");
         return encoded;
     }
 
@@ -124,11 +124,19 @@ public sealed class Alphabet
     internal byte TokenOfByte(byte letter) => tokens[letter];
 
     /// <summary>Why a character is refused, as the end of a sentence.</summary>
-    internal string Refusal(char letter)
+    internal string Refusal(char letter) => Refusal(Quoted(letter));
+
+    /// <summary>Why a byte is refused, as the end of a sentence.</summary>
+    internal string Refusal(byte letter) => Refusal(Quoted(letter));
+
+    string Refusal(string quoted)
     {
         string all = string.Join(", ", letters.ToCharArray());
-        return $"{Quoted(letter)} is no letter of {(Name == letters ? "the alphabet" : Name)} ({all}{(this == Dna ? "; other codes of IUPAC are read as N" : "")}).";
+        return $"{quoted} is no letter of {(Name == letters ? "the alphabet" : Name)} ({all}{(this == Dna ? "; other codes of IUPAC are read as N" : "")}).";
     }
+
+    internal static string Quoted(byte letter) =>
+        letter is >= (byte)' ' and <= (byte)'~' ? $"'{(char)letter}'" : FormattableString.Invariant($"the byte 0x{letter:X2}");
 
     static string Quoted(char letter) => letter is >= ' ' and <= '~' ? $"'{letter}'" : FormattableString.Invariant($"the character U+{(int)letter:X4}");
 

@@ -11,9 +11,15 @@ internal sealed unsafe class FileTokens : TokenSource
     readonly MemoryMappedViewAccessor? view;
     readonly byte* bytes;
 
-    public FileTokens(string path)
+    public FileTokens(string path) : this(path, InputFile.Open(path, _ => { }))
     {
-        file = InputFile.Open(path, _ => { });
+    }
+
+    /// <param name="path">What a message calls it.</param>
+    /// <param name="file">Closed with this.</param>
+    public FileTokens(string path, SafeFileHandle file)
+    {
+        this.file = file;
         (long length, map, view) = InputFile.Reading(path, () => Map(file));
         Count = length;
         view?.SafeMemoryMappedViewHandle.AcquirePointer(ref bytes);

@@ -43,12 +43,16 @@ public abstract class TokenSource : IDisposable
     public static TokenSource OfText(string path, Tokenizer tokenizer, CancellationToken stop = default) =>
         tokenizer is ByteTokenizer ? OfFile(path) : EncodedTokens.Encode(path, tokenizer, stop);
 
-    /// <summary>The sequences of a FASTA file, in their order, with the alphabet's unknown letter between two of them.</summary>
+    /// <summary>
+    /// The sequences of a FASTA file, end to end, with the alphabet's unknown letter (N) between two of them; those without a letter are passed over. It counts
+    /// a byte a token: bits a byte are bits a base.
+    /// </summary>
     /// <param name="path">FASTA, plain or compressed by gzip.</param>
-    /// <param name="alphabet">From letters to tokens.</param>
+    /// <param name="alphabet">From letters to tokens; one without an unknown letter is for a file of one sequence.</param>
     /// <param name="stop">Ends the work with an <see cref="OperationCanceledException"/>.</param>
     /// <exception cref="MambaException">It cannot be read, or a letter is none: the file, line and column.</exception>
-    public static TokenSource OfFasta(string path, Alphabet alphabet, CancellationToken stop = default) => throw new NotImplementedException();
+    public static TokenSource OfFasta(string path, Alphabet alphabet, CancellationToken stop = default) =>
+        FastaTokens.Encode(path, alphabet, stop);
 
     /// <summary>Tokens in memory.</summary>
     /// <param name="tokens">Looked at, not copied.</param>

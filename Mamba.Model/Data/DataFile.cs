@@ -1,0 +1,134 @@
+using System.IO.Compression;
+using Microsoft.Win32.SafeHandles;
+
+namespace Mamba;
+
+/// <summary>A file of data that is read from its start to its end, once or several times. What gzip compressed is read as what it was, whatever its name.</summary>
+internal sealed class DataFile : IDisposable
+{
+    readonly SafeFileHandle handle;
+
+    DataFile(string path, SafeFileHandle handle) => (Path, this.handle) = (path, handle);
+
+    public string Path { get; }
+
+    /// <exception cref="MambaException">There is no such file, or it cannot be read.</exception>
+    public static DataFile Open(string path) => new(path, InputFile.Open(path, _ => { }));
+
+    /// <summary>The bytes of the file itself.</summary>
+    public Stream OpenRaw() => new FileBytes(Path, handle, []);
+
+    /// <summary>The bytes of the file, or those that were compressed. Its stream throws a <see cref="MambaException"/> where the file is damaged or cut off.</summary>
+    public Stream OpenStream()
+    {
+        Span<byte> magic = stackalloc byte[2];
+        Stream raw = OpenRaw();
+        return raw.ReadAtLeast(magic, magic.Length, throwOnEndOfStream: false) == magic.Length && IsGzip(magic)
+            ? new GzipBytes(Path, new FileBytes(Path, handle, GzipBytes.Mark))
+            : new FileBytes(Path, handle, []);
+    }
+
+    public static bool IsGzip(ReadOnlySpan<byte> start) => start.StartsWith((ReadOnlySpan<byte>)[0x1F, 0x8B]);
+
+    public void Dispose() => handle.Dispose();
+
+    /// <summary>A file from its start, and bytes behind its end. The handle stays open.</summary>
+    sealed class FileBytes(string path, SafeFileHandle handle, byte[] tail) : ForwardStream
+    {
+        long position;
+        int ofTail;
+
+        public override int Read(Span<byte> buffer)
+        {
+            int read = Read(path, handle, buffer, position);
+            position += read;
+            if (read > 0 || buffer.IsEmpty)
+                return read;
+            int count = Math.Min(buffer.Length, tail.Length - ofTail);
+            tail.AsSpan(ofTail, count).CopyTo(buffer);
+            ofTail += count;
+            return count;
+        }
+
+        static int Read(string path, SafeFileHandle handle, Span<byte> buffer, long position)
+        {
+            try
+            {
+                return RandomAccess.Read(handle, buffer, position);
+            }
+            catch (Exception e) when (InputFile.IsOfFiles(e))
+            {
+                throw new MambaException($"{path}: cannot be read: {InputFile.Sentence(e)}", e);
+            }
+        }
+    }
+
+    /// <summary>
+    /// What gzip compressed, in one or several members. <see cref="GZipStream"/> takes a file that is cut off for one that ends there, so a last member is put
+    /// behind the file: only if its text comes out were all those before it whole.
+    /// </summary>
+    sealed class GzipBytes(string path, Stream compressed) : ForwardStream
+    {
+        static readonly byte[] MarkText = "\0Mamba.NET: end\n"u8.ToArray();
+
+        readonly GZipStream plain = new(compressed, CompressionMode.Decompress);
+        readonly byte[] buffer = new byte[1 << 16];
+        int start, end;
+        bool atEnd;
+        long given;
+
+        public static byte[] Mark { get; } = Compress(MarkText);
+
+        static byte[] Compress(byte[] text)
+        {
+            using var compressed = new MemoryStream();
+            using (var gzip = new GZipStream(compressed, CompressionLevel.Optimal))
+                gzip.Write(text);
+            return compressed.ToArray();
+        }
+
+        public override int Read(Span<byte> into)
+        {
+            while (end - start <= MarkText.Length && !atEnd)
+            {
+                buffer.AsSpan(start, end - start).CopyTo(buffer);
+                (start, end) = (0, end - start);
+                int read = Next();
+                end += read;
+                atEnd = read == 0;
+                if (atEnd && !buffer.AsSpan(start, end - start).SequenceEqual(MarkText))
+                    throw Damaged(null);
+            }
+            int count = Math.Min(into.Length, end - start - MarkText.Length);
+            buffer.AsSpan(start, count).CopyTo(into);
+            start += count;
+            given += count;
+            return count;
+        }
+
+        int Next()
+        {
+            try
+            {
+                return plain.Read(buffer.AsSpan(end));
+            }
+            catch (Exception e) when (e is InvalidDataException or IOException)
+            {
+                throw Damaged(e);
+            }
+        }
+
+        MambaException Damaged(Exception? inner)
+        {
+            string message = FormattableString.Invariant($"{path}: what gzip compressed is damaged, cut off, or followed by something else, after {given} bytes of text.");
+            return inner is null ? new MambaException(message) : new MambaException(message, inner);
+        }
+
+        protected override void Dispose(bool disposing)
+        {
+            if (disposing)
+                plain.Dispose();
+            base.Dispose(disposing);
+        }
+    }
+}
