@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace Mamba;
 
 /// <summary>A row of a <see cref="CsvTable"/>.</summary>
@@ -8,7 +10,7 @@ public sealed class CsvRow
 
     internal CsvRow(CsvTable table, long line, string[] fields) => (this.table, Line, this.fields) = (table, line, fields);
 
-    /// <summary>Its first line in the file, from 1: a field in quotes may go over several.</summary>
+    /// <summary>Its line in the file, from 1; the first of them, where a field in quotes goes over several.</summary>
     public long Line { get; }
 
     /// <summary>Where it is, as the start of a message: <c>file.csv: line 7</c>.</summary>
@@ -24,6 +26,12 @@ public sealed class CsvRow
 
     /// <summary>A field as a number: <c>12</c>, <c>-0.5</c>, <c>1e-3</c>, with a point whatever the culture.</summary>
     /// <param name="column">The name of its column.</param>
-    /// <exception cref="MambaException">It is no finite number, or there is no such column.</exception>
-    public double Number(string column) => throw new NotImplementedException();
+    /// <exception cref="MambaException">It is no finite number (empty, <c>nan</c>, <c>inf</c>, <c>1e999</c>), or there is no such column.</exception>
+    public double Number(string column)
+    {
+        string text = this[column];
+        return double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out double number) && double.IsFinite(number)
+            ? number
+            : throw new MambaException($"{Place}, column '{column}': '{text}' is no number; expected a finite one, as 12, -0.5 or 1e-3.");
+    }
 }
