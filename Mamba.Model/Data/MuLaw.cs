@@ -14,7 +14,7 @@ public static class MuLaw
     /// <summary>How many tokens there are.</summary>
     public const int Count = 256;
 
-    /// <summary>The token of a sample: 0 for −1, 128 for 0, 255 for 1. It is exactly <see cref="Decode"/>'s inverse: Encode(Decode(token)) = token.</summary>
+    /// <summary>The token of a sample: 0 for −1, 128 for 0, 255 for 1. Encode(Decode(token)) is the token.</summary>
     /// <param name="sample">What is outside −1..1 is taken as −1 or 1.</param>
     /// <exception cref="MambaException">The sample is NaN.</exception>
     public static byte Encode(float sample)
@@ -26,7 +26,7 @@ public static class MuLaw
         return (byte)((curved + 1) / 2 * Mu + 0.5);
     }
 
-    /// <summary>The sample of a token, −1 to 1: the middle of those that have it (0: 1/255 of the curve above zero; no token is zero itself).</summary>
+    /// <summary>The sample of a token, −1 to 1: that in the middle of the curve's piece. There is no token of 0 itself: 128 is 0.00009, 127 is −0.00009.</summary>
     /// <param name="token">0 to 255.</param>
     /// <exception cref="MambaException">There is no such token.</exception>
     public static float Decode(int token)
