@@ -23,8 +23,8 @@ public static partial class OpCatalog
     };
 
     static readonly Lazy<OpCase[]> All = new(() =>
-        [.. ((IEnumerable<IEnumerable<OpCase>>)[Elementwise(), Broadcast(), Reductions(), Shapes(), Layers(), Convolutions(), Recurrences(), Scans(),
-            Models(), Others()])
+        [.. ((IEnumerable<IEnumerable<OpCase>>)[Elementwise(), Broadcast(), Reductions(), Shapes(), Layers(), Convolutions(), Mirrors(), Recurrences(),
+            Scans(), Models(), Others()])
             .SelectMany(cases => cases).GroupBy(c => c.Op, StringComparer.Ordinal).SelectMany(op => op)]);
 
     /// <summary>All cases, an op's together.</summary>
@@ -295,13 +295,26 @@ public static partial class OpCatalog
             [new("x", (b, l, d)), new("weight", (d, k)), .. bias ? [new("bias", d)] : Array.Empty<CaseInput>(),
                 .. state ? [new("state", (b, k, d))] : Array.Empty<CaseInput>()],
             x => [Ops.CausalConv1d(x[0], x[1], bias ? x[2] : null, silu, state ? x[^1] : null, reset ? Starts(x[0]) : null)]);
+    }
 
-        // of x (b, l, d): tokens 0 and 4 of the first row, 1 and 5 of the next, …
-        static Tensor Starts(Tensor x)
+    // of x (b, l, d): tokens 0 and 4 of the first row, 1 and 5 of the next, …
+    static Tensor Starts(Tensor x)
+    {
+        int length = (int)x.Shape[1];
+        return Ints(x, (x.Shape[0], length), i => (i % length - i / length) % 4 == 0 ? 1 : 0);
+    }
+
+    static IEnumerable<OpCase> Mirrors()
+    {
+        foreach (Shape shape in (Shape[])[(2, 7, 5), (1, 1, 1), (3, 2, 17), (1, 9, 3), (2, 1, 4)])
         {
-            int length = (int)x.Shape[1];
-            return Ints(x, (x.Shape[0], length), i => (i % length - i / length) % 4 == 0 ? 1 : 0);
+            yield return new("Reverse", $"{shape}", [new("x", shape)], x => [Ops.Reverse(x[0])]);
+            yield return new("Reverse", $"reset {shape}", [new("x", shape)], x => [Ops.Reverse(x[0], Starts(x[0]))]);
         }
+        // sequences that cross blocks of tokens
+        yield return new("Reverse", "reset (1, 2500, 1)", [new("x", (1, 2500, 1))], x =>
+            [Ops.Reverse(x[0], Ints(x[0], (1, 2500), i => i is 700 or 2100 ? 1 : 0))])
+        { Small = false };
     }
 
     static IEnumerable<OpCase> Recurrences()

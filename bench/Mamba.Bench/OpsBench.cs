@@ -17,6 +17,7 @@ internal static class OpsBench
         Tensor x = bench.Draw((size.B, size.L, d), 1), y = bench.Draw((size.B, size.L, d), 2), w = bench.Draw(d, 3), taps = bench.Draw((d, 4), 4);
         Tensor logits = bench.Draw((rows, d), 5), vectors = bench.Draw((d, d), 6);
         Tensor tokens = Tensor.From((int[])[.. Enumerable.Range(0, checked((int)rows)).Select(i => (int)(i * 37L % d))], rows, device);
+        Tensor starts = Packing.Resets(device, size.L, [.. Enumerable.Range(0, checked((int)size.B)).Select(_ => (long[])[Math.Max(1, size.L / 3)])]);
         foreach (Tensor t in new[] { x, y, w, taps, logits, vectors })
             Tape.Watch(t);
 
@@ -34,6 +35,7 @@ internal static class OpsBench
             ("CausalConv1d, 4 taps, silu", x, () => Ops.CausalConv1d(x, taps, w), 2, 12, 1, 3),
             ("Sum over rows", logits, () => Ops.Sum(logits, 0), 1, 1, 0, 1),
             ("Transpose", logits, () => Ops.Transpose(logits), 2, 0, 0, 2),
+            ("Reverse", x, () => Ops.Reverse(x, starts), 2, 0, 0, 2),
             ("Embedding", x, () => Ops.Embedding(tokens, vectors), 2, 0, 0, 1),
             ("CrossEntropy", logits, () => Ops.CrossEntropy(logits, tokens), 1, 3, 1, 2),
         ];
