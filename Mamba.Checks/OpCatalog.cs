@@ -343,6 +343,11 @@ public static partial class OpCatalog
         foreach ((double epsilon, Shape shape) in new (double, Shape)[] { (1e-6, (2, 5)), (0.5, (1, 1)) })
             yield return Block($"dt, B, C normed, eps {epsilon} {Bl(shape)}", config with { SsmCfg = config.SsmCfg with { MixerRmsEps = epsilon } }, shape);
         yield return Block("l 70", config with { DModel = 9, SsmCfg = config.SsmCfg with { DState = 16 } }, (1, 70)) with { Small = false };
+        foreach (bool tied in OffOn)
+            foreach (bool packed in OffOn)
+                foreach ((int b, int l) in new[] { (2, 5), (1, 1) })
+                    yield return Block($"Bidirectional {Flags((tied, "tied"), (packed, "reset"))}b {b} l {l}",
+                        config with { Mixer = new BidirectionalConfig { Inner = config.Mixer, Tied = tied } }, (b, l), packed);
         foreach (bool rms in OffOn)
             foreach (bool tied in OffOn)
                 yield return Model($"{(rms ? "RMSNorm" : "LayerNorm")} {(tied ? "tied" : "own head")} b 2 l 4",
@@ -360,17 +365,17 @@ public static partial class OpCatalog
 
     static string Bl(Shape shape) => $"b {shape[0]} l {shape[1]}";
 
-    static OpCase Block(string variant, MambaConfig config, Shape shape) => new("Block", variant, [], _ => [])
+    static OpCase Block(string variant, MambaConfig config, Shape shape, bool packed = false) => new("Block", variant, [], _ => [])
     {
         Float32Tolerance = 1e-4,
         Float64Tolerance = 1e-11,
         Opener = (device, dtype) =>
         {
-            var block = new MambaBlock(config, 0);
+            Mixer block = config.Mixer.Build(config, 0);
             ParameterSet parameters = block.Initialize(device, dtype, seed: 1);
             Stir(parameters);
             Tensor hidden = Tape.Watch(Tensor.From(new CaseInput("hidden", shape.Append(config.DModel)).Values(1), shape.Append(config.DModel), dtype, device));
-            return new OpenCase([("hidden", hidden), .. Named(parameters)], () => [block.Forward(hidden)], parameters);
+            return new OpenCase([("hidden", hidden), .. Named(parameters)], () => [block.Forward(hidden, reset: packed ? Starts(hidden) : null)], parameters);
         },
     };
 

@@ -18,6 +18,10 @@ public abstract record MixerConfig
     /// <param name="layer">Which of its layers, from 0.</param>
     public abstract Mixer Build(MambaConfig config, int layer);
 
+    /// <summary>The settings of a model's mixer, if they are of the kind that is asked for.</summary>
+    internal static C Of<C>(MambaConfig config) where C : MixerConfig => config.Mixer as C
+        ?? throw new MambaException($"MambaConfig: the blocks are {config.Mixer.Layer}; expected a {typeof(C).Name}.");
+
     /// <summary>Throws one clear line if no mixer can be built from this.</summary>
     /// <param name="config">The model it is for.</param>
     /// <param name="word">What the file that is read calls a field: <c>d_state</c> is <c>state_size</c> in Hugging Face's.</param>

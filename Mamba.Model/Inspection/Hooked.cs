@@ -20,6 +20,13 @@ public static class Hooked
         ? layer.Scan(inputs, algorithm)
         : Ops.SelectiveScan(inputs, algorithm);
 
+    /// <summary>Throws one clear line if hooks or a trace are at work on this thread, and <paramref name="mixer"/> is what they cannot follow.</summary>
+    internal static void ExpectNone(string mixer)
+    {
+        if (current is { } layer)
+            throw new MambaException($"Hooks: layer {layer.Index} is {mixer}; hooks and traces follow one scan, forward in time.");
+    }
+
     /// <summary>What the mixer of a layer makes of hidden, with that layer's hooks at work.</summary>
     internal static Tensor Forward(HookedLayer layer, Mixer mixer, Tensor hidden, MixerState? state, Tensor? reset)
     {

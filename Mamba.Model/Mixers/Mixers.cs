@@ -4,7 +4,11 @@ namespace Mamba;
 public static class Mixers
 {
     static readonly Lock Gate = new();
-    static readonly Dictionary<string, Type> Settings = new(StringComparer.Ordinal) { [SsmConfig.Name] = typeof(SsmConfig) };
+    static readonly Dictionary<string, Type> Settings = new(StringComparer.Ordinal)
+    {
+        [SsmConfig.Name] = typeof(SsmConfig),
+        [BidirectionalConfig.Name] = typeof(BidirectionalConfig),
+    };
 
     /// <summary>The names, in alphabetical order.</summary>
     public static IReadOnlyList<string> Names
