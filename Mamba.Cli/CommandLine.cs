@@ -30,6 +30,7 @@ public static class CommandLine
         {
             TrainCommand.Create(),
             EvalCommand.Create(),
+            PredictCommand.Create(),
             GenerateCommand.Create(),
             PerplexityCommand.Create(),
             TokenizeCommand.Create(),

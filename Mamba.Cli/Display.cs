@@ -22,8 +22,9 @@ internal abstract class Display
         ? $"{(int)time.TotalHours}:{time.Minutes:00}:{time.Seconds:00}"
         : $"{time.Minutes}:{time.Seconds:00}";
 
-    protected static string Measured(ValidationReport validation) =>
-        $"{validation.Loss:0.0000} nats a token{(validation.BitsPerByte is { } bits ? $", {bits:0.000} bits a byte" : "")}";
+    protected static string Measured(TrainingData data, ValidationReport validation) => $"{validation.Loss:0.0000} {data.LossUnit}"
+        + (validation.BitsPerByte is { } bits ? $", {bits:0.000} bits a {data.ByteName}" : "")
+        + (validation.Accuracy is { } accuracy ? $", accuracy {Percent(accuracy)}" : "");
 
     /// <summary>The lines of a text that a model wrote, fit for a terminal.</summary>
     protected static IEnumerable<string> LinesOf(string text) =>

@@ -13,7 +13,7 @@ internal static class HeldOutText
 
     public static int Run(Display display, RunFolder folder, MambaLM model, TrainingData data, TrainOptions options, CancellationToken stop)
     {
-        int window = options.Stages[^1].Length;
+        int window = options.Context ?? options.Stages[^1].Length;
         Perplexity? windows, carried;
         try
         {
@@ -41,7 +41,7 @@ internal static class HeldOutText
         Evaluation.SayFiles(display, folder);
         return 0;
 
-        static string Told(Perplexity of) => $"{of.NatsPerToken:0.0000} nats a token{(of.BitsPerByte is { } bits ? $" ({bits:0.000} bits a byte)" : "")}";
+        string Told(Perplexity of) => $"{of.NatsPerToken:0.0000} nats a token{(of.BitsPerByte is { } bits ? $" ({bits:0.000} bits a {data.ByteName})" : "")}";
     }
 
     /// <summary>What a model writes after a line feed; nothing where the data are no text.</summary>

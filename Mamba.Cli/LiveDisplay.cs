@@ -125,10 +125,11 @@ internal sealed class LiveDisplay : Display
             grid.AddRow(new Markup("[grey]loss[/]"), new Markup($"[yellow]{curve.Render()}[/] {curve.Latest:0.0000}"));
             if (validation.Step > 0)
             {
-                string measured = Measured(validation), best = $"best {run.Trainer.State.BestLoss:0.0000}";
+                string measured = Measured(run.Trainer.Data, validation), best = $"best {run.Trainer.State.BestLoss:0.0000}";
                 grid.AddRow(new Markup("[grey]held out[/]"), new Text(Longest(Room, $"{measured}; {best}", measured, $"{validation.Loss:0.0000}")));
             }
-            grid.AddRow(new Markup("[grey]accuracy[/]"), new Markup($"{Bar(at.Accuracy, BarWidth, "green")} {Percent(at.Accuracy)}"));
+            if (run.Trainer.Data.HasAccuracy)
+                grid.AddRow(new Markup("[grey]accuracy[/]"), new Markup($"{Bar(at.Accuracy, BarWidth, "green")} {Percent(at.Accuracy)}"));
             grid.AddRow(new Markup("[grey]done[/]"), new Markup($"{Bar(share, BarWidth, "blue")} {Percent(share)}"));
             string speed = $"{at.Rate:N0} tokens/s", left = $"at most {TimeLeft(at.Left, at.Rate)} left", gone = $"{Duration(total.Elapsed)} gone";
             grid.AddRow(new Markup("[grey]speed[/]"), new Markup(Longest(Room, $"{speed}   {gone}, {left}", $"{speed}   {left}", speed)));

@@ -29,15 +29,16 @@ internal sealed class PlainDisplay : Display
         {
             if (!shown)
                 Write();
-            Console.WriteLine($"step {validation.Step,6}  held out: {Measured(validation)}{(validation.IsBest ? ", the best so far" : "")}");
-            foreach (string line in LinesOf(sample))
+            Console.WriteLine($"step {validation.Step,6}  held out: {Measured(run.Trainer.Data, validation)}{(validation.IsBest ? ", the best so far" : "")}");
+            foreach (string line in sample.Length > 0 ? LinesOf(sample) : [])
                 Console.WriteLine($"    {line}");
             last = total.Elapsed;
         }
 
         void Write()
         {
-            Console.WriteLine($"step {latest.Step,6}  length {latest.Length,5}  loss {latest.Loss:0.0000}  accuracy {Percent(run.Accuracy),7}  "
+            string accuracy = run.Trainer.Data.HasAccuracy ? $"accuracy {Percent(run.Accuracy),7}  " : "";
+            Console.WriteLine($"step {latest.Step,6}  length {latest.Length,5}  loss {latest.Loss:0.0000}  {accuracy}"
                 + $"{run.TokensPerSecond,9:N0} tokens/s  at most {TimeLeft(run.Trainer.TokensLeft, run.TokensPerSecond)} left");
             (last, shown) = (total.Elapsed, true);
         }

@@ -27,17 +27,19 @@ internal static class Plots
     }
 
     /// <summary>Loss and accuracy against the step; the loss on what is held out instead of the accuracy, where that was measured.</summary>
-    public static void Loss(string path, TrainOptions options, IReadOnlyList<StepReport> log, IReadOnlyList<ValidationReport> validations)
+    public static void Loss(string path, TrainOptions options, IReadOnlyList<StepReport> log, IReadOnlyList<ValidationReport> validations,
+        string unit = "nats a token")
     {
         if (log.Count >= 2)
-            Picture.Save(validations.Count > 0 ? HeldOutOf(options, log, validations) : LossOf(options, log), path);
+            Picture.Save(validations.Count > 0 ? HeldOutOf(options, log, validations, unit) : LossOf(options, log), path);
     }
 
     /// <summary>The loss in training and on what is held out, from where they have come down.</summary>
-    internal static Plot HeldOutOf(TrainOptions options, IReadOnlyList<StepReport> log, IReadOnlyList<ValidationReport> validations)
+    internal static Plot HeldOutOf(TrainOptions options, IReadOnlyList<StepReport> log, IReadOnlyList<ValidationReport> validations,
+        string unit = "nats a token")
     {
         ValidationReport best = validations.MinBy(validation => validation.Loss);
-        Plot plot = Picture.New($"{options.Task}, seed {options.Seed}: {best.Loss:0.0000} nats a token held out, after {best.Step:N0} steps", "step");
+        Plot plot = Picture.New($"{options.Task}, seed {options.Seed}: {best.Loss:0.0000} {unit} held out, after {best.Step:N0} steps", "step");
         double[] loss = [.. log.Select(step => step.Loss)], smooth = Smooth(loss);
         plot.Axes.Bottom.TickGenerator = new NumericAutomatic { LabelFormatter = step => $"{step:N0}", IntegerTicksOnly = true };
         plot.Axes.Left.TickGenerator = new NumericAutomatic { TickDensity = 0.5 };
@@ -48,7 +50,7 @@ internal static class Plots
         (held.LineWidth, held.MarkerSize, held.LegendText) = (2.5f, 7, "held out");
         double low = Math.Min(smooth.Min(), best.Loss), high = Math.Max(validations.Max(validation => validation.Loss), smooth[smooth.Length / 10]);
         plot.Axes.SetLimits(1, log.Count, low - 0.15 * (high - low) - 0.01, high + 0.25 * (high - low) + 0.01);
-        Label(plot.Axes.Left, "loss, nats a token", Palette.Blue);
+        Label(plot.Axes.Left, $"loss, {unit}", Palette.Blue);
         Picture.Legend(plot);
         return plot;
     }
@@ -99,6 +101,20 @@ internal static class Plots
         double least = Math.Max(loss.Where(value => value > 0).Min(), 1e-15 * loss.Max());
         return [.. loss.Select(value => Math.Log10(Math.Max(value, least)))];
     }
+
+    /// <summary>Which class was taken for which.</summary>
+    public static void Confusion(string path, TrainOptions options, ClassificationReport report) =>
+        ConfusionMatrix.Of(report, $"{options.Task}, seed {options.Seed}: {100 * report.Accuracy:0.0} % of the test").Save(path);
+
+    /// <summary>True against false positives of the second of two classes.</summary>
+    public static void Roc(string path, TrainOptions options, SplitReport report)
+    {
+        int[] labels = [.. report.Predictions.Select(prediction => prediction.Label)];
+        RocCurve.Of(labels, [.. report.Predictions.Select(prediction => prediction.Values[1])], $"{options.Task}, seed {options.Seed}").Save(path);
+    }
+
+    /// <summary>A sound and its spectrogram.</summary>
+    public static void Sound(string path, string title, WavAudio sound) => SpectrogramPicture.Of(sound.Samples, sound.SampleRate, title).Save(path);
 
     /// <summary>Accuracy against length.</summary>
     public static void Accuracy(string path, TrainOptions options, SequenceTask task, IReadOnlyList<EvalRow> rows) =>

@@ -28,6 +28,8 @@ internal static class EvalCommand
             options = options with { MaxEvalLength = longest };
         if (parsed.GetValue(Sequences) is { } sequences and (< 1 or > 65536))
             throw new MambaException($"--sequences is {sequences}; expected 1 to 65536.");
+        if (options.Sequence is not null)
+            return OfExamples(parsed, deviceOptions, folder, options, config);
         if (TrainingTask.Named(options.Task).NeedsData)
             return OfText(parsed, deviceOptions, folder, options, config);
         SequenceTask task = options.OpenTask();
@@ -43,6 +45,19 @@ internal static class EvalCommand
         display.Say($"{options.Task} on {device.Name} ({device.Description}), {model.Parameters.ElementCount:N0} weights of {folder.Path}");
         using var interrupt = new Interrupt();
         return Evaluation.Run(display, folder, model, task, options, interrupt.Token, parsed.GetValue(Sequences));
+    }
+
+    static int OfExamples(ParseResult parsed, DeviceOptions deviceOptions, RunFolder folder, TrainOptions options, MambaConfig config)
+    {
+        if (parsed.GetValue(MaxEvalLength) is not null || parsed.GetValue(Sequences) is not null)
+            throw new MambaException($"--max-eval-length and --sequences are for tasks; a run of {options.Task} is measured on its test part.");
+        var data = (SplitData)folder.OpenData();
+        using Device device = deviceOptions.Open(parsed);
+        using MambaModel model = Weights.LoadAny(folder.Model, config, device, options.DType);
+        Display display = Display.Create();
+        display.Say($"{options.Task} on {device.Name} ({device.Description}), {model.Parameters.ElementCount:N0} weights of {folder.Path}");
+        using var interrupt = new Interrupt();
+        return Examples.Run(display, folder, model, data, options, interrupt.Token);
     }
 
     static int OfText(ParseResult parsed, DeviceOptions deviceOptions, RunFolder folder, TrainOptions options, MambaConfig config)

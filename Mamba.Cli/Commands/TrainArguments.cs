@@ -22,11 +22,15 @@ internal sealed class TrainArguments
     readonly Option<bool> force = Option.Flag("--force", "Overwrite the run that is in --out, if there is one.");
 
     readonly Option<string?> data = Option.Text("--data", "PATH",
-        "For text: a file, or a folder of files; its last tenth is held out. For tokens: safetensors with an int64 tensor 'batches' (steps, batch, length).");
+        "For text: a file, or a folder of files; its last tenth is held out. For dna: FASTA, likewise. For classify: CSV or FASTA. For audio: a folder or an "
+        + "archive of WAV files. For forecast: CSV. For tokens: safetensors with an int64 tensor 'batches' (steps, batch, length).");
     readonly Option<string?> tokenizer = Option.Text("--tokenizer", "FILE",
         "For text: a tokenizer.json, or a model that has one (that of --init); by default each byte is a token.");
     readonly Option<bool> tbptt = Option.Flag("--tbptt",
         "For text: read it from start to end in --batch stretches, the state carried from step to step, instead of windows from anywhere.");
+    readonly Option<int?> context = Option.Int("--context",
+        "For text and dna: windows of so many tokens, read in pieces of --length, one a step, the state carried between (as --length).");
+    readonly SequenceArguments sequence = new();
     readonly Option<string?> init = Option.Text("--init", "MODEL",
         "Start from this model: its folder, state-spaces' or Hugging Face's, a run folder, weights with config.json beside them, or a GGUF file.");
 
@@ -74,7 +78,7 @@ internal sealed class TrainArguments
         command.Add(task);
         System.CommandLine.Option[] options =
         [
-            preset, @out, resume, force, seed, steps, batch, length, dataTokens, data, tokenizer, tbptt, init,
+            preset, @out, resume, force, seed, steps, batch, length, dataTokens, data, tokenizer, tbptt, context, init, .. sequence.All,
             lr, beta1, beta2, eps, schedule, warmup, finalRate, weightDecay, decayAll, clip, dropout, dtype,
             dModel, nLayer, vocabSize, dState, dConv, expand, dtRank, dIntermediate, discretization, scanAlgorithm,
             evalEvery, checkpointEvery, maxEvalLength,
@@ -113,10 +117,17 @@ internal sealed class TrainArguments
         if (options.Data is not null && kind is { FromFile: null, NeedsData: false })
             throw new MambaException($"--data was given; {options.Task} makes its own.");
         if (options.Data is null && kind.NeedsData)
-            throw new MambaException($"train {kind.Name}: --data is missing; expected a file or a folder of text.");
-        if (!kind.NeedsData && ((System.CommandLine.Option[])[tokenizer, tbptt, evalEvery]).FirstOrDefault(option => IsGiven(parsed, option)) is { } ofText)
-            throw new MambaException($"{ofText.Name} was given; it is for text.");
-        if (kind.NeedsData && options is { Init: { } start, Tokenizer: null } && Tokenizer.Of(start) is not ByteTokenizer)
+            throw new MambaException($"train {kind.Name}: --data is missing; expected {Expected(kind)}.");
+        if (!kind.NeedsData && IsGiven(parsed, evalEvery))
+            throw new MambaException($"{evalEvery.Name} was given; {kind.Name} makes its own sequences, of which none is held out.");
+        bool isText = kind == TextData.Task, isDna = kind == TextData.Dna;
+        if (!isText && IsGiven(parsed, tokenizer))
+            throw new MambaException($"{tokenizer.Name} was given; it is for text.");
+        if (!(isText || isDna) && ((System.CommandLine.Option[])[tbptt, context]).FirstOrDefault(option => IsGiven(parsed, option)) is { } ofText)
+            throw new MambaException($"{ofText.Name} was given; it is for text and dna.");
+        if (sequence.All.FirstOrDefault(option => IsGiven(parsed, option)) is { } ofExamples && options.Sequence is null)
+            throw new MambaException($"{ofExamples.Name} was given; it is for classify, audio and forecast.");
+        if (isText && options is { Init: { } start, Tokenizer: null } && Tokenizer.Of(start) is not ByteTokenizer)
             options = options with { Tokenizer = start };
         if (parsed.GetValue(dataTokens) is not null && !kind.HasDataTokens)
         {
@@ -150,6 +161,16 @@ internal sealed class TrainArguments
             throw new MambaException($"--max-eval-length is {options.MaxEvalLength}; expected at least {Evaluation.Shortest(data)}, or 0 for no evaluation.");
     }
 
+    static string Expected(TrainingTask kind) => kind.Name switch
+    {
+        "text" => "a file or a folder of text",
+        "dna" => "a FASTA file",
+        "audio" => "a folder or an archive of WAV files",
+        "forecast" => "a CSV file, a row for each step",
+        "classify" => "a CSV or FASTA file of sequences with labels",
+        _ => "a file",
+    };
+
     static bool IsGiven(ParseResult parsed, System.CommandLine.Option option) => parsed.GetResult(option) is { Implicit: false };
 
     TrainOptions OfFile(ParseResult parsed, TrainingTask kind)
@@ -178,6 +199,8 @@ internal sealed class TrainArguments
             Data = parsed.GetValue(data) is { } file ? Path.GetFullPath(file) : options.Data,
             Tokenizer = parsed.GetValue(tokenizer) is { } words ? Path.Exists(words) ? Path.GetFullPath(words) : words : options.Tokenizer,
             Tbptt = parsed.GetValue(tbptt) || options.Tbptt,
+            Context = parsed.GetValue(context) ?? options.Context,
+            Sequence = options.Sequence is { } examples ? sequence.Apply(parsed, examples) : null,
             Init = parsed.GetValue(init) is { } model ? Path.GetFullPath(model) : options.Init,
             LearningRate = parsed.GetValue(lr) ?? options.LearningRate,
             Beta1 = parsed.GetValue(beta1) ?? options.Beta1,
@@ -209,15 +232,18 @@ internal sealed class TrainArguments
             ScanAlgorithm = parsed.GetValue(scanAlgorithm) is { } algorithm ? ScanAlgorithm.Named(algorithm) : config.ScanAlgorithm,
         };
         System.CommandLine.Option[] ofBlock = [dState, dConv, expand, dtRank];
-        return !Array.Exists(ofBlock, option => IsGiven(parsed, option)) ? config : config with
+        if (!Array.Exists(ofBlock, option => IsGiven(parsed, option)))
+            return config;
+        return config.Mixer is BidirectionalConfig both
+            ? config with { Mixer = both with { Inner = Block((config with { Mixer = both.Inner }).SsmCfg) } }
+            : config with { SsmCfg = Block(config.SsmCfg) };
+
+        SsmConfig Block(SsmConfig ssm) => ssm with
         {
-            SsmCfg = config.SsmCfg with
-            {
-                DState = parsed.GetValue(dState) ?? config.SsmCfg.DState,
-                DConv = parsed.GetValue(dConv) ?? config.SsmCfg.DConv,
-                Expand = parsed.GetValue(expand) ?? config.SsmCfg.Expand,
-                DtRank = parsed.GetValue(dtRank) ?? config.SsmCfg.DtRank,
-            },
+            DState = parsed.GetValue(dState) ?? ssm.DState,
+            DConv = parsed.GetValue(dConv) ?? ssm.DConv,
+            Expand = parsed.GetValue(expand) ?? ssm.Expand,
+            DtRank = parsed.GetValue(dtRank) ?? ssm.DtRank,
         };
     }
 

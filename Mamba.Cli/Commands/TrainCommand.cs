@@ -7,7 +7,7 @@ internal static class TrainCommand
 {
     public static Command Create()
     {
-        var command = new Command("train", "Train a model on one of the paper's tasks, then show its accuracy at every length; or on text, or given tokens.");
+        var command = new Command("train", "Train a model on one of the paper's tasks, then show its accuracy at every length; or on text, DNA, labelled sequences, sound, series, or given tokens.");
         var arguments = new TrainArguments();
         var device = new DeviceOptions();
         arguments.AddTo(command);
@@ -29,14 +29,14 @@ internal static class TrainCommand
             folder.Write(trainer.Options);
 
         Display display = Display.Create();
-        display.Say($"{options.Task} on {device.Name} ({device.Description}), {trainer.Model.Parameters.ElementCount:N0} weights, into {folder.Path}");
+        display.Say($"{options.Task} on {device.Name} ({device.Description}), {trainer.Network.Parameters.ElementCount:N0} weights, into {folder.Path}");
         if (trainer.State.Step > 0)
             display.Say($"going on from step {trainer.State.Step:N0}");
         using var interrupt = new Interrupt();
         bool done;
         using (ITrainingView view = display.Watch(run))
-            done = run.Run(view.Show, interrupt.Token, validation => view.Show(validation, HeldOutText.Sample(trainer.Model, trainer.Data)));
-        Plots.Try(display, () => Plots.Loss(folder.LossPlot, options, folder.ReadLog(), folder.ReadValidations()));
+            done = run.Run(view.Show, interrupt.Token, validation => view.Show(validation, trainer.Network is MambaLM model ? HeldOutText.Sample(model, trainer.Data) : ""));
+        Plots.Try(display, () => Plots.Loss(folder.LossPlot, options, folder.ReadLog(), folder.ReadValidations(), trainer.Data.LossUnit));
         if (!done)
         {
             display.Say($"stopped at step {trainer.State.Step:N0}, which is saved; to go on: mamba train --resume {folder.Path}");
@@ -44,6 +44,12 @@ internal static class TrainCommand
         }
         if (trainer.Data is SequenceTask task)
             return Evaluation.Run(display, folder, trainer.Model, task, options, interrupt.Token);
+        if (trainer.Data is SplitData examples)
+        {
+            if (trainer.State.BestLoss is not null)
+                Weights.Load(folder.Model, trainer.Network);
+            return Examples.Run(display, folder, trainer.Network, examples, options, interrupt.Token);
+        }
         if (trainer.Data is TextData && trainer.State.BestLoss is not null)
         {
             Weights.Load(folder.Model, trainer.Model);

@@ -67,12 +67,14 @@ public abstract class Tokenizer
     }
 
     /// <summary>A tokenizer by itself.</summary>
-    /// <param name="path">A tokenizer.json, a model's folder or .gguf file, or the word <c>bytes</c>.</param>
+    /// <param name="path">A tokenizer.json, a model's folder or .gguf file, or one of the words <c>bytes</c> and <c>dna</c>.</param>
     /// <exception cref="MambaException">There is none, or a broken one.</exception>
     public static Tokenizer Open(string path)
     {
         if (path == ByteTokenizer.Name && !Path.Exists(path))
             return new ByteTokenizer();
+        if (path == Alphabet.Dna.Name && !Path.Exists(path))
+            return new AlphabetTokenizer(Alphabet.Dna);
         if (Directory.Exists(path) || IsGguf(path))
             return Vocabulary(path) is { } own ? new BpeTokenizer(own) : Of(path);
         return new BpeTokenizer(TokenizerJson.Read(path));

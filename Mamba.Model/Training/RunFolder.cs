@@ -25,6 +25,9 @@ public sealed class RunFolder(string path)
     /// <summary>The tokenizer, where the training has one: a model's folder holds its own.</summary>
     public string Tokenizer => In(TokenizerJson.FileName);
 
+    /// <summary>Which examples are trained on, held out, and the test, where the data are <see cref="SplitData"/>: <see cref="DataSplit"/>.</summary>
+    public string Split => In("split.csv");
+
     /// <summary>Loss and accuracy over the steps, as a picture.</summary>
     public string LossPlot => In("loss.png");
 
@@ -33,6 +36,12 @@ public sealed class RunFolder(string path)
 
     /// <summary>Accuracy by length, as a picture.</summary>
     public string EvalPlot => In("eval.png");
+
+    /// <summary>Which class was taken for which, as a picture.</summary>
+    public string ConfusionPlot => In("confusion.png");
+
+    /// <summary>Of two classes: true against false positives, as a picture.</summary>
+    public string RocPlot => In("roc.png");
 
     string In(string name) => System.IO.Path.Combine(Path, name);
 
@@ -62,7 +71,7 @@ public sealed class RunFolder(string path)
         {
             Directory.CreateDirectory(Path);
             using var mine = new RunLock(this);
-            foreach (string file in (string[])[Train, Checkpoint, Model, Tokenizer, Log, LossPlot, Eval, EvalPlot])
+            foreach (string file in (string[])[Train, Checkpoint, Model, Tokenizer, Split, Log, LossPlot, Eval, EvalPlot, ConfusionPlot, RocPlot])
                 File.Delete(file);
         }
         catch (Exception e) when (InputFile.IsOfFiles(e))
@@ -87,6 +96,25 @@ public sealed class RunFolder(string path)
     /// <summary>The model's dimensions.</summary>
     /// <exception cref="MambaException">There is no config.json, or no model can be built from it.</exception>
     public MambaConfig ReadConfig() => ModelFolder.ReadConfig(Path);
+
+    /// <summary>What it is trained on, with the split of the run.</summary>
+    /// <exception cref="MambaException">The data are not there, broken, or not those that the run was begun with.</exception>
+    public TrainingData OpenData()
+    {
+        TrainingData data = ReadOptions().OpenData();
+        if (data is SplitData split)
+            Keep(split);
+        return data;
+    }
+
+    /// <summary>The run's split becomes that of the data; if it has none yet, the data's becomes its.</summary>
+    internal void Keep(SplitData data)
+    {
+        if (File.Exists(Split))
+            data.Split = DataSplit.Load(Split, data.Ids);
+        else
+            data.Split.Save(Split);
+    }
 
     /// <summary>The loss and accuracy of every step so far; none before training began. Lines that are broken are passed over.</summary>
     /// <exception cref="MambaException">The log cannot be read.</exception>

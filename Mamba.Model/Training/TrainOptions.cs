@@ -52,6 +52,17 @@ public sealed record TrainOptions
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
     public bool Tbptt { get; init; }
 
+    /// <summary>
+    /// For <c>text</c> and <c>dna</c>: windows of so many tokens, a multiple of the stage's length, are read in pieces as long as that, one piece a step, the
+    /// state being carried from piece to piece; gradients reach back to the start of a piece. Null: a window is as long as the stage says.
+    /// </summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public int? Context { get; init; }
+
+    /// <summary>For <c>classify</c>, <c>audio</c> and <c>forecast</c>: what is read of the data, and what is asked of it; null: as usual.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public SequenceOptions? Sequence { get; init; }
+
     /// <summary>A <see cref="ModelFolder"/> that the weights start from; null: fresh ones.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public string? Init { get; init; }
@@ -184,6 +195,11 @@ public sealed record TrainOptions
             throw new MambaException("the steps of all stages together are more than can be counted.");
         if (task.MostSteps is { } most && (Steps ?? Stages.Sum(stage => stage.Steps)) > most)
             throw new MambaException($"steps is {Steps ?? Stages.Sum(stage => stage.Steps)}; {Data} has batches for {most}.");
+        foreach (Stage stage in Context is null ? [] : Stages)
+            if (Context % stage.Length != 0 || Context < 1)
+                throw new MambaException($"context is {Context}; expected a multiple of the length, {stage.Length}, which is what a step reads of it.");
+        if (Context is not null && Tbptt)
+            throw new MambaException("context and tbptt are both given; tbptt carries the state from the start to the end of a stretch.");
         Expect("warmup", Warmup, 0, long.MaxValue / 2);
         Expect("eval-every", EvalEvery, 0, long.MaxValue / 2);
         Expect("checkpoint-every", CheckpointEvery, 0, long.MaxValue / 2);

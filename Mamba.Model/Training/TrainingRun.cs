@@ -27,6 +27,8 @@ public sealed class TrainingRun : IDisposable
         mine = new RunLock(folder);
         try
         {
+            if (trainer.Data is SplitData data)
+                folder.Keep(data);
             if (File.Exists(folder.Checkpoint))
             {
                 Checkpoint.Load(folder.Checkpoint, trainer);
