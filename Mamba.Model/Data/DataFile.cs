@@ -38,6 +38,9 @@ internal sealed class DataFile : IDisposable
         long position;
         int ofTail;
 
+        /// <summary>Whether bytes were read that are not the file's.</summary>
+        public bool IsBehindFile => ofTail > 0;
+
         public override int Read(Span<byte> buffer)
         {
             int read = Read(path, handle, buffer, position);
@@ -67,12 +70,14 @@ internal sealed class DataFile : IDisposable
     /// What gzip compressed, in one or several members. <see cref="GZipStream"/> takes a file that is cut off for one that ends there, so a last member is put
     /// behind the file: only if its text comes out were all those before it whole.
     /// </summary>
-    sealed class GzipBytes(string path, Stream compressed) : ForwardStream
+    sealed class GzipBytes(string path, FileBytes compressed) : ForwardStream
     {
+        const int Piece = 1 << 16;
+
         static readonly byte[] MarkText = "\0Mamba.NET: end\n"u8.ToArray();
 
         readonly GZipStream plain = new(compressed, CompressionMode.Decompress);
-        readonly byte[] buffer = new byte[1 << 16];
+        readonly byte[] buffer = new byte[2 * Piece];       // the second for what becomes of the mark: 1,032 times its length at most
         int start, end;
         bool atEnd;
         long given;
@@ -89,28 +94,34 @@ internal sealed class DataFile : IDisposable
 
         public override int Read(Span<byte> into)
         {
-            while (end - start <= MarkText.Length && !atEnd)
-            {
-                buffer.AsSpan(start, end - start).CopyTo(buffer);
-                (start, end) = (0, end - start);
-                int read = Next();
-                end += read;
-                atEnd = read == 0;
-                if (atEnd && !buffer.AsSpan(start, end - start).SequenceEqual(MarkText))
-                    throw Damaged(null);
-            }
-            int count = Math.Min(into.Length, end - start - MarkText.Length);
+            if (start == end && !atEnd)
+                Fill();
+            int count = Math.Min(into.Length, end - start);
             buffer.AsSpan(start, count).CopyTo(into);
             start += count;
             given += count;
             return count;
         }
 
-        int Next()
+        // What comes once the mark is read may be the mark taken for a part of the file: none of it is given before its end is seen.
+        void Fill()
+        {
+            (start, end) = (0, Next(buffer.AsSpan(0, Piece)));
+            atEnd = end == 0 || compressed.IsBehindFile;
+            if (!atEnd)
+                return;
+            for (int read; (read = Next(buffer.AsSpan(end))) > 0;)
+                end += read;
+            if (!buffer.AsSpan(0, end).EndsWith(MarkText))
+                throw Damaged(null);
+            end -= MarkText.Length;
+        }
+
+        int Next(Span<byte> into)
         {
             try
             {
-                return plain.Read(buffer.AsSpan(end));
+                return plain.Read(into);
             }
             catch (Exception e) when (e is InvalidDataException or IOException)
             {

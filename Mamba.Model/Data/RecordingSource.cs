@@ -40,7 +40,8 @@ public static class RecordingSource
         {
             byte[] start = new byte[4];
             using (Stream raw = file.OpenRaw())
-                raw.ReadAtLeast(start, start.Length, throwOnEndOfStream: false);
+                if (raw.ReadAtLeast(start, start.Length, throwOnEndOfStream: false) == 0)
+                    throw new MambaException($"{path}: the file is empty; expected recordings in a tar, tar.gz or zip.");
             if (start.AsSpan().SequenceEqual("RIFF"u8))
                 recordings.Add(Path.GetFileName(path), []);
             else if (start.AsSpan().StartsWith("PK"u8))
