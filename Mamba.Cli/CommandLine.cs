@@ -41,6 +41,7 @@ public static class CommandLine
             GradCheckCommand.Create(),
             ParityCommand.Create(),
             CodegenCommand.Create(),
+            ReproduceCommand.Create(),
             DevicesCommand.Create(),
         };
         root.Options.OfType<HelpOption>().Single().Action = new HelpAction { MaxWidth = HelpWith.Width };
