@@ -63,6 +63,12 @@ public sealed class ForecastData : SplitData
     /// <summary>The columns, as they are foretold.</summary>
     public IReadOnlyList<string> Columns { get; }
 
+    /// <summary>Steps that are read.</summary>
+    internal int LookBack => options.LookBack;
+
+    /// <summary>Steps that are foretold.</summary>
+    internal int Horizon => options.Horizon;
+
     /// <inheritdoc/>
     public override string Name => "forecast";
 
@@ -84,7 +90,7 @@ public sealed class ForecastData : SplitData
                 double m = column.Average(), d = Math.Sqrt(column.Average(x => (x - m) * (x - m)));
                 (mean[c], deviation[c]) = (m, d > 0 ? d : 1);
             }
-            int[] windows = [.. Windows(DataPart.Train)];
+            int[] windows = [.. Starts(DataPart.Train)];
             training = windows.Length == 0 ? null : new Epochs(windows);
         }
     }
@@ -107,7 +113,7 @@ public sealed class ForecastData : SplitData
     public override int Tokens(int length) => channels * options.LookBack;
 
     // first rows of the windows whose foretold steps are all in a part; what is read may be of the part before
-    IEnumerable<int> Windows(DataPart part)
+    IEnumerable<int> Starts(DataPart part)
     {
         (int start, int end) = part switch
         {
@@ -188,12 +194,12 @@ public sealed class ForecastData : SplitData
 
     /// <inheritdoc/>
     public override HeldOutScore? Score(MambaModel model, int? window, CancellationToken stop = default) =>
-        Windows(DataPart.Validation).Any() ? new(Evaluate(model, DataPart.Validation, null, stop).Loss) : null;
+        Starts(DataPart.Validation).Any() ? new(Evaluate(model, DataPart.Validation, null, stop).Loss) : null;
 
     /// <inheritdoc/>
     public override SplitReport Evaluate(MambaModel model, DataPart part, Action<double>? progress = null, CancellationToken stop = default)
     {
-        int[] windows = [.. Windows(part)];
+        int[] windows = [.. Starts(part)];
         if (windows.Length == 0)
             throw new MambaException($"{source}: the {part.ToString().ToLowerInvariant()} part has no window of {options.LookBack} + {options.Horizon} rows.");
         var report = new RegressionReport();
@@ -219,6 +225,23 @@ public sealed class ForecastData : SplitData
             progress?.Invoke((double)(first + batch.Length) / windows.Length);
         }
         return new SplitReport { Regression = report, LastValue = last };
+    }
+
+    /// <summary>What is read and what follows, standardized, of each window of a part and each channel.</summary>
+    /// <param name="part">Which.</param>
+    /// <param name="every">1: all windows; 2: every other.</param>
+    internal IEnumerable<(double[] Read, double[] Next)> Windows(DataPart part, int every) =>
+        Pairs([.. Starts(part).Where(start => start % every == 0)]).Select(pair =>
+            (Values(pair.Window, options.LookBack, pair.Channel).ToArray(), Values(pair.Window + options.LookBack, options.Horizon, pair.Channel).ToArray()));
+
+    /// <summary>The first window of the test, in the units of the file: what is read, what follows, and what a model says.</summary>
+    internal (double[] Read, double[] Next, double[] Said) Example(MambaModel model, int column)
+    {
+        int start = Starts(DataPart.Test).First();
+        double[,] said = Predict(model, start + options.LookBack - 1);
+        return (Raw(start, options.LookBack), Raw(start + options.LookBack, options.Horizon), [.. Enumerable.Range(0, options.Horizon).Select(t => said[t, column])]);
+
+        double[] Raw(int row, int count) => [.. Enumerable.Range(row, count).Select(i => (double)rows[i * channels + column])];
     }
 
     /// <summary>The steps after the last row, in the units of the file: (horizon, channels).</summary>
