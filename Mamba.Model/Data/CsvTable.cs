@@ -45,14 +45,14 @@ public sealed class CsvTable : IDisposable
     /// <exception cref="MambaException">It cannot be read, is empty, or a column has no name, or that of another.</exception>
     public static CsvTable Open(string path)
     {
-        var file = DataFile.Open(path);
+        var opened = DataFile.Open(path);
         try
         {
-            return new CsvTable(file);
+            return new CsvTable(opened);
         }
         catch
         {
-            file.Dispose();
+            opened.Dispose();
             throw;
         }
     }

@@ -32,9 +32,9 @@ public sealed class DataSplit
     public static DataSplit BySeed(IReadOnlyList<string> ids, ulong seed, double validation, double test)
     {
         ExpectShares(validation, test);
-        var parts = new DataPart[ids.Count];
-        Deal(parts, [.. Enumerable.Range(0, ids.Count)], new PhiloxRandom(seed, Stream), validation, test);
-        return new DataSplit(ids, parts);
+        var dealt = new DataPart[ids.Count];
+        Deal(dealt, [.. Enumerable.Range(0, ids.Count)], new PhiloxRandom(seed, Stream), validation, test);
+        return new DataSplit(ids, dealt);
     }
 
     /// <summary>
@@ -52,11 +52,11 @@ public sealed class DataSplit
         ExpectShares(validation, test);
         if (labels.Count != ids.Count)
             throw new MambaException($"DataSplit: there are {labels.Count} labels; expected {ids.Count}, as many as examples.");
-        var parts = new DataPart[ids.Count];
+        var dealt = new DataPart[ids.Count];
         var random = new PhiloxRandom(seed, Stream | 1);
-        foreach (IGrouping<string, int> group in Enumerable.Range(0, ids.Count).GroupBy(i => labels[i]).OrderBy(group => group.Key, StringComparer.Ordinal))
-            Deal(parts, [.. group], random, validation, test);
-        return new DataSplit(ids, parts);
+        foreach (IGrouping<string, int> group in Enumerable.Range(0, ids.Count).GroupBy(i => labels[i], StringComparer.Ordinal).OrderBy(group => group.Key, StringComparer.Ordinal))
+            Deal(dealt, [.. group], random, validation, test);
+        return new DataSplit(ids, dealt);
     }
 
     /// <summary>By what a column says.</summary>
