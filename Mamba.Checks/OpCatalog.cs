@@ -348,6 +348,25 @@ public static partial class OpCatalog
                 foreach ((int b, int l) in new[] { (2, 5), (1, 1) })
                     yield return Block($"Bidirectional {Flags((tied, "tied"), (packed, "reset"))}b {b} l {l}",
                         config with { Mixer = new BidirectionalConfig { Inner = config.Mixer, Tied = tied } }, (b, l), packed);
+        foreach (bool complex in OffOn)
+            foreach (bool gate in OffOn)
+                for (int i = 0; i < 8; i++)
+                {
+                    var selection = new SelectionConfig
+                    {
+                        DState = 3,
+                        DConv = 3,
+                        DtRank = 2,
+                        SelectiveDelta = (i & 1) != 0,
+                        SelectiveB = (i & 2) != 0,
+                        SelectiveC = (i & 4) != 0,
+                        Complex = complex,
+                        Gate = gate,
+                    };
+                    yield return Block($"Selection {Flags((selection.SelectiveDelta, "delta"), (selection.SelectiveB, "B"), (selection.SelectiveC, "C"),
+                        (complex, "complex"), (gate, "gate"))}b 2 l 5", config with { Mixer = selection }, (2, 5), packed: i % 3 == 1) with
+                    { Small = i == 0 && !gate };
+                }
         foreach (bool rms in OffOn)
             foreach (bool tied in OffOn)
                 yield return Model($"{(rms ? "RMSNorm" : "LayerNorm")} {(tied ? "tied" : "own head")} b 2 l 4",

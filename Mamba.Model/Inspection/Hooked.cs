@@ -20,11 +20,12 @@ public static class Hooked
         ? layer.Scan(inputs, algorithm)
         : Ops.SelectiveScan(inputs, algorithm);
 
-    /// <summary>Throws one clear line if hooks or a trace are at work on this thread, and <paramref name="mixer"/> is what they cannot follow.</summary>
-    internal static void ExpectNone(string mixer)
+    /// <summary>Throws one clear line if hooks or a trace are at work on this thread: they cannot follow what this layer is.</summary>
+    /// <param name="what">What it is; and what was expected.</param>
+    internal static void Refuse(string what)
     {
         if (current is { } layer)
-            throw new MambaException($"Hooks: layer {layer.Index} is {mixer}; hooks and traces follow one scan, forward in time.");
+            throw new MambaException($"Hooks: layer {layer.Index} is {what}");
     }
 
     /// <summary>What the mixer of a layer makes of hidden, with that layer's hooks at work.</summary>

@@ -37,7 +37,7 @@ public sealed class BidirectionalMixer : StatelessMixer
     /// <inheritdoc/>
     protected override Tensor Mix(Tensor hidden, Tensor? reset)
     {
-        Hooked.ExpectNone("a bidirectional layer, which has two scans, one of them over the mirrored sequence");
+        Hooked.Refuse("bidirectional: one of its two scans is over the mirrored sequence; hooks and traces follow one scan, forward in time.");
         Tensor mirrored = backward.Forward(Ops.Reverse(hidden, reset), reset: reset);       // where sequences start, their mirrors do
         return forward.Forward(hidden, reset: reset) + Ops.Reverse(mirrored, reset);
     }

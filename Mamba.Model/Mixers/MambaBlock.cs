@@ -157,7 +157,7 @@ public class MambaBlock : Mixer<MambaBlockState>
     protected override MambaBlockState MakeState(long batch, DType dtype, Device device) => new(batch, k, n, d, discretization.LooksBack, dtype, device);
 
     // softplus⁻¹ of step sizes between min and max, uniform in their logarithm
-    static Initializer InitialStepSizes(double min, double max, double floor) => (values, random) =>
+    internal static Initializer InitialStepSizes(double min, double max, double floor) => (values, random) =>
     {
         foreach (ref double value in values)
         {

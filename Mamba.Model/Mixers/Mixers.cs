@@ -8,6 +8,7 @@ public static class Mixers
     {
         [SsmConfig.Name] = typeof(SsmConfig),
         [BidirectionalConfig.Name] = typeof(BidirectionalConfig),
+        [SelectionConfig.Name] = typeof(SelectionConfig),
     };
 
     /// <summary>The names, in alphabetical order.</summary>

@@ -12,6 +12,7 @@ public class BidirectionalTests
     [
         Small,
         Small with { MixerRmsEps = 1e-6 },
+        new SelectionConfig { DState = 2, DConv = 3, DtRank = 2, DtMin = 0.5, DtMax = 1, SelectiveDelta = false, SelectiveC = false, Complex = true },
         new BidirectionalConfig { Inner = Small },
     ];
 
@@ -190,8 +191,8 @@ public class BidirectionalTests
         Tensor tokens = Tensor.From([1, 2, 3], (1, 3), device);
         Assert.That(() => model.Trace(tokens), Throws.TypeOf<MambaException>());
         Assert.That(() => model.Forward(tokens, hooks: [Hook.Wipe(Site.Y)]),
-            Throws.TypeOf<MambaException>().With.Message.EqualTo("Hooks: layer 0 is a bidirectional layer, which has two scans, one of them over the "
-                + "mirrored sequence; hooks and traces follow one scan, forward in time."));
+            Throws.TypeOf<MambaException>().With.Message.EqualTo("Hooks: layer 0 is bidirectional: one of its two scans is over the mirrored "
+                + "sequence; hooks and traces follow one scan, forward in time."));
     }
 
     [Test]
