@@ -20,7 +20,7 @@ public sealed record HeadConfig
     /// <summary>One of <see cref="NextToken"/>, <see cref="NextValue"/>, <see cref="Classes"/> and <see cref="Regression"/>.</summary>
     public required string Kind { get; init; }
 
-    /// <summary>Classes, or numbers: 1 or more. Of <see cref="NextToken"/> the vocabulary says it.</summary>
+    /// <summary>Classes, or numbers: 1 or more. <see cref="NextToken"/> does not look at it: it has the vocabulary's.</summary>
     public int Outputs { get; init; } = 1;
 
     /// <summary>How a sequence becomes one vector, for <see cref="Classes"/> and <see cref="Regression"/>.</summary>
@@ -45,8 +45,18 @@ public sealed record HeadConfig
         if (Kind == NextValue && input is null)
             throw new MambaException($"MambaConfig: head.kind is '{NextValue}', but the model reads tokens; expected an input, or '{NextToken}'.");
         if (!IsPooled && input is { Patch: > 1 })
-            throw new MambaException($"MambaConfig: input.patch is {input.Patch}, so a position is several steps; a head for {Kind} needs 1.");
-        if (Labels is { } labels && (Kind != Classes || labels.Count != Outputs))
-            throw new MambaException($"MambaConfig: head.labels has {labels.Count} names; expected {(Kind == Classes ? $"{Outputs}, one for each class" : "none")}.");
+            throw new MambaException($"MambaConfig: input.patch is {input.Patch}, so a position is several steps; a head for {Kind} needs 1: it says something of each step.");
+        if (!Enum.IsDefined(Pool))
+            throw new MambaException($"MambaConfig: head.pool is {Pool}; expected mean, last or gated.");
+        if (Labels is not { } labels)
+            return;
+        if (Kind != Classes || labels.Count != Outputs)
+            throw new MambaException($"MambaConfig: head.labels has {labels.Count} names; "
+                + $"expected {(Kind == Classes ? $"{Outputs}, one for each class" : "none: the head has no classes")}.");
+        var seen = new HashSet<string>(StringComparer.Ordinal);
+        foreach (string? label in labels)
+            if (string.IsNullOrEmpty(label) || !seen.Add(label))
+                throw new MambaException($"MambaConfig: head.labels has {Safetensors.Quote(label ?? "")}{(string.IsNullOrEmpty(label) ? "" : " twice")}; "
+                    + "expected a name of its own for each class.");
     }
 }

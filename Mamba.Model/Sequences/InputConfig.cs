@@ -9,8 +9,8 @@ public sealed record InputConfig
     public int Channels { get; init; } = 1;
 
     /// <summary>
-    /// Steps that become one position, p: (b, l, c) is cut into l / p pieces of p · c numbers, each made a vector by one linear layer. 1: each step is a
-    /// position.
+    /// Steps that become one position, p: (b, l, c) is cut into ⌈l / p⌉ patches of p · c numbers, each made a vector by one linear layer. A last patch that
+    /// is not full is filled up with 0, once <see cref="Mean"/> and <see cref="Deviation"/> have been used. 1: each step is a position.
     /// </summary>
     public int Patch { get; init; } = 1;
 
@@ -27,7 +27,7 @@ public sealed record InputConfig
         ConfigField.Positive(Channels, "input.channels");
         ConfigField.Positive(Patch, "input.patch");
         if ((long)Channels * Patch > int.MaxValue)
-            throw new MambaException($"MambaConfig: input.channels {Channels} by input.patch {Patch} are more than can be counted.");
+            throw new MambaException($"MambaConfig: input.channels {Channels} by input.patch {Patch} are more numbers in a position than can be counted.");
         Expect(Mean, "input.mean", double.IsFinite, "a number");
         Expect(Deviation, "input.deviation", value => value > 0 && double.IsFinite(value), "a number above 0");
 

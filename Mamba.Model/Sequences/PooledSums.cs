@@ -1,6 +1,6 @@
 namespace Mamba;
 
-/// <summary>What pooling keeps of the pieces so far, in float64: (b, d_model) for each sum.</summary>
+/// <summary>What pooling keeps of the pieces so far, (b, d_model) for each sum. In float64 on the host: there may be very many pieces.</summary>
 internal sealed class PooledSums(SequenceModel model, long batch)
 {
     readonly Shape shape = (batch, model.Config.DModel);
@@ -9,7 +9,7 @@ internal sealed class PooledSums(SequenceModel model, long batch)
     /// <summary>Positions so far.</summary>
     public long Positions { get; private set; }
 
-    /// <summary>Adds those of a piece.</summary>
+    /// <summary>Adds those of the next piece.</summary>
     public void Add(Tensor[] partial, long positions)
     {
         double[][] values = Array.ConvertAll(partial, sum => sum.ToDoubles());
@@ -24,7 +24,7 @@ internal sealed class PooledSums(SequenceModel model, long batch)
 
     /// <summary>The sums, in the model's dtype.</summary>
     public Tensor[] Tensors() => Array.ConvertAll(
-        sums ?? throw new MambaException("SequenceModel: there are no pieces; expected a sequence of one position or more."),
+        sums ?? throw new InvalidOperationException("No piece was added."),
         values =>
         {
             var tensor = Tensor.Empty(shape, model.Parameters.DType, model.Parameters.Device);

@@ -20,7 +20,7 @@ public sealed class SequenceModel : MambaModel
     readonly HeadConfig head;
     readonly Embedding? embedding;
     readonly Linear? input, output, gate;
-    readonly double[]? shift, scale;        // of the channels of one position
+    readonly double[]? mean, scale;         // of the channels: (x − mean) · scale
 
     /// <summary>A model with freshly drawn weights.</summary>
     /// <param name="config">Sizes, with a head.</param>
@@ -48,13 +48,8 @@ public sealed class SequenceModel : MambaModel
         if (config.Input is { } values)
         {
             input = Add("input", new Linear(values.Channels * values.Patch, config.DModel));
-            if (values.Mean is not null || values.Deviation is not null)
-            {
-                double[] mean = [.. values.Mean ?? new double[values.Channels]];
-                double[] deviation = [.. values.Deviation ?? Enumerable.Repeat(1.0, values.Channels)];
-                scale = [.. deviation.Select(d => 1 / d)];
-                shift = [.. mean.Select((m, c) => -m / deviation[c])];
-            }
+            mean = values.Mean?.ToArray();
+            scale = values.Deviation?.Select(deviation => 1 / deviation).ToArray();
         }
         else
         {
@@ -75,47 +70,54 @@ public sealed class SequenceModel : MambaModel
     /// <param name="device">Where it shall live.</param>
     /// <param name="dtype">What it shall compute in; the weights are rounded to it. Null: float64 if one of them is F64, else float32.</param>
     /// <exception cref="MambaException">A file is missing or broken, or the model has no head.</exception>
-    public static SequenceModel Load(string path, Device device, DType? dtype = null) => ModelFolder.LoadAny(path, device, dtype) switch
+    public static SequenceModel Load(string path, Device device, DType? dtype = null)
     {
-        SequenceModel model => model,
-        var other => throw Refused(other),
-    };
-
-    static MambaException Refused(MambaModel other)
-    {
-        other.Dispose();
-        return new MambaException("SequenceModel: this is a language model, without a head of another kind; MambaLM.Load opens it.");
+        MambaModel model = ModelFolder.LoadAny(path, device, dtype);
+        if (model is SequenceModel sequences)
+            return sequences;
+        model.Dispose();
+        throw new MambaException($"{path}: this is a language model: its config.json has no head. MambaLM.Load opens it.");
     }
 
     /// <summary>x → (b, l, d_model): what the backbone makes of each position, after its last norm.</summary>
-    /// <param name="x">Tokens (b, l) int32; or numbers (b, l, c), where the config has an input, l a multiple of its patch p: there are l / p positions then.</param>
+    /// <param name="x">
+    /// Tokens (b, l) int32; or numbers (b, l, c), where the config has an input: with a patch p there are ⌈l / p⌉ positions then. What stands in the padding
+    /// counts for nothing, NaN included.
+    /// </param>
     /// <param name="segments">Where the sequences stand in the rows, in steps of x; null: each row is one sequence.</param>
-    /// <param name="state">Starts from it and leaves the state after the last position in it; null starts from nothing.</param>
+    /// <param name="state">
+    /// Starts from it and leaves the state after the last position in it; null starts from nothing. Rows with segments take none: their sequences are whole.
+    /// </param>
     /// <param name="dropout">For training: what is dropped on the way; null: nothing.</param>
     /// <exception cref="MambaException">A shape or dtype does not fit.</exception>
     public Tensor Features(Tensor x, Segments? segments = null, MambaState? state = null, Dropout? dropout = null)
     {
         Expect(x);
-        int patch = Config.Input?.Patch ?? 1;
         if (segments is not null && (segments.Rows != x.Shape[0] || segments.Length > x.Shape[1]))
-            throw new MambaException($"SequenceModel: the segments are of {segments.Rows} rows of {segments.Length}; x has shape {x.Shape}.");
-        Tensor? reset = segments?.Patched(patch).Resets(x.Device, x.Shape[1] / patch);
-        return Backbone.Forward(Embed(x), state, reset: reset, dropout: dropout);
+            throw new MambaException($"SequenceModel: the segments are of {segments.Rows} rows of {segments.Length} steps; x has shape {x.Shape}.");
+        if (segments is not null && state is not null)
+            throw new MambaException("SequenceModel: segments and a state were given; expected one of them: a sequence with a segment starts from nothing.");
+        Tensor embedded = Embed(x, segments?.Mask(x.Device, x.Shape[1]));
+        Tensor? reset = segments?.Patched(Patch).Resets(x.Device, embedded.Shape[1]);
+        return Backbone.Forward(embedded, state, reset: reset, dropout: dropout);
     }
+
+    /// <summary>Steps of x to a position.</summary>
+    internal int Patch => Config.Input?.Patch ?? 1;
 
     /// <summary>
     /// x → what the head says: (b, l, v) or (b, l, outputs) at each position, or (sequences, outputs) of each sequence. Scores of classes and tokens are
-    /// before the softmax.
+    /// before the softmax. What a head says of each position it says in the padding too, where it means nothing.
     /// </summary>
     /// <param name="x">As that of <see cref="Features"/>.</param>
-    /// <param name="segments">Where the sequences stand in the rows; null: each row is one sequence.</param>
-    /// <param name="state">Starts from it and leaves the state after the last position in it; null starts from nothing.</param>
+    /// <param name="segments">As that of <see cref="Features"/>.</param>
+    /// <param name="state">As that of <see cref="Features"/>.</param>
     /// <param name="dropout">For training: what is dropped on the way; null: nothing.</param>
     /// <exception cref="MambaException">A shape or dtype does not fit.</exception>
     public Tensor Forward(Tensor x, Segments? segments = null, MambaState? state = null, Dropout? dropout = null)
     {
         Tensor features = Features(x, segments, state, dropout);
-        return head.IsPooled ? output!.Forward(Pool(features, segments?.Patched(Config.Input?.Patch ?? 1)))
+        return head.IsPooled ? output!.Forward(Pool(features, segments?.Patched(Patch)))
             : output is null ? Ops.Linear(features, embedding!.Weight)
             : output.Forward(features);
     }
@@ -128,19 +130,26 @@ public sealed class SequenceModel : MambaModel
                 throw new MambaException($"SequenceModel: x is {x.DType.Name()} {x.Shape}; expected tokens, int32 (b, l).");
             return;
         }
-        if (x.Shape.Rank != 3 || x.Shape[2] != values.Channels || x.Shape[1] % values.Patch != 0 || x.DType != Parameters.DType)
-            throw new MambaException($"SequenceModel: x is {x.DType.Name()} {x.Shape}; expected {Parameters.DType.Name()} (b, l, {values.Channels})"
-                + $"{(values.Patch > 1 ? $", l a multiple of the patch, {values.Patch}" : "")}.");
+        if (x.Shape.Rank != 3 || x.Shape[2] != values.Channels || x.DType != Parameters.DType)
+            throw new MambaException($"SequenceModel: x is {x.DType.Name()} {x.Shape}; expected numbers, {Parameters.DType.Name()} (b, l, {values.Channels}).");
     }
 
-    Tensor Embed(Tensor x)
+    /// <summary>x → (b, positions, d_model). The padding is made 0 before any weight sees it: a gradient of 0 times a NaN would be NaN.</summary>
+    Tensor Embed(Tensor x, Tensor? mask)
     {
         if (embedding is not null)
-            return embedding.Forward(x);
+            return Masked(embedding.Forward(x));        // a token that is none is a row of NaN, without a gradient
+        if (mean is not null)
+            x -= Constant(mean, mean.Length);
         if (scale is not null)
-            x = x * Constant(scale, scale.Length) + Constant(shift!, shift!.Length);
-        int patch = Config.Input!.Patch;
-        return input!.Forward(patch == 1 ? x : Ops.Reshape(x, (x.Shape[0], x.Shape[1] / patch, x.Shape[2] * patch)));
+            x *= Constant(scale, scale.Length);
+        x = Masked(x);
+        (long b, long l, long c) = (x.Shape[0], x.Shape[1], x.Shape[2]);
+        if (l % Patch is > 0 and long rest)
+            x = Ops.Concat(1, x, Tensor.Zeros((b, Patch - rest, c), x.DType, x.Device));
+        return input!.Forward(Patch == 1 ? x : Ops.Reshape(x, (b, x.Shape[1] / Patch, Patch * c)));
+
+        Tensor Masked(Tensor values) => mask is null ? values : Ops.Where(mask, values, Constant([0], 1));
     }
 
     Tensor Constant(double[] values, Shape shape) => Parameters.DType == DType.Float64
@@ -152,9 +161,9 @@ public sealed class SequenceModel : MambaModel
     {
         (long b, long l, long width) = (features.Shape[0], features.Shape[1], features.Shape[2]);
         if (l == 0)
-            throw new MambaException("SequenceModel: there is nothing to say of a sequence of 0 positions.");
-        segments ??= Segments.Padded([.. Enumerable.Repeat((int)l, (int)b)]);
-        Tensor? reset = segments.Resets(features.Device, l);
+            throw new MambaException("SequenceModel: the sequences have 0 positions; expected 1 or more.");
+        if (segments?.Resets(features.Device, l) is not { } reset)
+            return Pooled(PartialSums(features), l);
         if (head.Pool == Pooling.Last)
             return AtEnds(features);
         if (head.Pool == Pooling.Gated)
@@ -176,9 +185,10 @@ public sealed class SequenceModel : MambaModel
     /// </summary>
     /// <param name="pieces">The sequence, in order.</param>
     /// <param name="stop">Ends the work with an <see cref="OperationCanceledException"/>.</param>
-    /// <exception cref="MambaException">The head says something of each position, or the model reads in both directions.</exception>
+    /// <exception cref="MambaException">The head says something of each position, the model reads in both directions, or a piece is no whole patches.</exception>
     public Tensor Forward(SequencePieces pieces, CancellationToken stop = default)
     {
+        pieces.Expect(this);
         using IDisposable plain = Tape.NoGrad();
         using MambaState state = NewState(pieces.Batch);
         var pooled = new PooledSums(this, pieces.Batch);
@@ -186,7 +196,7 @@ public sealed class SequenceModel : MambaModel
         {
             stop.ThrowIfCancellationRequested();
             using var scope = new TensorScope();
-            Tensor features = Features(pieces.Read(i), null, state);
+            Tensor features = Features(pieces.Read(i), state: state);
             pooled.Add(PartialSums(features), features.Shape[1]);
         }
         return Finish(pooled.Tensors(), pooled.Positions);
@@ -195,8 +205,6 @@ public sealed class SequenceModel : MambaModel
     /// <summary>features (b, l, d_model) → what pooling needs of them, (b, d_model) each; sums add up over pieces, the last position is the last piece's.</summary>
     internal Tensor[] PartialSums(Tensor features)
     {
-        if (!head.IsPooled)
-            throw new MambaException($"SequenceModel: the head is for {head.Kind}, which it says at each position; pieces are for a head that says one thing of all.");
         if (head.Pool == Pooling.Last)
             return [Ops.Reshape(features[.., ^1..], (features.Shape[0], features.Shape[2]))];
         if (head.Pool == Pooling.Mean)
@@ -205,13 +213,16 @@ public sealed class SequenceModel : MambaModel
         return [Ops.Sum(weight * features, 1), Ops.Sum(weight, 1)];
     }
 
-    /// <summary>From the sums over all pieces to what the head says.</summary>
-    internal Tensor Finish(Tensor[] sums, long positions) => output!.Forward(head.Pool switch
+    /// <summary>From those sums over all positions to (b, d_model).</summary>
+    Tensor Pooled(Tensor[] sums, long positions) => head.Pool switch
     {
         Pooling.Last => sums[0],
         Pooling.Mean => sums[0] / positions,
         _ => sums[0] / sums[1],
-    });
+    };
+
+    /// <summary>From those sums to what the head says: (b, outputs).</summary>
+    internal Tensor Finish(Tensor[] sums, long positions) => output!.Forward(Pooled(sums, positions));
 
     internal Pooling PoolKind => head.Pool;
 }

@@ -14,19 +14,22 @@ public sealed class SequencePieces
     /// <param name="length">l: steps of each, 1 or more.</param>
     /// <param name="piece">Steps of a piece, 1 or more; the last may be shorter.</param>
     /// <param name="read">From a start and a count to x (b, count) or (b, count, c), as the model reads it. Called several times for a piece.</param>
-    /// <exception cref="MambaException">A number is less than 1.</exception>
+    /// <exception cref="MambaException">A number is less than 1, or there are more pieces than can be counted.</exception>
     public SequencePieces(long batch, long length, int piece, Func<long, int, Tensor> read)
     {
         if (batch < 1 || length < 1 || piece < 1)
             throw new MambaException($"SequencePieces: {batch} sequences of {length} steps in pieces of {piece}; expected 1 or more of each.");
-        (Batch, this.length, this.piece, this.read) = (batch, length, piece, read);
+        long count = (length - 1) / piece + 1;
+        if (count > Array.MaxLength)
+            throw new MambaException($"SequencePieces: {length} steps in pieces of {piece} are {count} pieces; expected {Array.MaxLength} at most.");
+        (Batch, this.length, this.piece, this.read, Count) = (batch, length, piece, read, (int)count);
     }
 
     /// <summary>The tokens of a source, (1, l), read as they are needed.</summary>
     /// <param name="tokens">A FASTA file, a text, …; 1 token or more.</param>
     /// <param name="piece">Tokens of a piece.</param>
     /// <param name="device">Where the model is.</param>
-    /// <exception cref="MambaException">There are no tokens.</exception>
+    /// <exception cref="MambaException">There are no tokens, or a piece has none.</exception>
     public static SequencePieces Of(TokenSource tokens, int piece, Device device) => new(1, tokens.Count, piece, (start, count) =>
     {
         int[] ids = new int[count];
@@ -38,9 +41,26 @@ public sealed class SequencePieces
     public long Batch { get; }
 
     /// <summary>Number of pieces.</summary>
-    public int Count => checked((int)((length + piece - 1) / piece));
+    public int Count { get; }
 
-    internal Tensor Read(int i) => read((long)i * piece, (int)Math.Min(piece, length - (long)i * piece));
+    internal Tensor Read(int i)
+    {
+        int count = (int)Math.Min(piece, length - (long)i * piece);
+        Tensor x = read((long)i * piece, count);
+        return x.Shape.Rank >= 2 && x.Shape[0] == Batch && x.Shape[1] == count ? x
+            : throw new MambaException($"SequencePieces: read gave {x.Describe()} for steps {(long)i * piece} to {(long)i * piece + count}; "
+                + $"expected ({Batch}, {count}, …).");
+    }
+
+    /// <summary>Throws one clear line unless the model can read in pieces, and these ones.</summary>
+    internal void Expect(SequenceModel model)
+    {
+        if (!model.Config.Head!.IsPooled)
+            throw new MambaException($"SequencePieces: the head is for {model.Config.Head.Kind}, which it says at each position; "
+                + $"expected '{HeadConfig.Classes}' or '{HeadConfig.Regression}', which say one thing of all.");
+        if (Count > 1 && piece % model.Patch != 0)
+            throw new MambaException($"SequencePieces: the pieces are of {piece} steps; expected a multiple of the model's patch, {model.Patch}.");
+    }
 
     /// <summary>
     /// The loss of the whole sequence and its gradient by every weight, exactly: as one tape over all of it would give it, to rounding. A first pass keeps the
@@ -53,65 +73,80 @@ public sealed class SequencePieces
     /// <param name="into">The gradients to add to: <c>new Gradients(model.Parameters)</c>, made outside of any tape that closes before they are used.</param>
     /// <param name="stop">Ends the work with an <see cref="OperationCanceledException"/>.</param>
     /// <returns>The loss.</returns>
-    /// <exception cref="MambaException">The head says something of each position, or the model reads in both directions.</exception>
+    /// <exception cref="MambaException">The head says something of each position, the model reads in both directions, or a piece is no whole patches.</exception>
     public double Backward(SequenceModel model, Func<Tensor, Tensor> loss, Gradients into, CancellationToken stop = default)
     {
-        using MambaState state = model.NewState(Batch);
-        var before = new List<MambaState>();
+        Expect(model);
+        var before = new Stack<MambaState>();       // the states before the pieces
         try
         {
-            return Run(model, loss, into, state, before, stop);
+            PooledSums pooled = FirstPass(model, before, stop);
+            return SecondPass(model, loss, into, pooled, before, stop);
         }
         finally
         {
-            foreach (MambaState kept in before)
-                kept.Dispose();
+            foreach (MambaState state in before)
+                state.Dispose();
         }
     }
 
-    double Run(SequenceModel model, Func<Tensor, Tensor> loss, Gradients into, MambaState state, List<MambaState> before, CancellationToken stop)
+    PooledSums FirstPass(SequenceModel model, Stack<MambaState> before, CancellationToken stop)
     {
+        using IDisposable plain = Tape.NoGrad();
+        using MambaState state = model.NewState(Batch);
         var pooled = new PooledSums(model, Batch);
-        using (Tape.NoGrad())
-            for (int i = 0; i < Count; i++)
-            {
-                stop.ThrowIfCancellationRequested();
-                before.Add(state.Clone());
-                using var scope = new TensorScope();
-                Tensor features = model.Features(Read(i), null, state);
-                pooled.Add(model.PartialSums(features), features.Shape[1]);
-            }
+        for (int i = 0; i < Count; i++)
+        {
+            stop.ThrowIfCancellationRequested();
+            before.Push(state.Clone());
+            using var scope = new TensorScope();
+            Tensor features = model.Features(Read(i), state: state);
+            pooled.Add(model.PartialSums(features), features.Shape[1]);
+        }
+        return pooled;
+    }
 
-        using var gradientsOfStates = new TensorScope();
-        (double value, Tensor[] dSums) = OfHead();
-        Tensor?[]? dState = null;           // of the state after the piece
+    double SecondPass(SequenceModel model, Func<Tensor, Tensor> loss, Gradients into, PooledSums pooled, Stack<MambaState> before, CancellationToken stop)
+    {
+        using var kept = new TensorScope();
+        (double value, Tensor?[] dSums) = OfHead();
+        Tensor?[] dState = [];              // ∂loss/∂state after the piece; after the last, nothing asks for it
         for (int i = Count - 1; i >= 0; i--)
         {
             stop.ThrowIfCancellationRequested();
-            bool isLast = i == Count - 1;
+            using MambaState state = before.Pop();
             using var tape = new Tape();
-            Tensor[] leaves = before[i].Begin();
-            Tensor[] sums = model.PartialSums(model.Features(Read(i), null, before[i]));
+            Tensor[] start = state.Begin();
+            Tensor[] sums = model.PartialSums(model.Features(Read(i), state: state));
             var seeds = new List<(Tensor, Tensor)>();
-            if (isLast || model.PoolKind != Pooling.Last)
-                seeds.AddRange(sums.Zip(dSums));
-            if (dState is not null)
-                seeds.AddRange(before[i].Recorded().Zip(dState).Where(pair => pair.Second is not null).Select(pair => (pair.First, pair.Second!)));
+            if (i == Count - 1 || model.PoolKind != Pooling.Last)
+                Seed(sums, dSums);
+            if (i < Count - 1)
+                Seed(state.Recorded(), dState);
             tape.Backward(seeds, into);
-            Tensor?[]? used = dState;
-            dState = Array.ConvertAll(leaves, leaf => into.Release(leaf) is { } gradient ? tape.Keep(gradient.Clone()) : null);
-            foreach (Tensor? old in used ?? [])
-                old?.Dispose();
+            foreach (Tensor? used in dState)
+                used?.Dispose();
+            dState = Array.ConvertAll(start, Taken);
+
+            void Seed(Tensor[] outputs, Tensor?[] gradients)
+            {
+                foreach ((Tensor output, Tensor? gradient) in outputs.Zip(gradients))
+                    if (gradient is not null)
+                        seeds.Add((output, gradient));
+            }
         }
         return value;
 
-        (double, Tensor[]) OfHead()
+        (double, Tensor?[]) OfHead()
         {
             using var tape = new Tape();
             Tensor[] sums = Array.ConvertAll(pooled.Tensors(), Tape.Watch);
             Tensor l = loss(model.Finish(sums, pooled.Positions));
-            Gradients gradients = tape.Backward(l, into);
-            return (l.Item(), Array.ConvertAll(sums, sum => tape.Keep(gradients.Release(sum)!.Clone())));
+            tape.Backward(l, into);
+            return (l.Item(), Array.ConvertAll(sums, Taken));
         }
+
+        // out of the tape that closes, to the scope around it
+        Tensor? Taken(Tensor watched) => into.Release(watched) is { } gradient ? Tape.Recording!.Keep(gradient.Clone()) : null;
     }
 }
