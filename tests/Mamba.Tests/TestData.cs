@@ -27,10 +27,16 @@ public static class TestData
     public static MambaLM Stirred(MambaConfig config, Device device, DType dtype = DType.Float64)
     {
         var model = new MambaLM(config, device, seed: 1, dtype);
-        int seed = 1;
-        foreach (Parameter p in model.Parameters)
-            p.Value.WriteRounded(Uniform(p.Shape.Count, seed++));
+        Stir(model.Parameters);
         return model;
+    }
+
+    /// <summary>Gives parameters ordinary numbers, the same each time.</summary>
+    public static void Stir(IEnumerable<Parameter> parameters)
+    {
+        int seed = 1;
+        foreach (Parameter p in parameters)
+            p.Value.WriteRounded(Uniform(p.Shape.Count, seed++));
     }
 
     /// <summary>Tokens 0 to 10, the same for the same seed.</summary>
