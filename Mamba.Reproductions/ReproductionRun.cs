@@ -134,6 +134,17 @@ internal sealed class ReproductionRun(Device device, string folder, Screen scree
         }
     }
 
+    /// <summary>Keeps a sound and its picture in the folder.</summary>
+    /// <param name="name">Its file, without the ending.</param>
+    /// <param name="sound">The sound.</param>
+    /// <param name="title">What it is.</param>
+    public void Keep(string name, WavAudio sound, string title)
+    {
+        Directory.CreateDirectory(folder);
+        sound.Save(Path.Combine(folder, name + ".wav"));
+        Draw(name, () => SpectrogramPicture.Of(sound.Samples, sound.SampleRate, title));
+    }
+
     /// <summary>Claims a sentence, which holds or does not.</summary>
     /// <param name="sentence">What is claimed.</param>
     /// <param name="holds">Whether it is so.</param>

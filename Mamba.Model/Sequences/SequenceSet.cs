@@ -140,7 +140,7 @@ public sealed class SequenceSet
         for (int i = 0; i < all.Count; i++)
         {
             (string name, WavAudio audio) = all[i];
-            read.Add(options.MuLaw ? new(name, 0) { Tokens = Array.ConvertAll(audio.Samples, MuLaw.Encode) } : new(name, 0) { Values = audio.Samples },
+            read.Add(OfSamples(name, audio.Samples, options.MuLaw),
                 labels is not null ? labels[i] : LabelIn(name), $"{path}: {name}");
         }
         return read.Finish(options.MuLaw ? MuLaw.Count : 0, null, all.Count > 0 ? all[0].Audio.SampleRate : 0);
@@ -154,6 +154,18 @@ public sealed class SequenceSet
             return match is { Success: true, Groups.Count: > 1 } ? match.Groups[1].Value : null;
         }
     }
+
+    /// <summary>Recordings in memory, one of each class, in their order.</summary>
+    internal static SequenceSet Of(IReadOnlyList<WavAudio> recordings, IReadOnlyList<string> classes, bool muLaw)
+    {
+        var read = new Reading("recordings in memory", classes);
+        for (int i = 0; i < recordings.Count; i++)
+            read.Add(OfSamples(classes[i], recordings[i].Samples, muLaw), classes[i], classes[i]);
+        return read.Finish(muLaw ? MuLaw.Count : 0, null, recordings[0].SampleRate);
+    }
+
+    static SequenceExample OfSamples(string name, float[] samples, bool muLaw) =>
+        muLaw ? new(name, 0) { Tokens = Array.ConvertAll(samples, MuLaw.Encode) } : new(name, 0) { Values = samples };
 
     internal static Regex Pattern(string text)
     {
