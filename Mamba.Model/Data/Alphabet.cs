@@ -20,8 +20,8 @@ public sealed class Alphabet
     }
 
     /// <summary>
-    /// A, C, G, T are 0 to 3, N is 4. Lower case is read as upper case, U (of RNA) as T, and the other codes of IUPAC for one of several bases (R, Y, K, M, S, W, B,
-    /// D, H, V) as N: Cornish-Bowden 1985, Nucleic Acids Research 13(9).
+    /// A, C, G, T are 0 to 3, N is 4. Lower case is read as upper case, U (of RNA) as T, and the other codes of IUPAC for one of several
+    /// bases (R, Y, K, M, S, W, B, D, H, V) as N: Cornish-Bowden 1985, Nucleic Acids Research 13(9).
     /// </summary>
     public static Alphabet Dna { get; } = MakeDna();
 
@@ -110,14 +110,16 @@ public sealed class Alphabet
     /// <summary>The tokens of a field of a table.</summary>
     /// <param name="row">The row.</param>
     /// <param name="column">The column that holds letters.</param>
-    /// <exception cref="MambaException">There is no such column, or something else in it: the file, the line, the column and the place in the field from 1.</exception>
+    /// <exception cref="MambaException">
+    /// There is no such column, or something else in it: the file, the line, the column and the place in the field from 1.
+    /// </exception>
     public byte[] Encode(CsvRow row, string column)
     {
         string text = row[column];
         byte[] encoded = new byte[text.Length];
         return TryEncode(text, encoded, out int wrong)
             ? encoded
-            : throw new MambaException($"{row.Place}, column '{column}', letter {wrong + 1}: {Refusal(text[wrong])}");
+            : throw new MambaException($"{row.Place}, column '{DataFile.Shown(column)}', letter {wrong + 1}: {Refusal(text[wrong])}");
     }
 
     /// <summary>The token of a byte, <see cref="None"/> if it is no letter.</summary>

@@ -32,6 +32,7 @@ public sealed class CsvRow
         string text = this[column];
         return double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out double number) && double.IsFinite(number)
             ? number
-            : throw new MambaException($"{Place}, column '{column}': '{text}' is no number; expected a finite one, as 12, -0.5 or 1e-3.");
+            : throw new MambaException(
+                $"{Place}, column '{DataFile.Shown(column)}': '{DataFile.Shown(text)}' is no number; expected a finite one, as 12, -0.5 or 1e-3.");
     }
 }

@@ -30,7 +30,8 @@ public sealed class CsvTable : IDisposable
             if (columns[i].Length == 0)
                 throw new MambaException($"{Path}: line {header}: column {i + 1} has no name.");
             if (!places.TryAdd(columns[i], i))
-                throw new MambaException($"{Path}: line {header}: columns {places[columns[i]] + 1} and {i + 1} have the same name, '{columns[i]}'.");
+                throw new MambaException(
+                    $"{Path}: line {header}: columns {places[columns[i]] + 1} and {i + 1} have the same name, '{DataFile.Shown(columns[i])}'.");
         }
     }
 
@@ -62,7 +63,8 @@ public sealed class CsvTable : IDisposable
     /// <exception cref="MambaException">There is no such column: the message says which there are.</exception>
     public int IndexOf(string column) => places.TryGetValue(column, out int place)
         ? place
-        : throw new MambaException($"{Path}: line {header}: there is no column '{column}'; there are {string.Join(", ", columns)}.");
+        : throw new MambaException(
+            $"{Path}: line {header}: there is no column '{DataFile.Shown(column)}'; there are {string.Join(", ", columns.Select(DataFile.Shown))}.");
 
     /// <summary>The rows, one in memory at a time, each time from the first.</summary>
     /// <exception cref="MambaException">
@@ -90,7 +92,7 @@ public sealed class CsvTable : IDisposable
     // Sep tells neither an unclosed quote nor which line it was at when it failed: both are asked of each row.
     IEnumerable<(long Line, string[] Fields)> Lines()
     {
-        using StreamReader text = OpenText(file);
+        using StreamReader text = file.OpenText();
         using SepReader reader = Reading(1, () =>
             Sep.New(separator).Reader(options => options with { HasHeader = false, Unescape = true, DisableColCountCheck = true }).From(text));
         for (long line = 1; Reading(line, reader.MoveNext);)
@@ -123,8 +125,6 @@ public sealed class CsvTable : IDisposable
             throw new MambaException($"{Path}: line {line}: cannot be read: {InputFile.Sentence(e)}", e);
         }
     }
-
-    static StreamReader OpenText(DataFile file) => new(file.OpenStream(), new UTF8Encoding(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true));
 
     static char SeparatorOf(DataFile file)
     {

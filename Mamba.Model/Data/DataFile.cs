@@ -1,9 +1,12 @@
 using System.IO.Compression;
+using System.Text;
 using Microsoft.Win32.SafeHandles;
 
 namespace Mamba;
 
-/// <summary>A file of data that is read from its start to its end, once or several times. What gzip compressed is read as what it was, whatever its name.</summary>
+/// <summary>
+/// A file of data that is read from its start to its end, once or several times. What gzip compressed is read as what it was, whatever its name.
+/// </summary>
 internal sealed class DataFile : IDisposable
 {
     readonly SafeFileHandle handle;
@@ -18,7 +21,9 @@ internal sealed class DataFile : IDisposable
     /// <summary>The bytes of the file itself.</summary>
     public Stream OpenRaw() => new FileBytes(Path, handle, []);
 
-    /// <summary>The bytes of the file, or those that were compressed. Its stream throws a <see cref="MambaException"/> where the file is damaged or cut off.</summary>
+    /// <summary>
+    /// The bytes of the file, or those that were compressed. Its stream throws a <see cref="MambaException"/> where the file is damaged or cut off.
+    /// </summary>
     public Stream OpenStream()
     {
         Span<byte> magic = stackalloc byte[2];
@@ -28,7 +33,23 @@ internal sealed class DataFile : IDisposable
             : new FileBytes(Path, handle, []);
     }
 
-    public static bool IsGzip(ReadOnlySpan<byte> start) => start.StartsWith((ReadOnlySpan<byte>)[0x1F, 0x8B]);
+    /// <summary>
+    /// The text of the file in UTF-8. What is none throws a <see cref="DecoderFallbackException"/>: two labels must not become one of question marks.
+    /// </summary>
+    public StreamReader OpenText() => new(OpenStream(), new UTF8Encoding(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true));
+
+    /// <summary>What a file says, for a message of one line: without what would break it, and not a million letters of it.</summary>
+    public static string Shown(string text)
+    {
+        const int Longest = 60;
+        var shown = new StringBuilder(text.Length > Longest ? text[..Longest] + "…" : text);
+        for (int i = 0; i < shown.Length; i++)
+            if (char.IsControl(shown[i]) || shown[i] is '\u2028' or '\u2029')
+                shown[i] = ' ';
+        return shown.ToString();
+    }
+
+    static bool IsGzip(ReadOnlySpan<byte> start) => start.StartsWith((ReadOnlySpan<byte>)[0x1F, 0x8B]);
 
     public void Dispose() => handle.Dispose();
 
@@ -131,7 +152,8 @@ internal sealed class DataFile : IDisposable
 
         MambaException Damaged(Exception? inner)
         {
-            string message = FormattableString.Invariant($"{path}: what gzip compressed is damaged, cut off, or followed by something else, after {given} bytes of text.");
+            string message = FormattableString.Invariant(
+                $"{path}: what gzip compressed is damaged, cut off, or followed by something else, after {given} bytes of text.");
             return inner is null ? new MambaException(message) : new MambaException(message, inner);
         }
 

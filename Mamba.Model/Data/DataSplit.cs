@@ -21,8 +21,8 @@ public sealed class DataSplit
     public DataPart this[int index] => parts[index];
 
     /// <summary>
-    /// By chance: the same for the same seed and number of examples, on every machine. A part that is asked for has an example at least, where there are as many
-    /// examples as parts; otherwise the test comes before the validation, and training before both.
+    /// By chance: the same for the same seed and number of examples, on every machine. A part that is asked for has an example at least,
+    /// where there are as many examples as parts; otherwise the test comes before the validation, and training before both.
     /// </summary>
     /// <param name="ids">Of the examples.</param>
     /// <param name="seed">Another seed, another split.</param>
@@ -54,7 +54,8 @@ public sealed class DataSplit
             throw new MambaException($"DataSplit: there are {labels.Count} labels; expected {ids.Count}, as many as examples.");
         var dealt = new DataPart[ids.Count];
         var random = new PhiloxRandom(seed, Stream | 1);
-        foreach (IGrouping<string, int> group in Enumerable.Range(0, ids.Count).GroupBy(i => labels[i], StringComparer.Ordinal).OrderBy(group => group.Key, StringComparer.Ordinal))
+        IEnumerable<IGrouping<string, int>> groups = Enumerable.Range(0, ids.Count).GroupBy(i => labels[i], StringComparer.Ordinal);
+        foreach (IGrouping<string, int> group in groups.OrderBy(group => group.Key, StringComparer.Ordinal))
             Deal(dealt, [.. group], random, validation, test);
         return new DataSplit(ids, dealt);
     }
@@ -69,7 +70,8 @@ public sealed class DataSplit
         if (parts.Count != ids.Count)
             throw new MambaException($"DataSplit: there are {parts.Count} names of parts; expected {ids.Count}, as many as examples.");
         return new DataSplit(ids, [.. parts.Select((name, i) => PartOf(name) ?? throw new MambaException(
-            $"{place?.Invoke(i) ?? FormattableString.Invariant($"DataSplit: row {i + 1}")}: '{ids[i]}' is for '{name}'; expected train, valid, validation, val, dev or test."))]);
+            $"{place?.Invoke(i) ?? FormattableString.Invariant($"DataSplit: row {i + 1}")}: '{DataFile.Shown(ids[i])}' is for '{DataFile.Shown(name)}'; " +
+            $"expected train, valid, validation, val, dev or test."))]);
     }
 
     /// <summary>The examples of a part, in their order; from 0.</summary>
@@ -96,15 +98,16 @@ public sealed class DataSplit
         {
             int i = names.Count;
             if (i == ids.Count)
-                throw new MambaException($"{row.Place}: the split goes on with '{row[IdColumn]}'; the data have {ids.Count} examples only.");
+                throw new MambaException($"{row.Place}: the split goes on with '{DataFile.Shown(row[IdColumn])}'; the data have {ids.Count} examples only.");
             if (row[IdColumn] != ids[i])
-                throw new MambaException($"{row.Place}: the split has '{row[IdColumn]}'; example {i + 1} of the data is '{ids[i]}'. It is of other data.");
+                throw new MambaException($"{row.Place}: the split has '{DataFile.Shown(row[IdColumn])}'; " +
+                    $"example {i + 1} of the data is '{DataFile.Shown(ids[i])}'. It is of other data.");
             places.Add(row.Place);
             names.Add(row[PartColumn]);
         }
         return names.Count == ids.Count
             ? ByNames(ids, names, i => places[i])
-            : throw new MambaException($"{places[^1]}: the split ends after {names.Count} examples; the data go on with '{ids[names.Count]}'.");
+            : throw new MambaException($"{places[^1]}: the split ends after {names.Count} examples; the data go on with '{DataFile.Shown(ids[names.Count])}'.");
     }
 
     static DataPart? PartOf(string name) => name.Trim().ToLowerInvariant() switch

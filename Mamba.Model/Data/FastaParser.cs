@@ -74,7 +74,7 @@ internal sealed class FastaParser(string path, Stream stream, Alphabet alphabet)
     }
 
     MambaException Wrong(byte b) => started
-        ? new MambaException($"{path}: line {line}, column {column}, record '{Name}': {alphabet.Refusal(b)}")
+        ? new MambaException($"{path}: line {line}, column {column}, record '{DataFile.Shown(Name)}': {alphabet.Refusal(b)}")
         : new MambaException($"{path}: line {line}, column {column}: {Alphabet.Quoted(b)} is before the first record; expected a line that starts with '>'.");
 
     void ReadHeader()

@@ -9,7 +9,9 @@ public static class FastaReader
     /// <summary>The sequences of a file, one in memory at a time. A record without a letter is one of no tokens.</summary>
     /// <param name="path">FASTA, plain or compressed by gzip, whatever its name.</param>
     /// <param name="alphabet">From letters to tokens.</param>
-    /// <exception cref="MambaException">There is no such file, no record in it, text before the first, or a letter that is none: the file, line and column.</exception>
+    /// <exception cref="MambaException">
+    /// There is no such file, no record in it, text before the first, or a letter that is none: the file, line and column.
+    /// </exception>
     public static IEnumerable<FastaRecord> Read(string path, Alphabet alphabet)
     {
         using var file = DataFile.Open(path);
@@ -25,7 +27,8 @@ public static class FastaReader
                 if (count < tokens.Length)
                     continue;
                 if (count == Array.MaxLength)
-                    throw new MambaException($"{path}: line {parser.Line}: record '{parser.Name}' is longer than {Array.MaxLength}; expected one that memory holds.");
+                    throw new MambaException(
+                        $"{path}: line {parser.Line}: record '{DataFile.Shown(parser.Name)}' is longer than {Array.MaxLength}; expected less.");
                 Array.Resize(ref tokens, (int)Math.Min(Array.MaxLength, 2L * count));
             }
             yield return new FastaRecord(parser.Name, parser.Description, parser.Line, tokens[..count]);

@@ -41,7 +41,8 @@ internal static class FastaTokens
                 if (isFirst && written > 0)
                 {
                     int between = alphabet.Unknown ?? throw new MambaException(
-                        $"{path}: line {parser.Line}: record '{parser.Name}' is not the first; expected one only, as the alphabet has no unknown letter to stand between two.");
+                        $"{path}: line {parser.Line}: record '{DataFile.Shown(parser.Name)}' is not the first; " +
+                        $"expected one only, as the alphabet has no unknown letter to stand between two.");
                     Append([(byte)between]);
                 }
                 Append(piece.AsSpan(0, count));

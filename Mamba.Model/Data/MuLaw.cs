@@ -26,7 +26,9 @@ public static class MuLaw
         return (byte)((curved + 1) / 2 * Mu + 0.5);
     }
 
-    /// <summary>The sample of a token, −1 to 1: that in the middle of the curve's piece. There is no token of 0 itself: 128 is 0.00009, 127 is −0.00009.</summary>
+    /// <summary>
+    /// The sample of a token, −1 to 1: that in the middle of the curve's piece. There is no token of 0 itself: 128 is 0.00009, 127 is −0.00009.
+    /// </summary>
     /// <param name="token">0 to 255.</param>
     /// <exception cref="MambaException">There is no such token.</exception>
     public static float Decode(int token)

@@ -53,7 +53,7 @@ public static class RecordingSource
         foreach ((string name, byte[] bytes) in recordings)
         {
             using var stream = new MemoryStream(bytes);
-            yield return (name, bytes.Length == 0 ? WavAudio.Read(path) : WavAudio.Read(stream, $"{path}: {name}"));
+            yield return (name, bytes.Length == 0 ? WavAudio.Read(path) : WavAudio.Read(stream, $"{path}: {DataFile.Shown(name)}"));
         }
     }
 
@@ -94,9 +94,9 @@ public static class RecordingSource
         using var bytes = new MemoryStream();
         data.CopyTo(bytes);
         if (bytes.Length != length)
-            throw new MambaException($"{path}: '{name}' is cut off: {bytes.Length} bytes of {length} are there.");
+            throw new MambaException($"{path}: '{DataFile.Shown(name)}' is cut off: {bytes.Length} bytes of {length} are there.");
         if (!recordings.TryAdd(name, bytes.ToArray()))
-            throw new MambaException($"{path}: '{name}' is in it twice.");
+            throw new MambaException($"{path}: '{DataFile.Shown(name)}' is in it twice.");
     }
 
     static void Reading(string path, string kind, Action read)
@@ -105,7 +105,7 @@ public static class RecordingSource
         {
             read();
         }
-        catch (Exception e) when (e is InvalidDataException || InputFile.IsOfFiles(e))
+        catch (Exception e) when (e is InvalidDataException or ArithmeticException or FormatException || InputFile.IsOfFiles(e))      // a time beyond all
         {
             throw new MambaException($"{path}: cannot be read as {kind}: {InputFile.Sentence(e)}", e);
         }

@@ -14,7 +14,9 @@ public sealed record WavAudio(int SampleRate, int Channels, float[] Samples)
     /// 2^(bits − 1). A file that says of itself what is not so is refused; data of length 0xFFFFFFFF, as programs write to a pipe, are those up to the end.
     /// </summary>
     /// <param name="path">The file.</param>
-    /// <exception cref="MambaException">It cannot be read, is no such WAV, or contradicts itself: what is wrong, and the byte from 0 where it stands.</exception>
+    /// <exception cref="MambaException">
+    /// It cannot be read, is no such WAV, or contradicts itself: what is wrong, and the byte from 0 where it stands.
+    /// </exception>
     public static WavAudio Read(string path)
     {
         using var file = DataFile.Open(path);
@@ -25,7 +27,9 @@ public sealed record WavAudio(int SampleRate, int Channels, float[] Samples)
     /// <summary>Reads a WAV file from a stream.</summary>
     /// <param name="stream">Read to its end, and left open.</param>
     /// <param name="name">What a message calls it.</param>
-    /// <exception cref="MambaException">It cannot be read, is no such WAV, or contradicts itself: what is wrong, and the byte from 0 where it stands.</exception>
+    /// <exception cref="MambaException">
+    /// It cannot be read, is no such WAV, or contradicts itself: what is wrong, and the byte from 0 where it stands.
+    /// </exception>
     public static WavAudio Read(Stream stream, string name) => InputFile.Reading(name, () =>
     {
         using var bytes = new MemoryStream();

@@ -10,7 +10,8 @@ internal static class WavBytes
     public static byte[] Of(WavAudio audio, string path, int bits, bool isFloat)
     {
         if (bits is not (8 or 16 or 24 or 32) || (isFloat && bits != 32))
-            throw new MambaException($"{path}: {(isFloat ? "floats" : "integers")} of {bits} bits; expected integers of 8, 16, 24 or 32 bits, or floats of 32.");
+            throw new MambaException(
+                $"{path}: {(isFloat ? "floats" : "integers")} of {bits} bits; expected integers of 8, 16, 24 or 32 bits, or floats of 32.");
         int bytes = bits / 8, frame = audio.Channels * bytes;
         if (audio.SampleRate < 1 || audio.Channels is < 1 or > ushort.MaxValue || frame > ushort.MaxValue || audio.Samples.Length % audio.Channels != 0)
             throw new MambaException($"{path}: {audio.Samples.Length} samples of {audio.Channels} channels at {audio.SampleRate} Hz are no recording.");

@@ -44,7 +44,8 @@ public class AlphabetTests
     {
         Assert.That(DataFolder.Refused(() => Alphabet.Dna.Encode("ACJ")),
             Is.EqualTo("Alphabet: letter 3: 'J' is no letter of dna (A, C, G, T, N; other codes of IUPAC are read as N)."));
-        Assert.That(DataFolder.Refused(() => Alphabet.OfLetters("ab").Encode("ac"u8)), Is.EqualTo("Alphabet: letter 2: 'c' is no letter of the alphabet (a, b)."));
+        Assert.That(DataFolder.Refused(() => Alphabet.OfLetters("ab").Encode("ac"u8)),
+            Is.EqualTo("Alphabet: letter 2: 'c' is no letter of the alphabet (a, b)."));
         Assert.That(DataFolder.Refused(() => Alphabet.Dna.Encode("é")), Does.Contain("the character U+00E9"));
         Assert.That(DataFolder.Refused(() => Alphabet.Dna.Encode(Encoding.UTF8.GetBytes("é"))), Does.Contain("the byte 0xC3"));
         Assert.That(DataFolder.Refused(() => Alphabet.Dna.LetterOf(5)), Does.Contain("token 5").And.Contain("0 to 4"));

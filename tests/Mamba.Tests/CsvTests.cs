@@ -38,10 +38,11 @@ public class CsvTests
     }
 
     [Test]
-    public void Rows_come_with_their_lines([Values("\n", "\r\n", "\r")] string end, [Values(',', ';', '\t')] char separator, [Values] bool closed, [Values] bool gzip,
-        [Values] bool marked)
+    public void Rows_come_with_their_lines([Values("\n", "\r\n", "\r")] string end, [Values(',', ';', '\t')] char separator, [Values] bool closed,
+        [Values] bool gzip, [Values] bool marked)
     {
-        string text = (marked ? "\uFEFF" : "") + $"{end}seq, label {end}AC,1{end}{end}\"a,;\tb\",\"say \"\"x\"\"\"{end}\"over{end}two\",{end}G,3" + (closed ? end + end : "");
+        string text = (marked ? "\uFEFF" : "") + $"{end}seq, label {end}AC,1{end}{end}" +
+            $"\"a,;\tb\",\"say \"\"x\"\"\"{end}\"over{end}two\",{end}G,3" + (closed ? end + end : "");
         text = text.Replace(",1", $"{separator}1").Replace("seq,", $"seq{separator}").Replace("\",", $"\"{separator}").Replace("G,", $"G{separator}");
         string path = folder.Write("x", gzip ? DataFolder.Gzip(text) : Encoding.UTF8.GetBytes(text));
         using var table = CsvTable.Open(path);
@@ -73,7 +74,7 @@ public class CsvTests
         {
             using var table = CsvTable.Open(folder.Write("x.csv", "a;b\n 1.5 ;-2e-3\n7;.5"));
             Assert.That(table.Rows().Select(row => (row.Number("a"), row.Number("b"))), Is.EqualTo(new[] { (1.5, -2e-3), (7, 0.5) }));
-            Assert.That(Assert.Throws<MambaException>(() => table.Rows().First().Number("c"))!.Message, Does.EndWith(": line 1: there is no column 'c'; there are a, b."));
+            Assert.That(DataFolder.Refused(() => table.Rows().First().Number("c")), Does.EndWith(": line 1: there is no column 'c'; there are a, b."));
         }
         finally
         {
@@ -82,7 +83,8 @@ public class CsvTests
     }
 
     [Test]
-    public void What_is_no_finite_number_is_refused([Values("", "x", "nan", "NaN", "inf", "-Infinity", "∞", "1e999", "1,5", "0x10", "1 2", "1.5.2")] string text) =>
+    public void What_is_no_finite_number_is_refused(
+        [Values("", "x", "nan", "NaN", "inf", "-Infinity", "∞", "1e999", "1,5", "0x10", "1 2", "1.5.2")] string text) =>
         Assert.That(Refused($"a;OT\n1;2\n1;{text}\n", table => table.Rows().Last().Number("OT")),
             Is.EqualTo($": line 3, column 'OT': '{text}' is no number; expected a finite one, as 12, -0.5 or 1e-3."));
 
@@ -107,6 +109,14 @@ public class CsvTests
         using var table = CsvTable.Open(folder.Write("x.csv", "a,b\n1,2"));
         Assert.That(DataFolder.Refused(() => table.IndexOf("A")), Is.EqualTo($"{table.Path}: line 1: there is no column 'A'; there are a, b."));
         Assert.That(table.IndexOf("b"), Is.EqualTo(1));
+    }
+
+    [Test]
+    public void A_message_has_one_line_and_no_million_letters()
+    {
+        string message = Refused($"\"a\r\nb\",c\n{new string('A', 1_000_000)},1\n", table => table.Rows().First().Number("a\r\nb"));
+        Assert.That(message, Is.EqualTo($": line 3, column 'a  b': '{new string('A', 60)}…' is no number; expected a finite one, as 12, -0.5 or 1e-3."));
+        Assert.That(Refused("\"a\nb\",c\n1,1\n", table => table.IndexOf("x")), Is.EqualTo(": line 1: there is no column 'x'; there are a b, c."));
     }
 
     [Test]
@@ -157,7 +167,8 @@ public class CsvTests
     public void A_row_that_cannot_be_written_leaves_the_old_file()
     {
         string path = folder.Write("out.csv", "old");
-        Assert.That(DataFolder.Refused(() => CsvWriter.Save(path, ["a", "b"], [["1", "2"], ["3"]])), Is.EqualTo($"{path}: row 2 to write has 1 fields; the header has 2."));
+        Assert.That(DataFolder.Refused(() => CsvWriter.Save(path, ["a", "b"], [["1", "2"], ["3"]])),
+            Is.EqualTo($"{path}: row 2 to write has 1 fields; the header has 2."));
         Assert.That(DataFolder.Refused(() => CsvWriter.Save(path, [], [])), Does.StartWith(path));
         Assert.That(File.ReadAllText(path), Is.EqualTo("old"));
     }

@@ -31,7 +31,8 @@ public class DataSplitTests
     }
 
     [Test]
-    public void Parts_have_their_shares_and_each_example_is_in_one([Values(0, 1, 2, 3, 4, 7, 10, 101)] int count, [Values(0, 0.1, 0.3)] double validation, [Values(0, 0.1, 0.4)] double test)
+    public void Parts_have_their_shares_and_each_example_is_in_one([Values(0, 1, 2, 3, 4, 7, 10, 101)] int count,
+        [Values(0, 0.1, 0.3)] double validation, [Values(0, 0.1, 0.4, 0.64)] double test)
     {
         var split = DataSplit.BySeed(Ids(count), 5, validation, test);
         (int train, int validated, int tested) = Sizes(split);
@@ -40,7 +41,10 @@ public class DataSplitTests
         if (count >= asked)
             Assert.That((train > 0, validated > 0, tested > 0), Is.EqualTo((true, validation > 0, test > 0)));
         else
-            Assert.That((train, validated, tested), Is.EqualTo((Math.Min(1, count), validation > 0 && test == 0 ? Math.Max(0, count - 1) : 0, test > 0 ? Math.Max(0, count - 1) : 0)));
+        {
+            int spare = Math.Max(0, count - 1);
+            Assert.That((train, validated, tested), Is.EqualTo((count - spare, validation > 0 && test == 0 ? spare : 0, test > 0 ? spare : 0)));
+        }
         if (count >= 10)
             Assert.That((validated, tested), Is.EqualTo(((int)Math.Round(validation * count), (int)Math.Round(test * count))));
         foreach (DataPart part in Enum.GetValues<DataPart>())

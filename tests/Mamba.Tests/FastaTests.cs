@@ -29,7 +29,8 @@ public class FastaTests
     [Test]
     public void Records_come_with_their_names_lines_and_letters([Values("\n", "\r\n", "\r")] string end, [Values] bool closed, [Values] bool gzip)
     {
-        string text = $"; a comment{end}{end}>one  the first {end}AC{end}gt{end}; another > comment{end}{end}>two{end}>{end}N r{end}>four\ta\tb{end}  A C\t{end}T" + (closed ? end : "");
+        string text = $"; a comment{end}{end}>one  the first {end}AC{end}gt{end}; another > comment{end}{end}" +
+            $">two{end}>{end}N r{end}>four\ta\tb{end}  A C\t{end}T" + (closed ? end : "");
         string path = folder.Write("x", gzip ? DataFolder.Gzip(text) : Encoding.UTF8.GetBytes(text));
         Assert.That(Shown(FastaReader.Read(path, Alphabet.Dna)), Is.EqualTo(new[] { "3|one|the first|ACGT", "8|two||", "9|||NN", "11|four|a\tb|ACT" }));
         using TokenSource source = TokenSource.OfFasta(path, Alphabet.Dna);
@@ -46,7 +47,8 @@ public class FastaTests
     }
 
     [Test]
-    public void Lines_of_any_length_meet_the_ends_of_buffers([Values(65_533, 65_534, 65_535, 65_536, 65_537, 200_000)] int length, [Values(1, 70, 1_000_000)] int width)
+    public void Lines_of_any_length_meet_the_ends_of_buffers([Values(65_533, 65_534, 65_535, 65_536, 65_537, 200_000)] int length,
+        [Values(1, 70, 1_000_000)] int width)
     {
         byte[] tokens = [.. TestData.Uniform(length, 3, 0, 4).Select(x => (byte)x)];
         string letters = Alphabet.Dna.Decode(tokens);
@@ -106,7 +108,8 @@ public class FastaTests
     [Test]
     public void A_file_that_is_not_there_or_a_folder_is_refused()
     {
-        Assert.That(DataFolder.Refused(() => FastaReader.Read(folder.In("none.fa"), Alphabet.Dna).Count()), Is.EqualTo($"{folder.In("none.fa")}: there is no such file."));
+        string none = folder.In("none.fa");
+        Assert.That(DataFolder.Refused(() => FastaReader.Read(none, Alphabet.Dna).Count()), Is.EqualTo($"{none}: there is no such file."));
         Assert.That(DataFolder.Refused(() => TokenSource.OfFasta(folder.In(""), Alphabet.Dna)), Does.EndWith("is a folder; expected a file."));
     }
 

@@ -44,13 +44,22 @@ public class LabelFileTests
     public void A_tab_comes_before_a_comma_in_a_name() => Assert.That(Read("a,b\tone\n").LabelOf(0, "a,b"), Is.EqualTo("one"));
 
     [TestCase("", ": line 1: there is no label up to here, the end; expected one a line.")]
-    [TestCase("# only\n\n", ": line 3: there is no label up to here, the end; expected one a line.")]
+    [TestCase("# only\n\n", ": line 2: there is no label up to here, the end; expected one a line.")]
     [TestCase("a,1\nb\n", ": line 2: 'b' has neither a tab nor a comma; expected a name and its label, as on line 1.")]
     [TestCase("\n1\nb,2\n", ": line 3: 'b,2' has a name and a label; expected a label alone, as on line 2.")]
     [TestCase("a,1\n\na,2\n", ": line 3: 'a' has a label already, on line 1.")]
     [TestCase("a,1\n,2\n", ": line 2: ',2' has no name; expected both.")]
     [TestCase("a,1\nb, \n", ": line 2: 'b, ' has no label; expected both.")]
     public void What_is_wrong_is_told_with_its_line(string text, string says) => Assert.That(Refused(text), Is.EqualTo(says));
+
+    [Test]
+    public void A_compressed_text_is_read_and_one_that_is_no_utf8_is_not()
+    {
+        Assert.That(LabelFile.Read(folder.Write("y.gz", DataFolder.Gzip("\uFEFFé\nb"))).LabelsOf(["1", "2"]), Is.EqualTo(new[] { "é", "b" }));
+        string path = folder.Write("y.txt", [(byte)'a', (byte)'\n', 0xE9, (byte)'\n']);
+        Assert.That(DataFolder.Refused(() => LabelFile.Read(path)), Is.EqualTo($"{path}: line 1 or one behind it is no UTF-8."));
+        Assert.That(DataFolder.Refused(() => LabelFile.Read(folder.In("none"))), Does.EndWith(": there is no such file."));
+    }
 
     [Test]
     public void A_sequence_without_a_label_is_refused()

@@ -41,6 +41,8 @@ public class RecordingTests
         return stream.ToArray();
     }
 
+    static string Refused(string path) => DataFolder.Refused(() => RecordingSource.Read(path).Count());
+
     static void Expect(string path)
     {
         (string Name, WavAudio Audio)[] read = [.. RecordingSource.Read(path)];
@@ -77,7 +79,7 @@ public class RecordingTests
         Expect(folder.In("archive"));
         byte[] whole = File.ReadAllBytes(folder.In("archive"));
         string cut = folder.Write("cut.zip", whole[..^30]);
-        Assert.That(DataFolder.Refused(() => RecordingSource.Read(cut).Count()), Does.StartWith($"{cut}: cannot be read as zip: "));
+        Assert.That(Refused(cut), Does.StartWith($"{cut}: cannot be read as zip: "));
     }
 
     [Test]
@@ -92,29 +94,30 @@ public class RecordingTests
     {
         folder.Write("r/.hidden.wav", Wav("a"));
         string none = folder.Write("none.tar", Tar([("notes.txt", [1, 2]), (".a.wav", Wav("a"))]));
-        Assert.That(DataFolder.Refused(() => RecordingSource.Read(folder.In("r")).Count()), Is.EqualTo($"{folder.In("r")}: there is no recording in this folder; expected *.wav."));
-        Assert.That(DataFolder.Refused(() => RecordingSource.Read(none).Count()), Is.EqualTo($"{none}: there is no recording in this archive; expected *.wav."));
-        Assert.That(DataFolder.Refused(() => RecordingSource.Read(folder.Write("empty", "")).Count()), Does.Contain("empty: the file is empty; expected recordings"));
-        Assert.That(DataFolder.Refused(() => RecordingSource.Read(folder.In("nothing")).Count()), Does.EndWith(": there is no such file."));
+        Assert.That(Refused(folder.In("r")), Is.EqualTo($"{folder.In("r")}: there is no recording in this folder; expected *.wav."));
+        Assert.That(Refused(none), Is.EqualTo($"{none}: there is no recording in this archive; expected *.wav."));
+        Assert.That(Refused(folder.Write("empty", "")), Does.Contain("empty: the file is empty; expected recordings"));
+        Assert.That(Refused(folder.In("nothing")), Does.EndWith(": there is no such file."));
     }
 
     [Test]
     public void A_wrong_recording_is_named_with_its_archive()
     {
         string path = folder.Write("x.tar", Tar([("a.wav", Wav("a")), ("b.wav", Wav("b")[..^2])]));
-        Assert.That(DataFolder.Refused(() => RecordingSource.Read(path).Count()), Does.StartWith($"{path}: b.wav: byte 4: the file has 44 bytes"));
+        Assert.That(Refused(path), Does.StartWith($"{path}: b.wav: byte 4: the file has 44 bytes"));
         string twice = folder.Write("twice.tar", Tar([("a.wav", Wav("a")), ("./a.wav", Wav("b"))]));
-        Assert.That(DataFolder.Refused(() => RecordingSource.Read(twice).Count()), Is.EqualTo($"{twice}: 'a.wav' is in it twice."));
+        Assert.That(Refused(twice), Is.EqualTo($"{twice}: 'a.wav' is in it twice."));
     }
 
     [Test]
     public void An_archive_that_is_cut_off_or_none_is_refused()
     {
         byte[] tar = Tar([("a.wav", Wav(new string('a', 2000)))]), compressed = DataFolder.Gzip(tar);
-        string cut = folder.Write("cut.tar", tar[..3000]), gzip = folder.Write("cut.tar.gz", compressed[..^3]), text = folder.Write("x.tar", new string('x', 2000));
-        Assert.That(DataFolder.Refused(() => RecordingSource.Read(cut).Count()), Does.StartWith(cut));
-        Assert.That(DataFolder.Refused(() => RecordingSource.Read(gzip).Count()), Does.StartWith($"{gzip}: what gzip compressed is damaged, cut off"));
-        Assert.That(DataFolder.Refused(() => RecordingSource.Read(text).Count()), Does.StartWith($"{text}: cannot be read as tar, tar.gz or zip: "));
+        string cut = folder.Write("cut.tar", tar[..3000]), gzip = folder.Write("cut.tar.gz", compressed[..^3]);
+        string text = folder.Write("x.tar", new string('x', 2000));
+        Assert.That(Refused(cut), Does.StartWith(cut));
+        Assert.That(Refused(gzip), Does.StartWith($"{gzip}: what gzip compressed is damaged, cut off"));
+        Assert.That(Refused(text), Does.StartWith($"{text}: cannot be read as tar, tar.gz or zip: "));
     }
 
     [Test]
