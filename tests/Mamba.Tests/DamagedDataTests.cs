@@ -42,17 +42,19 @@ public class DamagedDataTests
         return stream.ToArray();
     }
 
+    static void ReadNumbers(string path)
+    {
+        using var table = CsvTable.Open(path);
+        foreach (CsvRow row in table.Rows())
+            row.Number("b");
+    }
+
     (byte[] Whole, Action<string> Read) Of(string kind) => kind switch
     {
         "fasta" => (">a b\nACGT\nNN\n>c\nAC\n"u8.ToArray(), path => FastaReader.Read(path, Alphabet.Dna).Count()),
         "fasta.gz" => (DataFolder.Gzip(">a b\nACGT\nNN\n>c\nAC\n"), path => TokenSource.OfFasta(path, Alphabet.Dna).Dispose()),
         "csv" => ("id,\"part\"\ns0,train\ns1,\"test\"\n"u8.ToArray(), path => DataSplit.Load(path, ["s0", "s1"])),
-        "csv.gz" => (DataFolder.Gzip("a,b\n1,2\n3,4\n"), path =>
-        {
-            using var table = CsvTable.Open(path);
-            foreach (CsvRow row in table.Rows())
-                row.Number("b");
-        }),
+        "csv.gz" => (DataFolder.Gzip("a,b\n1,2\n3,4\n"), ReadNumbers),
         "wav" => (Wav(24), path => WavAudio.Read(path)),
         "tar" => (Tar(), path => RecordingSource.Read(path).Count()),
         "tar.gz" => (DataFolder.Gzip(Tar()), path => RecordingSource.Read(path).Count()),
