@@ -367,6 +367,15 @@ public static partial class OpCatalog
                         (complex, "complex"), (gate, "gate"))}b 2 l 5", config with { Mixer = selection }, (2, 5), packed: i % 3 == 1) with
                     { Small = i == 0 && !gate };
                 }
+        foreach (bool rotary in OffOn)
+            foreach (bool positions in OffOn)
+                foreach (bool packed in OffOn)
+                    yield return Block($"Attention {Flags((rotary, "rotary"), (positions, "positions"), (packed, "reset"))}b 2 l 5", config with
+                    {
+                        DModel = 8,
+                        Mixer = new AttentionConfig { Heads = 2, Rotary = rotary, MaxLength = positions ? 5 : null },
+                    }, (2, 5), packed) with
+                    { Small = rotary && positions };
         foreach (bool rms in OffOn)
             foreach (bool tied in OffOn)
                 yield return Model($"{(rms ? "RMSNorm" : "LayerNorm")} {(tied ? "tied" : "own head")} b 2 l 4",

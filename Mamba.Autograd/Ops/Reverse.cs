@@ -18,8 +18,7 @@ public static partial class Ops
     {
         Arguments.Axes("Reverse", x, "b, l, d");
         ExpectReset("Reverse", x, reset);
-        if (x.DType == DType.Int32)
-            throw new MambaException("Reverse: x is int32; expected float32 or float64.");
+        Arguments.Floats("Reverse", x);
         Tensor? partner = reset is null ? null : Tensor.Empty(reset.Shape, DType.Int32, reset.Device);      // (b, l)
         if (reset is not null)
             ReverseKernels.Partners(x, reset, partner!);

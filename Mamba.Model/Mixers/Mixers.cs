@@ -9,6 +9,7 @@ public static class Mixers
         [SsmConfig.Name] = typeof(SsmConfig),
         [BidirectionalConfig.Name] = typeof(BidirectionalConfig),
         [SelectionConfig.Name] = typeof(SelectionConfig),
+        [AttentionConfig.Name] = typeof(AttentionConfig),
     };
 
     /// <summary>The names, in alphabetical order.</summary>

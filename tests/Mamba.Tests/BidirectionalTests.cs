@@ -13,6 +13,7 @@ public class BidirectionalTests
         Small,
         Small with { MixerRmsEps = 1e-6 },
         new SelectionConfig { DState = 2, DConv = 3, DtRank = 2, DtMin = 0.5, DtMax = 1, SelectiveDelta = false, SelectiveC = false, Complex = true },
+        new AttentionConfig { Heads = 3 },
         new BidirectionalConfig { Inner = Small },
     ];
 
