@@ -6,7 +6,7 @@ using Mamba.Examples;
 [
     ("parameters", OwnParameters.Run), ("blocks", BlocksAlone.Run), ("training", OwnTraining.Run),
     ("op", OwnOp.Run), ("kernel", OwnKernel.Run), ("discretization", OwnDiscretization.Run), ("algorithm", OwnAlgorithm.Run),
-    ("text", TextModel.Run), ("mixer", OwnMixer.Run), ("variant", JambaMamba.Run), ("task", OwnTask.Run), ("state", States.Run),
+    ("text", TextModel.Run), ("mixer", OwnMixer.Run), ("variant", JambaMamba.Run), ("bidirectional", Bidirectional.Run), ("task", OwnTask.Run), ("state", States.Run),
     ("generate", Generate.Run), ("inspect", Inspect.Run),
 ];
 if (args.FirstOrDefault(name => !Array.Exists(examples, example => example.Name == name)) is { } unknown)

@@ -80,6 +80,17 @@ public class ExamplesTests
     public void A_variant_of_the_block_runs() => Assert.That(Output(JambaMamba.Run), Does.Contain("a token at a time"));
 
     [Test]
+    public void What_reads_both_ways_knows_what_comes_next()
+    {
+        string output = Output(Bidirectional.Run);
+        int[] right = [.. System.Text.RegularExpressions.Regex.Matches(output, "([0-9]+) % right").Select(m => int.Parse(m.Groups[1].Value))];
+        Assert.That(right, Has.Length.EqualTo(3));
+        Assert.That(right[0], Is.LessThan(40));
+        Assert.That(right[1], Is.GreaterThan(95));
+        Assert.That(right[2], Is.InRange(45, 90));          // one of two neighbours
+    }
+
+    [Test]
     public void A_task_of_ones_own_has_a_run_folder() =>
         Assert.That(Output(OwnTask.Run), Does.Contain("checkpoint.safetensors, config.json, log.jsonl, model.safetensors, train.json"));
 

@@ -37,6 +37,10 @@ public class MixersTests
         yield return Case("MinGru", Small with { Mixer = new OwnMixer.Settings() });
         yield return Case("FalconMamba", Small with { SsmCfg = Small.SsmCfg with { MixerRmsEps = 1e-6 } });
         yield return Case("JambaMamba", Small with { Mixer = new JambaMamba.Settings { DState = 3, DConv = 3, DtRank = 2 } });
+        yield return Case("Selection, S4D", Small with
+        {
+            Mixer = new SelectionConfig { DState = 3, DConv = 3, DtRank = 2, SelectiveDelta = false, SelectiveB = false, SelectiveC = false, Complex = true },
+        });
         yield return Case("midpoint", Small with { Discretization = OwnDiscretization.Midpoint });
         yield return Case("halves", Small with { ScanAlgorithm = new OwnAlgorithm() });
         foreach (Discretization scheme in Discretization.All.Where(d => d != Discretization.ExponentialEuler))
