@@ -389,6 +389,21 @@ public static partial class OpCatalog
             yield return Model($"{scheme.Name} with a state b 2 l 4", config with { Discretization = scheme }, (2, 4), withState: true);
         yield return Model("blelloch b 2 l 4", config with { ScanAlgorithm = ScanAlgorithm.Blelloch }, (2, 4));
         yield return Model("biases, l 40", config with { DModel = 8, SsmCfg = new SsmConfig { DState = 16, Bias = true } }, (2, 40)) with { Small = false };
+
+        var numbers = new InputConfig { Channels = 2, Mean = [0.5, -1], Deviation = [2, 0.5] };
+        HeadConfig classes = new() { Kind = HeadConfig.Classes, Outputs = 3 }, regression = new() { Kind = HeadConfig.Regression, Outputs = 2 };
+        Segments packed = Segments.Packed([4, 2, 3], longest: 6), padded = Segments.Padded([4, 2, 3]);
+        yield return Sequence("next token, packed", config with { Head = new HeadConfig { Kind = HeadConfig.NextToken } }, packed);
+        yield return Sequence("next value, padded", config with { Input = numbers, Head = new HeadConfig { Kind = HeadConfig.NextValue, Outputs = 2 } }, padded);
+        foreach (Pooling pool in Enum.GetValues<Pooling>())
+        {
+            yield return Sequence($"classes by {pool}, tokens packed", config with { Head = classes with { Pool = pool } }, packed);
+            yield return Sequence($"regression by {pool}, numbers padded", config with { Input = numbers, Head = regression with { Pool = pool } }, padded);
+        }
+        yield return Sequence("patches, packed", config with { Input = numbers with { Patch = 2 }, Head = classes with { Pool = Pooling.Gated } },
+            Segments.Packed([7, 3], longest: 11, patch: 2));
+        yield return Sequence("patches, one row", config with { Input = new InputConfig { Patch = 3 }, Head = classes }, Segments.Padded([5]));
+        yield return Sequence("one of one position", config with { Head = classes with { Pool = Pooling.Last } }, Segments.Padded([1]));
     }
 
     static string Bl(Shape shape) => $"b {shape[0]} l {shape[1]}";
@@ -427,6 +442,23 @@ public static partial class OpCatalog
                 }, model);
             },
         };
+
+    // a step of padding behind the rows, but where one row is one sequence
+    static OpCase Sequence(string variant, MambaConfig config, Segments segments) => new("SequenceModel", variant, [], _ => [])
+    {
+        Float32Tolerance = 2e-4,
+        Float64Tolerance = 1e-11,
+        Opener = (device, dtype) =>
+        {
+            var model = new SequenceModel(config, device, seed: 1, dtype);
+            Stir(model.Parameters);
+            (Tensor first, Shape rows) = (model.Parameters[0].Value, (segments.Rows, segments.Length + (segments.Count > 1 ? 1 : 0)));
+            if (config.Input is not { } input)
+                return new OpenCase(Named(model.Parameters), () => [model.Forward(Ints(first, rows, i => i * 7 % config.VocabSize), segments)], model);
+            Tensor x = Tape.Watch(Tensor.From(new CaseInput("x", rows.Append(input.Channels)).Values(1), rows.Append(input.Channels), dtype, device));
+            return new OpenCase([("x", x), .. Named(model.Parameters)], () => [model.Forward(x, segments)], model);
+        },
+    };
 
     static (string, Tensor)[] Named(ParameterSet parameters) => [.. parameters.Select(p => (p.Name, p.Value))];
 

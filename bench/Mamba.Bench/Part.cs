@@ -26,6 +26,7 @@ internal sealed record Part(string Name, string Does, Dimensions Uses, Action<Be
         new("memory", "a training step, allocation by allocation", Dimensions.None, (bench, _) => MemoryBench.Run(bench)),
         new("scaling", "time and memory against length, throughput against batch", Any, (bench, _) => ScalingBench.Run(bench)),
         new("inspect", "hooks beside a plain pass, a full trace beside a loop in primitive ops", Any, (bench, _) => InspectBench.Run(bench)),
+        new("sequences", "a batch of very different lengths, padded and packed; a long sequence in pieces", Any, (bench, _) => SequenceBench.Run(bench)),
         new("timeline", "where the time of a step and of a token goes", Any, (bench, _) => TimelineBench.Run(bench)),
         new("micro", "BenchmarkDotNet", Dimensions.None, MicroBenchmarks.Run),
     ];
