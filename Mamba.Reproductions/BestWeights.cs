@@ -14,7 +14,7 @@ internal static class BestWeights
     {
         double[]? best = null;
         double least = double.PositiveInfinity;
-        Trainer trainer = run.Train(what, options, data.ModelOf(sizes), data, now =>
+        Trainer trainer = run.Train(what, options, data.ModelOf(sizes), data, (now, _) =>
         {
             if (now.State.Step % options.EvalEvery != 0 && !now.IsDone)
                 return;

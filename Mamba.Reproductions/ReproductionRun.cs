@@ -64,9 +64,9 @@ internal sealed class ReproductionRun(Device device, string folder, Screen scree
     /// <param name="options">How.</param>
     /// <param name="config">What.</param>
     /// <param name="data">On what; null: what the options name.</param>
-    /// <param name="after">Called after each step.</param>
+    /// <param name="after">Told of each step.</param>
     /// <returns>The trainer, which is the caller's.</returns>
-    public Trainer Train(string what, TrainOptions options, MambaConfig config, TrainingData? data = null, Action<Trainer>? after = null)
+    public Trainer Train(string what, TrainOptions options, MambaConfig config, TrainingData? data = null, Action<Trainer, StepReport>? after = null)
     {
         var trainer = new Trainer(options with { Device = device.Name }, config, device, data);
         try
@@ -77,7 +77,7 @@ internal sealed class ReproductionRun(Device device, string folder, Screen scree
                 StepReport step = trainer.Step();
                 Progress(() => $"{what}: step {step.Step:N0} of {steps:N0}, length {step.Length:N0}, loss {step.Loss:0.0000}, "
                     + $"accuracy {100 * trainer.State.Accuracy:0.0} %; {Time(watch.Elapsed)}");
-                after?.Invoke(trainer);
+                after?.Invoke(trainer, step);
             }
             Trained++;
             return trainer;

@@ -197,4 +197,27 @@ public class ReproductionTests
         }
         Assert.That(Reproduce.Names, Is.Unique);
     }
+
+    static IEnumerable<string> Names => Reproduce.Names;
+
+    [TestCaseSource(nameof(Names))]
+    public void Each_runs_through_at_a_size_of_seconds_and_its_exit_code_is_1_where_a_claim_is_false(string name)
+    {
+        string text = Path.Combine(folder, "text"), into = Path.Combine(folder, "out");
+        File.WriteAllText(text, string.Concat(Enumerable.Range(0, 400).Select(i => $"line {i * i}\n")));
+        string[] data = Reproduce.Named(name).Data is null ? [] : ["--data", text];
+        (int code, string error) = MambaInProcess.Run(["reproduce", name, "--quick", "--device", "cpu", "--out", into, .. data]);
+        Assert.That(error, Is.Empty);
+        JsonNode results = JsonNode.Parse(File.ReadAllText(Path.Combine(into, "results.json")))!;
+        string[] verdicts = [.. results["claims"]!.AsArray().Select(claim => (string)claim!["verdict"]!)];
+        Assert.That(verdicts, Is.Not.Empty.And.All.AnyOf("holds", "false", "open"));
+        Assert.That(code, Is.EqualTo(verdicts.Contains("false") ? 1 : 0));
+        Assert.That((string?)results["name"], Is.EqualTo(name));
+        Assert.That(results["pictures"]!.AsArray().Select(picture => File.Exists(Path.Combine(into, (string)picture!))), Is.Not.Empty.And.All.True);
+        foreach (JsonNode? table in results["tables"]!.AsArray())
+            foreach (JsonNode? row in table!["rows"]!.AsArray())
+                Assert.That(row!.AsArray(), Has.Count.EqualTo(table["columns"]!.AsArray().Count));
+        if (Reproduce.Named(name).Data is not null)
+            MambaInProcess.Refuse(["reproduce", name, "--quick"], "data is missing; expected ");
+    }
 }
