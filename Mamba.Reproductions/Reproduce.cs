@@ -4,7 +4,10 @@ namespace Mamba.Reproductions;
 public static class Reproduce
 {
     /// <summary>All there are, in the order they are listed.</summary>
-    internal static IReadOnlyList<Reproduction> All { get; } = [new Selection(), new Induction(), new DnaContext(), new Promoters(), new Digits(), new ComplexAudio(), new Forecasting()];
+    internal static IReadOnlyList<Reproduction> All { get; } =
+    [
+        new Selection(), new Induction(), new DnaContext(), new Promoters(), new Digits(), new ComplexAudio(), new Forecasting(),
+    ];
 
     /// <summary>The names there are.</summary>
     public static IReadOnlyList<string> Names => [.. All.Select(reproduction => reproduction.Name)];

@@ -48,7 +48,7 @@ internal sealed class Selection : Reproduction
             foreach (ulong seed in run.Seeds)
             {
                 double sum = 0;
-                using Trainer trainer = run.Train($"{kind.Name}, seed {seed}", options with { Seed = seed }, ModelOf(kind), after: step =>
+                using Trainer trainer = run.Train($"{kind.Name}, seed {seed}", options with { Seed = seed }, ModelOf(kind), after: (_, step) =>
                 {
                     sum += 100 * step.Accuracy / Window;
                     if (step.Step % Window != 0)

@@ -44,9 +44,9 @@ public sealed class RegressionReport
             NotNumbers++;
             return;
         }
-        double error = Math.Abs(prediction - target), numbers = Count - NotNumbers;
-        mse += (error * error - mse) / numbers;         // running means: nothing grows with the count
-        mae += (error - mae) / numbers;
+        double error = Math.Abs(prediction - target);
+        mse += (error * error - mse) / Count;         // running means: nothing grows with the count
+        mae += (error - mae) / Count;
     }
 
     /// <summary>The report as JSON, names in snake case. JSON has no NaN and no infinity: these are null.</summary>

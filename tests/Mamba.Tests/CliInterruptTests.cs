@@ -84,6 +84,14 @@ public class CliInterruptTests
     }
 
     [Test]
+    public void A_reproduction_that_is_interrupted_writes_nothing()
+    {
+        (int code, _, string error) = Interrupt(2, "reproduce", "selection", "--device", "cpu", "--threads", "1", "--out", "results");
+        Assert.That((code, error), Is.EqualTo((130, "reproduce: stopped after 0 trainings; nothing was written\n")));
+        Assert.That(Directory.GetFileSystemEntries(folder), Is.Empty);
+    }
+
+    [Test]
     public void An_op_that_is_interrupted_writes_nothing()
     {
         Shell.Succeed(folder, "mkfifo in");

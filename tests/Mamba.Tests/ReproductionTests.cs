@@ -159,7 +159,7 @@ public class ReproductionTests
         });
         var heard = new Heard();
         Assert.That(() => Reproduce.Run(told, device, folder, Size.Reduced, null, null, heard, stop.Token),
-            Throws.InstanceOf<OperationCanceledException>().With.Message.EqualTo("1 trainings; nothing was written"));
+            Throws.InstanceOf<OperationCanceledException>().With.Message.EqualTo("1 training; nothing was written"));
         Assert.That(Directory.GetFiles(folder), Is.Empty);
         Assert.That(heard.Lines.Where(line => line.StartsWith('…')), Is.Not.Empty.And.All.StartsWith("… one: step "));
     }

@@ -78,7 +78,7 @@ public class ResultPicturesTests
         Assert.That(RocCurve.Of(labels, p, "").Note, Does.StartWith($"area under the curve {report.Auc:0.0000}; {labels.Sum()} of the class, "));
     }
 
-    [TestCase(8000, 1000)]
+    [TestCase(8000, 1010)]
     [TestCase(44100, 440)]
     [TestCase(100, 20)]
     public void A_tone_is_loudest_at_its_frequency(int rate, double hertz)
@@ -90,7 +90,8 @@ public class ResultPicturesTests
         int loudest = Enumerable.Range(0, rows).MaxBy(row => spectrogram.Decibels[row, frames / 2]);
         Assert.That(loudest * spectrogram.HertzOfRow, Is.EqualTo(hertz).Within(0.51 * spectrogram.HertzOfRow));
         Assert.That(spectrogram.Decibels[loudest, frames / 2], Is.EqualTo(0).Within(1.5));
-        Assert.That(spectrogram.Decibels[(loudest + rows / 2) % rows, frames / 2], Is.LessThan(-40), "Hann's window lets little through far away");
+        if (rows > 20)
+            Assert.That(spectrogram.Decibels[loudest + 6, frames / 2], Is.LessThan(-50), "Hann's window lets little through six rows away");
     }
 
     [Test]
