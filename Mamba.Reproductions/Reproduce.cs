@@ -1,3 +1,5 @@
+using Mamba.Pictures;
+
 namespace Mamba.Reproductions;
 
 /// <summary>The paper's small results, each by its name.</summary>
@@ -49,7 +51,7 @@ public static class Reproduce
         catch (OperationCanceledException e)
         {
             screen.Clear();
-            throw new OperationCanceledException($"{run.Trained} trainings; nothing was written", e, stop);
+            throw new OperationCanceledException($"{TraceLayer.Words(run.Trained, "training")}; nothing was written", e, stop);
         }
     }
 
