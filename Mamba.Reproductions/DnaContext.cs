@@ -76,13 +76,13 @@ internal sealed class DnaContext : Reproduction
     static (string Name, double Bits) Markov(ReproductionRun run)
     {
         byte[] all = [.. FastaReader.Read(run.Data!, Alphabet.Dna).SelectMany(record => record.Tokens)];
-        int held = all.Length / 10;
+        int held = all.Length / 10, letters = all.Max() + 1;         // N only where there is one
         var found = new List<(double Bits, int Order)>();
         for (int order = 1; order <= run.Of(3, 12, 12); order++)
             foreach (double weight in (double[])[1, 16, 256])
             {
                 run.Progress(() => $"counting, order {order}");
-                found.Add((new MarkovModel(all.AsSpan(0, all.Length - held), Alphabet.Dna.Count, order, weight).Bits(all.AsSpan(all.Length - held)), order));
+                found.Add((new MarkovModel(all.AsSpan(0, all.Length - held), letters, order, weight).Bits(all.AsSpan(all.Length - held)), order));
             }
         run.Table("counting alone, interpolated Markov models, bits a base on the last tenth", [new("order", "0"), new("bits", "0.0000")],
             found.GroupBy(one => one.Order).Select(group => (object?[])[group.Key, group.Min(one => one.Bits)]));

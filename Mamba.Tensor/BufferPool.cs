@@ -3,12 +3,17 @@ namespace Mamba;
 /// <summary>
 /// Buffers of one device, reused by size: a training step allocates the same sizes again and again, so after the first
 /// step nothing is asked of the driver. Sizes are rounded up to one of eight steps per power of two (at most 12.5 % more).
+/// Where sizes change from step to step, as with sequences of different lengths, buffers that are kept for reuse are given back once they would be more than
+/// has ever been in use at once, and more than a gigabyte.
 /// </summary>
 public sealed class BufferPool
 {
+    const long AlwaysKept = 1L << 30;
+
     readonly Device device;
     readonly Dictionary<long, Stack<DeviceBuffer>> free = [];
     readonly Lock gate = new();
+    long most;          // LiveBytes at its highest
 
     internal BufferPool(Device device) => this.device = device;
 
@@ -61,12 +66,15 @@ public sealed class BufferPool
             }
             else
             {
+                if (ReservedBytes + size > Math.Max(most, LiveBytes + size) + Math.Max(most, AlwaysKept))
+                    GiveBack();
                 buffer = device.Allocate(size);
                 ReservedBytes += size;
             }
             LiveBytes += size;
             LiveBuffers++;
             PeakBytes = Math.Max(PeakBytes, LiveBytes);
+            most = Math.Max(most, LiveBytes);
             Ledger?.Rented(buffer, bytes, shape);
             return buffer;
         }
@@ -90,14 +98,17 @@ public sealed class BufferPool
     public void Trim()
     {
         lock (gate)
+            GiveBack();
+    }
+
+    void GiveBack()
+    {
+        foreach (DeviceBuffer buffer in free.Values.SelectMany(stack => stack))
         {
-            foreach (DeviceBuffer buffer in free.Values.SelectMany(stack => stack))
-            {
-                ReservedBytes -= buffer.Bytes;
-                buffer.Dispose();
-            }
-            free.Clear();
+            ReservedBytes -= buffer.Bytes;
+            buffer.Dispose();
         }
+        free.Clear();
     }
 
     static long RoundUp(long bytes)

@@ -25,11 +25,11 @@ public static class OwnTask
         }
 
         // a loss of its own: every position counts, not the last alone
-        public override TrainingLoss LossOf(MambaLM model, Batch batch)
+        public override TrainingLoss LossOf(MambaModel model, Batch batch)
         {
             Shape shape = (batch.B, batch.L);
             Tensor targets = Tensor.From(batch.Targets, shape, model.Parameters.Device);
-            Tensor logits = model.Forward(Tensor.From(batch.Tokens, shape, model.Parameters.Device));
+            Tensor logits = Language(model).Forward(Tensor.From(batch.Tokens, shape, model.Parameters.Device));
             return new(Ops.CrossEntropy(logits, targets, classes: 2), () => Ops.CountCorrect(logits, targets, classes: 2).Accuracy);
         }
     }

@@ -155,31 +155,17 @@ public sealed class LabeledData : SplitData
     SequenceModel Of(MambaModel model) => model as SequenceModel
         ?? throw new MambaException($"{Name}: the model is a language model; expected one with a head for {HeadConfig.Classes}.");
 
-    // (examples, classes)
+    // (examples, classes); of a sequence that is too long, its first steps
     Tensor Scores(SequenceModel model, int[] examples, int longest = int.MaxValue, Dropout? dropout = null)
     {
         Device device = model.Parameters.Device;
-        int patch = options.Patch;
-        if (set.VocabSize > 0)
-        {
-            int[][] tokens = Array.ConvertAll(examples, i => Array.ConvertAll(Cut(set.Examples[i].Tokens!, 1), token => (int)token));
-            Segments segments = Segments.Packed([.. tokens.Select(one => one.Length)]);
-            return model.Forward(segments.Tokens(tokens, device), segments, dropout: dropout);
-        }
-        float[][] values = Array.ConvertAll(examples, i => Cut(set.Examples[i].Values!, patch));
-        Segments places = Segments.Packed([.. values.Select(one => one.Length)]);
-        return model.Forward(places.Values(values, 1, device, model.Parameters.DType), places, dropout: dropout);
+        Segments segments = Segments.Packed([.. examples.Select(i => Math.Min(LengthOf(i), longest))], patch: options.Patch);
+        Tensor x = set.VocabSize > 0
+            ? segments.Tokens([.. examples.Select(i => Array.ConvertAll(First(set.Examples[i].Tokens!), token => (int)token))], device)
+            : segments.Values([.. examples.Select(i => First(set.Examples[i].Values!))], 1, device, model.Parameters.DType);
+        return model.Forward(x, segments, dropout: dropout);
 
-        // the first steps of a sequence that is too long; zeros after one that ends within a patch
-        T[] Cut<T>(T[] all, int multiple)
-        {
-            int count = Math.Min(all.Length, longest), rounded = (count + multiple - 1) / multiple * multiple;
-            if (count == all.Length && rounded == count)
-                return all;
-            var cut = new T[rounded];
-            Array.Copy(all, cut, count);
-            return cut;
-        }
+        T[] First<T>(T[] all) => all.Length <= longest ? all : all[..longest];
     }
 
     /// <inheritdoc/>
@@ -205,7 +191,7 @@ public sealed class LabeledData : SplitData
         };
     }
 
-    /// <summary>What a model says of some of the examples. A sequence longer than 16,384 positions is read in pieces, unless the model reads both ways.</summary>
+    /// <summary>What a model says of some of the examples. A sequence of more than 16,384 positions is read in pieces, unless the model reads both ways.</summary>
     /// <param name="model">With a head for these classes.</param>
     /// <param name="examples">Which; null: all.</param>
     /// <param name="progress">Told the share that is done.</param>
@@ -226,7 +212,7 @@ public sealed class LabeledData : SplitData
             longest = LengthOf(examples[order[first + count - 1]]);
             using var scope = new TensorScope();
             int[] batch = [.. order.AsSpan(first, count).ToArray().Select(k => examples[k])];
-            Tensor scores = longest / options.Patch > LongestPiece && options.Bidirectional is null ? InPieces(classifier, batch[0]) : Scores(classifier, batch);
+            Tensor scores = longest > (long)LongestPiece * options.Patch && options.Bidirectional is null ? InPieces(classifier, batch[0]) : Scores(classifier, batch);
             double[] logs = Ops.LogSoftmax(scores).ToDoubles();
             int classes = (int)scores.Shape[1];
             for (int k = 0; k < count; k++)
@@ -243,14 +229,13 @@ public sealed class LabeledData : SplitData
     Tensor InPieces(SequenceModel model, int i)
     {
         SequenceExample example = set.Examples[i];
-        int piece = LongestPiece / options.Patch * options.Patch, length = LengthOf(i), whole = (length + options.Patch - 1) / options.Patch * options.Patch;
-        return model.Forward(new SequencePieces(1, whole, piece, (start, count) =>
+        Device device = model.Parameters.Device;
+        return model.Forward(new SequencePieces(1, LengthOf(i), LongestPiece * options.Patch, (start, count) =>
         {
-            if (example.Tokens is { } tokens)
-                return Tensor.From(Array.ConvertAll(tokens[(int)start..((int)start + count)], token => (int)token), (1, count), model.Parameters.Device);
-            float[] part = new float[count];
-            example.Values.AsSpan((int)start, Math.Min(count, length - (int)start)).CopyTo(part);
-            return Segments.Padded([count]).Values([part], 1, model.Parameters.Device, model.Parameters.DType);
+            Range piece = (int)start..(int)(start + count);
+            return example.Tokens is { } tokens
+                ? Tensor.From(Array.ConvertAll(tokens[piece], token => (int)token), (1, count), device)
+                : Segments.Padded([count]).Values([example.Values![piece]], 1, device, model.Parameters.DType);
         }));
     }
 }

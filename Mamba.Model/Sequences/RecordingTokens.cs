@@ -87,12 +87,10 @@ public sealed class RecordingTokens : SplitData
     public override TrainingLoss LossOf(MambaModel model, Batch batch)
     {
         var examples = (SequenceBatch)batch;
-        (Tensor logits, Tensor targets) = Read(Of(model), examples.Examples, examples.Longest, batch.Dropout);
+        (Tensor logits, Tensor targets) = Read(Language(model), examples.Examples, examples.Longest, batch.Dropout);
         return new(Ops.CrossEntropy(logits, targets, SequenceTask.Ignore, VocabSize),
             () => Ops.CountCorrect(logits, targets, SequenceTask.Ignore, VocabSize).Accuracy);
     }
-
-    MambaLM Of(MambaModel model) => model as MambaLM ?? throw new MambaException($"{Name}: the model has a head; expected a language model, without one.");
 
     // logits (b, l, v) and what follows each position (b, l), of packed recordings
     (Tensor Logits, Tensor Targets) Read(MambaLM model, int[] examples, int longest = int.MaxValue, Dropout? dropout = null)
@@ -136,7 +134,7 @@ public sealed class RecordingTokens : SplitData
             while (first + count < examples.Count && (positions += Length(examples[first + count])) <= MostPositions)
                 count++;
             using var scope = new TensorScope();
-            (Tensor logits, Tensor targets) = Read(Of(model), [.. examples.Skip(first).Take(count)]);
+            (Tensor logits, Tensor targets) = Read(Language(model), [.. examples.Skip(first).Take(count)]);
             foreach (double loss in Ops.TokenLosses(logits, targets, SequenceTask.Ignore).ToDoubles())
                 nats += loss;
             tokens += Enumerable.Range(first, count).Sum(k => (long)Length(examples[k]));

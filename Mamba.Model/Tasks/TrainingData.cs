@@ -61,7 +61,10 @@ public abstract class TrainingData
     public virtual HeldOutScore? Score(MambaModel model, int? window, CancellationToken stop = default) =>
         Validate(Language(model), window, stop) is { } held ? new(held.NatsPerToken, held.BitsPerByte) : null;
 
-    MambaLM Language(MambaModel model) => model as MambaLM
+    /// <summary>The model, as the language model that the data are for.</summary>
+    /// <param name="model">The model in training.</param>
+    /// <exception cref="MambaException">It has a head of another kind.</exception>
+    protected MambaLM Language(MambaModel model) => model as MambaLM
         ?? throw new MambaException($"{Name}: the model has a head for {model.Config.Head!.Kind}; expected a language model, without one.");
 
     /// <summary>The batch of one step.</summary>
@@ -70,22 +73,17 @@ public abstract class TrainingData
     /// <param name="stage">Its length and number of sequences.</param>
     public abstract Batch BatchOf(ulong seed, long step, Stage stage);
 
-    /// <summary>The loss of a batch, on the open tape, of a model of any kind; unless data say otherwise, that of a language model.</summary>
+    /// <summary>The loss of a batch, on the open tape: of a language model the mean cross-entropy of the answers, unless a task has one of its own.</summary>
     /// <param name="model">The model in training.</param>
     /// <param name="batch">Of this step.</param>
     /// <exception cref="MambaException">The model is not of the kind that the data are for.</exception>
-    public virtual TrainingLoss LossOf(MambaModel model, Batch batch) => LossOf(Language(model), batch);
-
-    /// <summary>The loss of a batch, on the open tape: mean cross-entropy of the answers, unless a task has one of its own.</summary>
-    /// <param name="model">The model in training.</param>
-    /// <param name="batch">Of this step.</param>
-    public virtual TrainingLoss LossOf(MambaLM model, Batch batch)
+    public virtual TrainingLoss LossOf(MambaModel model, Batch batch)
     {
         Device device = model.Parameters.Device;
         int classes = Classes(model.Config), positions = Math.Min(Answers, batch.L);
         Tensor tokens = Tensor.From(batch.Tokens, (batch.B, batch.L), device);
         bool lastOnly = positions == 1;             // then the head need not look at the rest
-        Tensor logits = model.Forward(tokens, batch.State, lastOnly, dropout: batch.Dropout);               // (b, v) or (b, l, v)
+        Tensor logits = Language(model).Forward(tokens, batch.State, lastOnly, dropout: batch.Dropout);               // (b, v) or (b, l, v)
         Tensor targets = lastOnly
             ? Tensor.From(batch.LastTargets(1), batch.B, device)
             : Tensor.From(batch.Targets, (batch.B, batch.L), device);
