@@ -392,13 +392,13 @@ public static partial class OpCatalog
 
         var numbers = new InputConfig { Channels = 2, Mean = [0.5, -1], Deviation = [2, 0.5] };
         HeadConfig classes = new() { Kind = HeadConfig.Classes, Outputs = 3 }, regression = new() { Kind = HeadConfig.Regression, Outputs = 2 };
-        Segments packedRows = Segments.Packed([4, 2, 3], longest: 6), paddedRows = Segments.Padded([4, 2, 3]);
-        yield return Sequence("next token, packed", config with { Head = new HeadConfig { Kind = HeadConfig.NextToken } }, packedRows);
-        yield return Sequence("next value, padded", config with { Input = numbers, Head = new HeadConfig { Kind = HeadConfig.NextValue, Outputs = 2 } }, paddedRows);
+        Segments shared = Segments.Packed([4, 2, 3], longest: 6), own = Segments.Padded([4, 2, 3]);
+        yield return Sequence("next token, packed", config with { Head = new HeadConfig { Kind = HeadConfig.NextToken } }, shared);
+        yield return Sequence("next value, padded", config with { Input = numbers, Head = new HeadConfig { Kind = HeadConfig.NextValue, Outputs = 2 } }, own);
         foreach (Pooling pool in Enum.GetValues<Pooling>())
         {
-            yield return Sequence($"classes by {pool}, tokens packed", config with { Head = classes with { Pool = pool } }, packedRows);
-            yield return Sequence($"regression by {pool}, numbers padded", config with { Input = numbers, Head = regression with { Pool = pool } }, paddedRows);
+            yield return Sequence($"classes by {pool}, tokens packed", config with { Head = classes with { Pool = pool } }, shared);
+            yield return Sequence($"regression by {pool}, numbers padded", config with { Input = numbers, Head = regression with { Pool = pool } }, own);
         }
         yield return Sequence("patches, packed", config with { Input = numbers with { Patch = 2 }, Head = classes with { Pool = Pooling.Gated } },
             Segments.Packed([7, 3], longest: 11, patch: 2));

@@ -6,8 +6,9 @@ using Mamba.Examples;
 [
     ("parameters", OwnParameters.Run), ("blocks", BlocksAlone.Run), ("training", OwnTraining.Run),
     ("op", OwnOp.Run), ("kernel", OwnKernel.Run), ("discretization", OwnDiscretization.Run), ("algorithm", OwnAlgorithm.Run),
-    ("text", TextModel.Run), ("mixer", OwnMixer.Run), ("variant", JambaMamba.Run), ("bidirectional", Bidirectional.Run), ("task", OwnTask.Run), ("state", States.Run),
-    ("generate", Generate.Run), ("inspect", Inspect.Run),
+    ("text", TextModel.Run), ("mixer", OwnMixer.Run), ("variant", JambaMamba.Run), ("bidirectional", Bidirectional.Run), ("task", OwnTask.Run),
+    ("state", States.Run),
+    ("generate", Generate.Run), ("inspect", Inspect.Run), ("classify", Classify.Run),
 ];
 if (args.FirstOrDefault(name => !Array.Exists(examples, example => example.Name == name)) is { } unknown)
 {

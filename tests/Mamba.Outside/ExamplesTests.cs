@@ -46,6 +46,13 @@ public class ExamplesTests
     }
 
     [Test]
+    public void A_classifier_of_packed_sequences_learns()
+    {
+        using Device device = Device.Open("cpu");
+        Assert.That(Classify.Train(device, steps: 100), Is.GreaterThan(0.9));
+    }
+
+    [Test]
     public void An_op_of_ones_own_has_the_right_gradient() => Assert.That(Output(OwnOp.Run), Does.Contain("agrees"));
 
     [Test]

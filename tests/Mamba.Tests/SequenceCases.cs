@@ -18,6 +18,18 @@ internal static class SequenceCases
             SsmCfg = new SsmConfig { DState = 3, DConv = 2, Bias = true },
         },
         ["Falcon norms"] = new() { DModel = 6, NLayer = 1, SsmCfg = new SsmConfig { DState = 2, MixerRmsEps = 1e-6 } },
+        ["both ways"] = new()
+        {
+            DModel = 6,
+            NLayer = 2,
+            Mixer = new BidirectionalConfig { Inner = new SsmConfig { DState = 3, DConv = 3 } },
+        },
+        ["both ways, tied"] = new()
+        {
+            DModel = 5,
+            NLayer = 1,
+            Mixer = new BidirectionalConfig { Inner = new SsmConfig { DState = 2 }, Tied = true },
+        },
         ["looks back"] = new() { DModel = 7, NLayer = 2, Discretization = Discretization.ExponentialTrapezoidal, SsmCfg = new SsmConfig { DState = 3 } },
     };
 
@@ -48,8 +60,9 @@ internal static class SequenceCases
            select $"{backbone}; {input}; {head}",
     ];
 
-    /// <summary>Those with a head for the sequence as a whole.</summary>
-    public static readonly string[] Pooled = [.. Names.Where(name => Config(name).Head!.IsPooled)];
+    /// <summary>Those that read in pieces: one way, with a head for the sequence as a whole.</summary>
+    public static readonly string[] Pooled =
+        [.. Names.Where(name => Config(name) is { Head.IsPooled: true, Mixer: not BidirectionalConfig })];
 
     public static MambaConfig Config(string name)
     {

@@ -273,6 +273,9 @@ public class SequencePiecesTests
         const string Patch = "SequencePieces: the pieces are of 6 steps; expected a multiple of the model's patch, 4.";
         Refused(() => patches.Forward(Cut(patches, 1, 9, 6)), Patch);
         Refused(() => Cut(patches, 1, 9, 6).Backward(patches, Loss, into), Patch);
+        using SequenceModel bothWays = SequenceCases.Model("both ways; tokens; regression", Cpu);
+        foreach (Action run in (Action[])[() => bothWays.Forward(Cut(bothWays, 1, 9, 4)), () => Cut(bothWays, 1, 9, 4).Backward(bothWays, Loss, into)])
+            Assert.That(run, Throws.TypeOf<MambaException>().With.Message.Contains("reads to the end of a sequence"));
         Assert.That(() => patches.Forward(Cut(patches, 1, 5, 6)), Throws.Nothing, "one piece may be any");
         Refused(() => model.Forward(new SequencePieces(2, 9, 4, Read)), "SequencePieces: read gave int32 (1, 4) on cpu for steps 0 to 4; expected (2, 4, …).");
         Refused(() => model.Forward(new SequencePieces(1, 9, 4, (start, count) => Read(start, 4))),
