@@ -38,14 +38,16 @@ public sealed record HeadConfig
     internal void Validate(InputConfig? input)
     {
         if (Kind is not (NextToken or NextValue or Classes or Regression))
-            throw new MambaException($"MambaConfig: head.kind is {Safetensors.Quote(Kind)}; expected '{NextToken}', '{NextValue}', '{Classes}' or '{Regression}'.");
+            throw new MambaException($"MambaConfig: head.kind is {Safetensors.Quote(Kind)}; "
+                + $"expected '{NextToken}', '{NextValue}', '{Classes}' or '{Regression}'.");
         ConfigField.Positive(Outputs, "head.outputs");
         if (Kind == NextToken && input is not null)
             throw new MambaException($"MambaConfig: head.kind is '{NextToken}', but the model reads numbers (input); expected '{NextValue}'.");
         if (Kind == NextValue && input is null)
             throw new MambaException($"MambaConfig: head.kind is '{NextValue}', but the model reads tokens; expected an input, or '{NextToken}'.");
         if (!IsPooled && input is { Patch: > 1 })
-            throw new MambaException($"MambaConfig: input.patch is {input.Patch}, so a position is several steps; a head for {Kind} needs 1: it says something of each step.");
+            throw new MambaException($"MambaConfig: input.patch is {input.Patch}, so a position is several steps; "
+                + $"a head for {Kind} needs 1: it says something of each step.");
         if (!Enum.IsDefined(Pool))
             throw new MambaException($"MambaConfig: head.pool is {Pool}; expected mean, last or gated.");
         if (Labels is not { } labels)

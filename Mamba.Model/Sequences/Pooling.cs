@@ -2,7 +2,9 @@ using System.Text.Json.Serialization;
 
 namespace Mamba;
 
-/// <summary>How the positions of a sequence, (l, d_model), become one vector, (d_model). None of them looks at padding, or at another sequence of the row.</summary>
+/// <summary>
+/// How the positions of a sequence, (l, d_model), become one vector, (d_model). None of them looks at padding, or at another sequence of the row.
+/// </summary>
 public enum Pooling
 {
     /// <summary>The mean over the positions.</summary>

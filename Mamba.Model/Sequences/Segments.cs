@@ -52,7 +52,7 @@ public sealed class Segments
         Expect(lengths);
         ExpectPatch(patch);
         longest = Math.Max(longest, lengths.Max());
-        var all = new Segment[lengths.Count];
+        var placed = new Segment[lengths.Count];
         var filled = new List<int>();
         foreach (int i in Enumerable.Range(0, lengths.Count).OrderByDescending(i => lengths[i]))
         {
@@ -62,10 +62,10 @@ public sealed class Segments
                 row = filled.Count;
                 filled.Add(0);
             }
-            all[i] = new Segment(row, (int)Next(filled[row]), lengths[i]);
-            filled[row] = all[i].Start + lengths[i];
+            placed[i] = new Segment(row, (int)Next(filled[row]), lengths[i]);
+            filled[row] = placed[i].Start + lengths[i];
         }
-        return new(all, filled.Count, filled.Max());
+        return new(placed, filled.Count, filled.Max());
 
         long Next(int step) => ((long)step + patch - 1) / patch * patch;
     }

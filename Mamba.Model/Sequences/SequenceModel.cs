@@ -185,7 +185,7 @@ public sealed class SequenceModel : MambaModel
     /// </summary>
     /// <param name="pieces">The sequence, in order.</param>
     /// <param name="stop">Ends the work with an <see cref="OperationCanceledException"/>.</param>
-    /// <exception cref="MambaException">The head says something of each position, the model reads in both directions, or a piece is no whole patches.</exception>
+    /// <exception cref="MambaException">The head is for each position, the model reads in both directions, or a piece is no whole patches.</exception>
     public Tensor Forward(SequencePieces pieces, CancellationToken stop = default)
     {
         pieces.Expect(this);
@@ -202,7 +202,7 @@ public sealed class SequenceModel : MambaModel
         return Finish(pooled.Tensors(), pooled.Positions);
     }
 
-    /// <summary>features (b, l, d_model) → what pooling needs of them, (b, d_model) each; sums add up over pieces, the last position is the last piece's.</summary>
+    /// <summary>features (b, l, d_model) → what pooling needs of them, (b, d_model) each; sums add up over pieces; the last is the last piece's.</summary>
     internal Tensor[] PartialSums(Tensor features)
     {
         if (head.Pool == Pooling.Last)

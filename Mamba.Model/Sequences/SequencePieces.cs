@@ -73,7 +73,7 @@ public sealed class SequencePieces
     /// <param name="into">The gradients to add to: <c>new Gradients(model.Parameters)</c>, made outside of any tape that closes before they are used.</param>
     /// <param name="stop">Ends the work with an <see cref="OperationCanceledException"/>.</param>
     /// <returns>The loss.</returns>
-    /// <exception cref="MambaException">The head says something of each position, the model reads in both directions, or a piece is no whole patches.</exception>
+    /// <exception cref="MambaException">The head is for each position, the model reads in both directions, or a piece is no whole patches.</exception>
     public double Backward(SequenceModel model, Func<Tensor, Tensor> loss, Gradients into, CancellationToken stop = default)
     {
         Expect(model);

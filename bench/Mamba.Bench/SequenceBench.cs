@@ -38,8 +38,8 @@ internal static class SequenceBench
         (Sample slow, Sample fast) = InTurn(bench, () => Step(padded), () => Step(packed));
         Row("padded", padded, slow);
         Row("packed", packed, fast);
-        table.Notes.Add($"In turn, in one run: packed takes {slow.Median / fast.Median:0.00} times less time, for {Cells(padded) / Cells(packed):0.00} times fewer "
-            + "positions. The limit is the arithmetic of the positions that belong to a sequence.");
+        table.Notes.Add($"In turn, in one run: packed takes {slow.Median / fast.Median:0.00} times less time, "
+            + $"for {Cells(padded) / Cells(packed):0.00} times fewer positions. The limit is the arithmetic of the positions that belong to a sequence.");
         bench.Add(table);
 
         static double Cells(Segments segments) => (double)segments.Rows * segments.Length;

@@ -237,7 +237,8 @@ public class SequenceModelTests
         using MambaLM language = TestData.Stirred(config with { Head = null }, Cpu);
         Tensor tokens = TestData.Tokens((2, 9), Cpu);
         Assert.That(model.Forward(tokens).ToDoubles(), Is.EqualTo(language.Forward(tokens).ToDoubles()));
-        Assert.That(model.Parameters.Select(p => p.Name), Is.EqualTo(language.Parameters.Select(p => p.Name.Replace("lm_head", "head", StringComparison.Ordinal))));
+        Assert.That(model.Parameters.Select(p => p.Name),
+            Is.EqualTo(language.Parameters.Select(p => p.Name.Replace("lm_head", "head", StringComparison.Ordinal))));
         Assert.That(model.Blocks.Count(), Is.EqualTo(config.NLayer));
     }
 
@@ -277,7 +278,8 @@ public class SequenceModelTests
         Segments segments = Segments.Packed([3 * p - odd, 3 * p, 2 * p - odd], longest: 5 * p, patch: p);
         int l = segments.Length + 1;
         Tensor x = SequenceCases.On(model, SequenceCases.Draw(model.Config, segments.Rows * l, 1), segments.Rows, l);
-        (string, Tensor)[] by = [.. model.Parameters.Select(w => (w.Name, w.Value)), .. x.DType == DType.Int32 ? [] : ((string, Tensor)[])[("x", Tape.Watch(x))]];
+        (string, Tensor)[] by = [.. model.Parameters.Select(w => (w.Name, w.Value)),
+            .. x.DType == DType.Int32 ? [] : ((string, Tensor)[])[("x", Tape.Watch(x))]];
         GradCheck.Run(() => [model.Forward(x, segments)], by).ThrowIfFailed();
     }
 
@@ -336,7 +338,8 @@ public class SequenceModelTests
                 "MambaLM: the config has a head for regression; a language model has none. SequenceModel is for it.");
         });
         using MambaLM language = TestData.Stirred(model.Config with { Head = null }, Cpu);
-        InFolder(language, path => Refused(() => SequenceModel.Load(path, Cpu), $"{path}: this is a language model: its config.json has no head. MambaLM.Load opens it."));
+        InFolder(language, path => Refused(() => SequenceModel.Load(path, Cpu),
+            $"{path}: this is a language model: its config.json has no head. MambaLM.Load opens it."));
         Refused(() => new MambaLM(model.Config, Cpu), "MambaLM: the config has a head for regression; a language model has none. SequenceModel is for it.");
         Refused(() => new SequenceModel(language.Config, Cpu), "SequenceModel: the config has no head; expected one, or a MambaLM for a language model.");
     }
@@ -405,7 +408,8 @@ public class SequenceModelTests
         Bad(tokens with { Head = head with { Labels = ["a"] } }, "head.labels has 1 names; expected 4, one for each class.");
         Bad(tokens with { Head = head with { Labels = ["a", "b", "a", "c"] } }, "head.labels has 'a' twice; expected a name of its own for each class.");
         Bad(tokens with { Head = head with { Labels = ["a", "", "b", "c"] } }, "head.labels has ''; expected a name of its own for each class.");
-        Bad(tokens with { Head = head with { Kind = HeadConfig.Regression, Labels = ["a"] } }, "head.labels has 1 names; expected none: the head has no classes.");
+        Bad(tokens with { Head = head with { Kind = HeadConfig.Regression, Labels = ["a"] } },
+            "head.labels has 1 names; expected none: the head has no classes.");
         Bad(tokens with { Head = null, Input = input }, "input is given without a head; a language model reads tokens.");
         Bad(numbers with { Input = input with { Channels = 0 } }, "input.channels is 0; expected 1 or more.");
         Bad(numbers with { Input = input with { Patch = -1 } }, "input.patch is -1; expected 1 or more.");

@@ -48,7 +48,8 @@ public class SequencePiecesTests
         {
             double[] whole = model.Forward(SequenceCases.On(model, Draw(model, batch, length), batch, length)).ToDoubles();
             foreach (int piece in Pieces(model, length))
-                Assert.That(SequenceCases.Error(model.Forward(Cut(model, batch, length, piece)).ToDoubles(), whole), Is.LessThan(1e-12), $"{length} in {piece}");
+                Assert.That(SequenceCases.Error(model.Forward(Cut(model, batch, length, piece)).ToDoubles(), whole),
+                    Is.LessThan(1e-12), $"{length} in {piece}");
         }
     }
 
@@ -240,7 +241,8 @@ public class SequencePiecesTests
             Assert.That(() => pieces.Backward(model, Loss, into, stop.Token), at == 7 ? Throws.Nothing : Throws.InstanceOf<OperationCanceledException>());
             Assert.That(device.Memory.LiveBuffers, Is.EqualTo(before), $"stopped after {at} reads");
         }
-        var broken = new SequencePieces(1, 40, 10, (start, count) => start == 20 ? throw new IOException("gone") : Tensor.Zeros((1, count), DType.Int32, device));
+        var broken = new SequencePieces(1, 40, 10, (start, count) =>
+            start == 20 ? throw new IOException("gone") : Tensor.Zeros((1, count), DType.Int32, device));
         Assert.That(() => broken.Backward(model, Loss, into), Throws.TypeOf<IOException>());
         Assert.That(() => model.Forward(broken), Throws.TypeOf<IOException>());
         Assert.That(device.Memory.LiveBuffers, Is.EqualTo(before));
@@ -280,7 +282,8 @@ public class SequencePiecesTests
         Refused(() => model.Forward(new SequencePieces(2, 9, 4, Read)), "SequencePieces: read gave int32 (1, 4) on cpu for steps 0 to 4; expected (2, 4, …).");
         Refused(() => model.Forward(new SequencePieces(1, 9, 4, (start, count) => Read(start, 4))),
             "SequencePieces: read gave int32 (1, 4) on cpu for steps 8 to 9; expected (1, 1, …).");
-        Assert.That(() => Cut(model, 1, 9, 4).Backward(model, scores => scores, into), Throws.TypeOf<MambaException>().With.Message.Contains("expected one element"));
+        Assert.That(() => Cut(model, 1, 9, 4).Backward(model, scores => scores, into),
+            Throws.TypeOf<MambaException>().With.Message.Contains("expected one element"));
     }
 
     // ---- a million bases -----------------------------------------------------------------------------------------------
@@ -339,7 +342,8 @@ public class SequencePiecesTests
                 optimizer.Step(into.ClipNorm(1));
             });
             TestContext.Out.WriteLine($"{length,9:N0} bases: forward {forwardSeconds:0.00} s, {forward / 1e6:0.0} MB; "
-                + $"a step {Stopwatch.GetElapsedTime(start).TotalSeconds:0.00} s, {step / 1e6:0.0} MB, of which states {pieces.Count * stateBytes / 1e6:0.00} MB");
+                + $"a step {Stopwatch.GetElapsedTime(start).TotalSeconds:0.00} s, {step / 1e6:0.0} MB"
+                + $", of which states {pieces.Count * stateBytes / 1e6:0.00} MB");
             Assert.That(model.Parameters.Flat.ToDoubles(), Is.Not.EqualTo(before).And.All.Matches<double>(double.IsFinite));
             peaks.Add((length, forward, step - pieces.Count * stateBytes));
         }
