@@ -6,7 +6,10 @@ namespace Mamba.Gpu;
 // starts; then each token's partner is found, of which a block needs no more of the others than these two numbers; then rows of d elements are moved.
 // Without resets the whole row is one sequence, and the last pass is all there is. Elements are read once and written once, and an int32 beside each row.
 
-/// <summary>Where the first and the last sequence starts that starts within a block of a row; l and −1 if none does. reset (b, l); edges (b, blocks, 2).</summary>
+/// <summary>
+/// Where the first and the last sequence starts that starts within a block of a row; l and −1 if none does. A worker has a block. reset (b, l);
+/// edges (b, blocks, 2).
+/// </summary>
 internal struct SequenceEdges<I> : IKernel where I : struct, IMemory<int>
 {
     public I Reset, Edges;

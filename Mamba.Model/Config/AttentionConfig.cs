@@ -33,7 +33,7 @@ public sealed record AttentionConfig : MixerConfig
         ConfigField.Positive(MaxLength ?? 1, "max_length");
         long multiple = Rotary ? 2L * Heads : Heads;
         if (config.DModel % multiple != 0 || config.DModel > int.MaxValue / 3)
-            throw new MambaException($"MambaConfig: {word("d_model")} is {config.DModel} and heads {Heads}; expected {word("d_model")} to be a multiple of heads"
-                + (Rotary ? " and the width of a head even, as rotary positions need it." : "."));
+            throw new MambaException($"MambaConfig: {word("d_model")} is {config.DModel} and heads {Heads}; "
+                + $"expected {word("d_model")} to be a multiple of heads" + (Rotary ? " and the width of a head even, as rotary positions need it." : "."));
     }
 }

@@ -26,8 +26,8 @@ public sealed record SelectionConfig : SsmConfig
     public bool SelectiveC { get; init; } = true;
 
     /// <summary>
-    /// Whether A, B, C and the states are complex (Tables 6 and 8). <see cref="SsmConfig.DState"/> then counts conjugate pairs, of which y has the sum, 2 Re(C·h):
-    /// a state is twice as large, and n/2 of them are what n real ones are to be held against.
+    /// Whether A, B, C and the states are complex (Tables 6 and 8). <see cref="SsmConfig.DState"/> then counts conjugate pairs, of which y has the sum,
+    /// 2 Re(C·h): a state is twice as large, and n/2 of them are what n real ones are to be held against.
     /// </summary>
     public bool Complex { get; init; }
 

@@ -35,11 +35,7 @@ public class MambaBlock : Mixer<MambaBlockState>
             && epsilon is null;
 
         // the initial values of the official code
-        ALog = Add("A_log", (d, n), decay: false, (values, _) =>
-        {
-            for (int i = 0; i < values.Length; i++)
-                values[i] = Math.Log(1 + i % n);                            // S4D-Real
-        });
+        ALog = Add("A_log", (d, n), decay: false, S4DReal(n));
         D = Add("D", d, decay: false, Initial.Ones);
         InProj = Add("in_proj.weight", (2 * d, model), initial: Initial.Kaiming(model));
         InProjBias = ssm.Bias ? Add("in_proj.bias", 2 * d, decay: false) : null;
@@ -155,6 +151,13 @@ public class MambaBlock : Mixer<MambaBlockState>
 
     /// <inheritdoc/>
     protected override MambaBlockState MakeState(long batch, DType dtype, Device device) => new(batch, k, n, d, discretization.LooksBack, dtype, device);
+
+    // log(−A) of (d, n): A = −1 … −n
+    internal static Initializer S4DReal(int n) => (values, _) =>
+    {
+        for (int i = 0; i < values.Length; i++)
+            values[i] = Math.Log(1 + i % n);
+    };
 
     // softplus⁻¹ of step sizes between min and max, uniform in their logarithm
     internal static Initializer InitialStepSizes(double min, double max, double floor) => (values, random) =>

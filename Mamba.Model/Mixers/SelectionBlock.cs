@@ -64,11 +64,7 @@ public sealed class SelectionBlock : Mixer<MambaBlockState>
     // log(−Re A) of Table 8
     static Initializer InitialLog(string init, int n) => init switch
     {
-        SelectionConfig.S4DReal => (values, _) =>
-        {
-            for (int i = 0; i < values.Length; i++)
-                values[i] = Math.Log(1 + i % n);
-        },
+        SelectionConfig.S4DReal => MambaBlock.S4DReal(n),
         SelectionConfig.RandomA => Initial.Normal(1),
         _ => Initial.Constant(Math.Log(0.5)),
     };

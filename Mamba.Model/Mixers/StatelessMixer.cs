@@ -5,7 +5,9 @@ namespace Mamba;
 /// has <c>Forward</c>, and with it training, classification and losses; <c>Forward</c> from a state, <c>Step</c>, <c>NewState</c> and with them
 /// generation are refused in one clear line.
 /// </summary>
+#pragma warning disable RS0022 // as Mixer<S>: a mixer is derived from this one, or from that
 public abstract class StatelessMixer : Mixer
+#pragma warning restore RS0022
 {
     /// <summary>Why there is no state, the beginning of a sentence: <c>a bidirectional layer reads to the end of a sequence</c>.</summary>
     protected abstract string WhyStateless { get; }

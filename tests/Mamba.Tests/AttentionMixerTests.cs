@@ -74,7 +74,7 @@ public class AttentionMixerTests
         Device device = TestDevices.Open("cpu");
         (AttentionMixer mixer, ParameterSet parameters) = Build(settings, device);
         using ParameterSet owned = parameters;
-        Dictionary<string, double[]> p = parameters.ToDictionary(q => q.Name, q => q.Value.ToDoubles());
+        Dictionary<string, double[]> p = parameters.ToDictionary(q => q.Name, q => q.Value.ToDoubles(), StringComparer.Ordinal);
         Tensor x = Random(1, L, device);
         Assert.That(mixer.Forward(x).ToDoubles(), Is.EqualTo(Plain(x.ToDoubles(), p, settings, new int[L])).Within(1e-13));
         Assert.That(mixer.Forward(x, reset: Packing.Resets(device, L, [3, 1])).ToDoubles(),

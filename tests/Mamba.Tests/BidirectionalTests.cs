@@ -55,7 +55,7 @@ public class BidirectionalTests
         Tensor expected = both.ForwardMixer.Forward(x) + Mirror(both.BackwardMixer.Forward(Mirror(x)));
         Assert.That(Difference(mixer.Forward(x), expected), Is.Zero);
         Assert.That(ReferenceEquals(both.ForwardMixer, both.BackwardMixer), Is.EqualTo(tied));
-        string[] names = [.. parameters.Select(p => p.Name.Split('.')[0]).Distinct()];
+        string[] names = [.. parameters.Select(p => p.Name.Split('.')[0]).Distinct(StringComparer.Ordinal)];
         Assert.That(names, Is.EqualTo(tied ? new[] { "forward" } : ["forward", "backward"]));
         Assert.That(parameters.Count, Is.EqualTo((tied ? 1 : 2) * Small.Build(Base, 0).Parameters.Count()));
     }

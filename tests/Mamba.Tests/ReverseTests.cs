@@ -89,7 +89,8 @@ public class ReverseTests
         void Throws(Action act, string message) => Assert.That(act, NUnit.Framework.Throws.TypeOf<MambaException>().With.Message.EqualTo(message));
         Throws(() => Ops.Reverse(x[0]), "Reverse: x has shape (3, 4); expected (b, l, d).");
         Throws(() => Ops.Reverse(x, Tensor.Zeros((2, 3), DType.Float32, device)), "Reverse: reset is float32; expected int32.");
-        Throws(() => Ops.Reverse(x, Tensor.Zeros((3, 2), DType.Int32, device)), "Reverse: reset has shape (3, 2); expected (2, 3). b and l come from x (2, 3, 4).");
+        Throws(() => Ops.Reverse(x, Tensor.Zeros((3, 2), DType.Int32, device)),
+            "Reverse: reset has shape (3, 2); expected (2, 3). b and l come from x (2, 3, 4).");
         Throws(() => Ops.Reverse(Tensor.Zeros((2, 3, 4), DType.Int32, device)), "Reverse: x is int32 (2, 3, 4); expected float32 or float64.");
     }
 }
