@@ -53,15 +53,16 @@ internal sealed class Induction : Reproduction
         var task = new InductionHeads();
         double[][] ofMamba = Each(run, "Mamba", mamba, Small, lengths, (model, length) => new Evaluator(model, task).Run(length, stop: run.Stop).Accuracy);
         int[] within = [.. lengths.Where(length => length <= longest)];
-        double[][] ofAttention = Each(run, "attention", attention, Small with { DModel = run.Of(64, 64, 128), Mixer = new AttentionConfig { Heads = run.Of(4, 4, 8) } },
-            within, (model, length) => Accuracy(run, model, task, length));
+        MambaConfig rotary = Small with { DModel = run.Of(64, 64, 128), Mixer = new AttentionConfig { Heads = run.Of(4, 4, 8) } };
+        double[][] ofAttention = Each(run, "attention", attention, rotary, within, (model, length) => Accuracy(run, model, task, length));
 
         object? Cell(double[] values, int i) => i < values.Length ? values[i] : null;
         object? Mean(double[][] values, int i) => i < values.Length ? values[i].Average() : null;
         run.Table("Induction heads, accuracy in % at each length (trained at 256)",
             [new("length", "N0"), new("Mamba"), new("paper's"), new("attention, rotary"), new("paper's, rotary"), new("paper's, absolute")],
             lengths.Select((length, i) => new[] { length, Mean(ofMamba, i), 100.0, Mean(ofAttention, i), Cell(PaperRotary, i), Cell(PaperAbsolute, i) }));
-        run.Draw("induction", () => Curves.Of("Induction heads: accuracy against length", $"trained at length {Trained}", "length", "accuracy, %", Across.Doubling,
+        run.Draw("induction", () => Curves.Of("Induction heads: accuracy against length", $"trained at length {Trained}", "length", "accuracy, %",
+            Across.Doubling,
         [
             new Curve("Mamba", [.. lengths.Select((length, i) => ((double)length, ofMamba[i]))]),
             new Curve("attention", [.. within.Select((length, i) => ((double)length, ofAttention[i]))]),
@@ -72,7 +73,8 @@ internal sealed class Induction : Reproduction
         int at = Array.IndexOf(lengths, Trained);
         run.Claim("Mamba has learned the length it was trained at", ofMamba[at].Min() >= 99, $"{ofMamba[at].Min():0.0} %, at least 99");
         run.Claim("Attention has, too", ofAttention[at].Min() >= 95, $"{ofAttention[at].Min():0.0} %, at least 95");
-        run.Claim($"Mamba holds at every length up to {lengths[^1]:N0}", ofMamba.Min(row => row.Min()) >= 99, $"{ofMamba.Min(row => row.Min()):0.0} %, at least 99");
+        double worst = ofMamba.Min(row => row.Min());
+        run.Claim($"Mamba holds at every length up to {lengths[^1]:N0}", worst >= 99, $"{worst:0.0} %, at least 99");
         run.Claim($"Attention does not: at {within[^1]:N0} it is below half", ofAttention[^1].Max() < 50, $"{ofAttention[^1].Max():0.0} %");
     }
 
@@ -105,7 +107,8 @@ internal sealed class Induction : Reproduction
         {
             using var scope = new TensorScope();
             run.Progress(() => $"attention: asked at length {length:N0}, {first} of {few}");
-            Batch[] drawn = [.. Enumerable.Range(first, Math.Min(batch, few - first)).Select(i => task.Draw(SequenceTask.ValidationStream(length, i), 1, length))];
+            IEnumerable<int> sequences = Enumerable.Range(first, Math.Min(batch, few - first));
+            Batch[] drawn = [.. sequences.Select(i => task.Draw(SequenceTask.ValidationStream(length, i), 1, length))];
             Tensor tokens = Tensor.From([.. drawn.SelectMany(one => one.Tokens)], (drawn.Length, length), run.Device);
             Tensor answers = Tensor.From([.. drawn.SelectMany(one => one.LastTargets(1))], drawn.Length, run.Device);
             right += Ops.CountCorrect(model.Forward(tokens, lastOnly: true), answers, classes: task.VocabSize).Correct;

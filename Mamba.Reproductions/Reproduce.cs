@@ -8,7 +8,7 @@ public static class Reproduce
     /// <summary>All there are, in the order they are listed.</summary>
     internal static IReadOnlyList<Reproduction> All { get; } =
     [
-        new Selection(), new Induction(), new DnaContext(), new Promoters(), new Digits(), new ComplexAudio(), new Forecasting(),
+        new Selection(), new Induction(), new Ablations(), new DnaContext(), new Promoters(), new Digits(), new ComplexAudio(), new Forecasting(),
     ];
 
     /// <summary>The names there are.</summary>
@@ -30,7 +30,8 @@ public static class Reproduce
     internal static Reproduction Named(string name) => All.FirstOrDefault(known => known.Name == name)
         ?? throw new MambaException($"reproduce: there is no '{name}'; expected one of {string.Join(", ", Names)}.");
 
-    internal static bool Run(Reproduction reproduction, Device device, string folder, Size size, int? seeds, string? data, Screen screen, CancellationToken stop)
+    internal static bool Run(Reproduction reproduction, Device device, string folder, Size size, int? seeds, string? data,
+        Screen screen, CancellationToken stop)
     {
         Expect(reproduction, folder, seeds, data);
         var run = new ReproductionRun(device, folder, screen, stop)

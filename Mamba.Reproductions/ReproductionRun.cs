@@ -75,7 +75,7 @@ internal sealed class ReproductionRun(Device device, string folder, Screen scree
             while (!trainer.IsDone)
             {
                 StepReport step = trainer.Step();
-                Progress(() => $"{what}: step {step.Step:N0} of {steps:N0}, length {step.Length:N0}, loss {step.Loss:0.0000}, "
+                Progress(() => $"{what}: step {step.Step:N0} of at most {steps:N0}, length {step.Length:N0}, loss {step.Loss:0.0000}, "
                     + $"accuracy {100 * trainer.State.Accuracy:0.0} %; {Time(watch.Elapsed)}");
                 after?.Invoke(trainer, step);
             }

@@ -2,7 +2,9 @@ using System.Diagnostics;
 
 namespace Mamba.Reproductions;
 
-/// <summary>What is printed: lines that stay, and how far the work is, which is one line that changes; where the output goes elsewhere, a line now and then.</summary>
+/// <summary>
+/// What is printed: lines that stay, and how far the work is, which is one line that changes; where the output goes elsewhere, a line now and then.
+/// </summary>
 internal class Screen
 {
     static readonly TimeSpan Live = TimeSpan.FromMilliseconds(100), Plain = TimeSpan.FromSeconds(5);

@@ -69,7 +69,8 @@ internal sealed class Selection : Reproduction
         run.Table($"Selective copying, accuracy in % ({asked}; the paper's: 16 among 4,096)",
             [new("a Mamba block with"), new("ours"), new("worst seed"), new("paper's")],
             Kinds.Select((kind, i) => new object?[] { kind.Name, accuracies[i].Average(), accuracies[i].Min(), kind.Paper }));
-        run.Draw("selection", () => Curves.Of("Selective copying: accuracy in training", $"{asked}; mean of {Window} steps", "step", "accuracy, %", Across.Linear, curves));
+        run.Draw("selection", () => Curves.Of("Selective copying: accuracy in training", $"{asked}; mean of {Window} steps", "step", "accuracy, %",
+            Across.Linear, curves));
         (double[] noneOpen, double[] allOpen, double[] none, double[] all) = (accuracies[0], accuracies[1], accuracies[2], accuracies[4]);
         run.Claim("With selection it is solved", all.Min() >= 95, $"{all.Min():0.0} %, at least 95");
         run.Claim("Without selection it is not: 20 points less, or more", all.Min() - none.Max() >= 20, $"{all.Min() - none.Max():0.0} points");

@@ -58,7 +58,8 @@ internal static class ReproduceCommand
         foreach (Reproduction known in Reproduce.All)
         {
             Console.WriteLine($"\n  {known.Name,-12}{known.Table}: {known.Summary}");
-            Console.WriteLine($"{"",14}{known.Minutes}{(known.Seeds > 1 ? $", {known.Seeds} seeds" : "")}{(known.Data is { } data ? $"; --data: {data}" : "")}");
+            string seeds = known.Seeds > 1 ? $", {known.Seeds} seeds" : "", data = known.Data is { } file ? $"; --data: {file}" : "";
+            Console.WriteLine($"{"",14}{known.Minutes}{seeds}{data}");
             Console.WriteLine($"{"",14}--full: {known.Full}");
         }
     }

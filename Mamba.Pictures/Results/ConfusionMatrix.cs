@@ -49,7 +49,8 @@ internal static class ConfusionMatrix
         plot.Axes.SetLimits(-0.5, k - 0.5, -(k - 0.5), 0.5);
         string none = report.NotNumbers > 0 ? $"; {report.NotNumbers:N0} predictions were no numbers" : "";
         return new Sheet(title, string.Create(CultureInfo.InvariantCulture,
-            $"{report.Count:N0} examples, accuracy {report.Accuracy:0.0000}, Matthews {report.Matthews:0.0000}; a cell: how many, its colour: the share of its row{none}"), plot);
+            $"{report.Count:N0} examples, accuracy {report.Accuracy:0.0000}, Matthews {report.Matthews:0.0000}; ")
+            + $"a cell: how many, its colour: the share of its row{none}", plot);
     }
 
     // What tells names apart is at their ends as often as at their beginnings.

@@ -55,7 +55,8 @@ internal static class Curves
         double[] xs = [.. points.Select(point => point.X)];
         if (points.Length > 1 && points.Any(point => point.Values.Length > 1))
         {
-            ScottPlot.Plottables.FillY band = plot.Add.FillY(xs, [.. points.Select(point => point.Values.Min())], [.. points.Select(point => point.Values.Max())]);
+            double[] low = [.. points.Select(point => point.Values.Min())], high = [.. points.Select(point => point.Values.Max())];
+            ScottPlot.Plottables.FillY band = plot.Add.FillY(xs, low, high);
             (band.FillColor, band.LineWidth) = (color.WithAlpha(0.15), 0);
             (band.MarkerSize, band.LegendText) = (0, "");
         }

@@ -19,7 +19,8 @@ internal static class ForecastChart
         params ReadOnlySpan<(string Name, IReadOnlyList<double> Values)> predictions)
     {
         if (history.Count == 0 || predictions.Length == 0)
-            throw new MambaException($"ForecastChart: there are {history.Count} values of history and {predictions.Length} predictions; expected some of both.");
+            throw new MambaException($"ForecastChart: there are {history.Count} values of history and {predictions.Length} predictions; "
+                + "expected some of both.");
         Plot plot = Sheet.New("", $"{step} from the last value known", value);
         plot.Axes.Bottom.TickGenerator = new NumericAutomatic { TickDensity = 0.6, IntegerTicksOnly = true };
         plot.Axes.Left.TickGenerator = new NumericAutomatic { TickDensity = 0.6 };

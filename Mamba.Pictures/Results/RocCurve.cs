@@ -33,8 +33,8 @@ internal static class RocCurve
         int of = labels.Count(label => label == 1);
         PixelRect body = Sheet.Body;
         float side = body.Height + 70, left = (Picture.Width - side) / 2;
-        return new Sheet(title, string.Create(CultureInfo.InvariantCulture, $"area under the curve {area:0.0000}; {of:N0} of the class, {labels.Count - of:N0} others"),
-            [(plot, new PixelRect(left, left + side, body.Bottom, body.Top))]);
+        string note = string.Create(CultureInfo.InvariantCulture, $"area under the curve {area:0.0000}; {of:N0} of the class, {labels.Count - of:N0} others");
+        return new Sheet(title, note, [(plot, new PixelRect(left, left + side, body.Bottom, body.Top))]);
     }
 
     /// <summary>From (0, 0) to (1, 1), one point after each score; examples of one score are one step, aslant.</summary>

@@ -36,7 +36,8 @@ internal static class SpectrogramPicture
                 upright[row, f] = spectrogram.Decibels[rows - 1 - row, f];
         double half = spectrogram.HertzOfRow / 2, hop = (double)spectrogram.Hop / rate;
         HeatMaps.Add(plot, upright, new CoordinateRect(-hop / 2, (frames - 0.5) * hop, -half, (rows - 0.5) * 2 * half), HeatMaps.Amount, Spectrogram.Floor, 0);
-        HeatMaps.Bar(plot, HeatMaps.Amount, Spectrogram.Floor, 0, "dB below the loudest", new NumericManual([-80, -60, -40, -20, 0], ["−80", "−60", "−40", "−20", "0"]));
+        HeatMaps.Bar(plot, HeatMaps.Amount, Spectrogram.Floor, 0, "dB below the loudest",
+            new NumericManual([-80, -60, -40, -20, 0], ["−80", "−60", "−40", "−20", "0"]));
         plot.Axes.SetLimits(0, seconds, 0, rate / 2.0);
         plot.Axes.Left.TickGenerator = new NumericAutomatic { LabelFormatter = hertz => hertz.ToString("N0", CultureInfo.InvariantCulture) };
         plot.Layout.Fixed(new PixelPadding(Left, Right, 62, 12));

@@ -82,7 +82,8 @@ public class ReproductionTests
             run.ClaimOrder("touching", [1, 1.6], [1.6, 3]);
         });
         Assert.That(holds, Is.True, "what is open is not false");
-        Assert.That(heard.Lines.Where(line => line.StartsWith("  holds", StringComparison.Ordinal) || line.StartsWith("  open", StringComparison.Ordinal)), Is.EqualTo(new[]
+        Assert.That(heard.Lines.Where(line => line.StartsWith("  holds", StringComparison.Ordinal) || line.StartsWith("  open", StringComparison.Ordinal)),
+            Is.EqualTo(new[]
         {
             "  holds  apart: 1.250 (1.000 to 1.500) and 2.300 (1.600 to 3.000)",
             "  open   within: 1.350 (1.000 to 1.700) and 2.300 (1.600 to 3.000)",
@@ -114,7 +115,8 @@ public class ReproductionTests
         Assert.That((string?)results["size"], Is.EqualTo("reduced"));
         Assert.That(results["seeds"]!.AsArray().Select(seed => (int)seed!), Is.EqualTo(new[] { 0, 1 }));
         string page = File.ReadAllText(Path.Combine(folder, "results.md"));
-        Assert.That(page, Does.StartWith("# told: what it is told (Table 0)\n").And.Contain("| a | 99.9 | 99.8 |\n").And.Contain("| kind | ours, % | paper, % |\n|---|--:|--:|\n"));
+        Assert.That(page, Does.StartWith("# told: what it is told (Table 0)\n").And.Contain("| a | 99.9 | 99.8 |\n")
+            .And.Contain("| kind | ours, % | paper, % |\n|---|--:|--:|\n"));
     }
 
     [Test]
