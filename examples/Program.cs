@@ -8,7 +8,7 @@ using Mamba.Examples;
     ("op", OwnOp.Run), ("kernel", OwnKernel.Run), ("discretization", OwnDiscretization.Run), ("algorithm", OwnAlgorithm.Run),
     ("text", TextModel.Run), ("mixer", OwnMixer.Run), ("variant", JambaMamba.Run), ("bidirectional", Bidirectional.Run), ("task", OwnTask.Run),
     ("state", States.Run),
-    ("generate", Generate.Run), ("inspect", Inspect.Run), ("classify", Classify.Run),
+    ("generate", Generate.Run), ("inspect", Inspect.Run), ("classify", Classify.Run), ("labels", OwnLabels.Run),
 ];
 if (args.FirstOrDefault(name => !Array.Exists(examples, example => example.Name == name)) is { } unknown)
 {
