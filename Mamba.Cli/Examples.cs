@@ -49,7 +49,8 @@ internal static class Examples
     {
         AtomicFile.WriteText(folder.Eval, report.ToJson());
         string auc = report.Auc is { } area ? $"{area:0.0000}" : "none, there being one class";
-        display.Say($"test: accuracy {100 * report.Accuracy:0.00} % of {report.Count:N0}, AUC {auc}, Matthews {report.Matthews:0.0000}, NLL {report.Nll:0.0000} nats");
+        display.Say($"test: accuracy {100 * report.Accuracy:0.00} % of {report.Count:N0}, AUC {auc}, Matthews {report.Matthews:0.0000}, "
+            + $"NLL {report.Nll:0.0000} nats");
         if (report.NotNumbers > 0)
             display.Say($"NaN: of {report.NotNumbers:N0} examples the model said nothing, its scores being infinite or NaN; they count as wrong");
         Plots.Try(display, () => Plots.Confusion(folder.ConfusionPlot, options, report));

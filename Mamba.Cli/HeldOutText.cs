@@ -45,9 +45,9 @@ internal static class HeldOutText
     }
 
     /// <summary>What a model writes after a line feed; nothing where the data are no text.</summary>
-    public static string Sample(MambaLM model, TrainingData data, int tokens = SampleTokens)
+    public static string Sample(MambaModel network, TrainingData data, int tokens = SampleTokens)
     {
-        if (data is not TextData { Tokenizer: { } tokenizer })
+        if (data is not TextData { Tokenizer: { } tokenizer } || network is not MambaLM model)
             return "";
         int[] prompt = tokenizer.Encode("\n");
         string text = prompt.Length == 0 ? "" : tokenizer.Decode(model.Generate(prompt, tokens, Temperature, seed: 1));

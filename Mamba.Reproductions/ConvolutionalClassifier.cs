@@ -15,7 +15,7 @@ internal sealed class ConvolutionalClassifier : Module
     public ConvolutionalClassifier(int letters, int classes, int width)
     {
         embedding = Add("embedding", new Embedding(letters, width, Initial.Normal(1)));
-        convolutions = [.. Enumerable.Range(0, 3).Select(i => Add($"convolutions.{i}", new Linear(Taps * width, width, initial: Initial.Kaiming(Taps * width))))];
+        convolutions = [.. Enumerable.Range(0, 3).Select(i => Add($"convolutions.{i}", new Linear(Taps * width, width)))];
         hidden = Add("hidden", new Linear(width, width));
         output = Add("output", new Linear(width, classes));
     }

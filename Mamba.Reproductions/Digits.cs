@@ -58,14 +58,16 @@ internal sealed class Digits : Reproduction
                 found[isRaw].Add(100 * report.Accuracy);
                 int heard = Heard(isRaw, trainer.Network, made, samples.Classes);
                 rows.Add([isRaw ? "raw samples, 8 a position" : "mu-law tokens", (int)seed, 100 * report.Accuracy, report.Auc, report.Matthews, heard]);
+                string title = $"spoken digits from {(isRaw ? "raw samples" : "mu-law tokens")}, official test";
                 if (seed == run.Seeds[0])
-                    run.Draw(isRaw ? "raw" : "mu-law", () => ConfusionMatrix.Of(report, $"spoken digits from {(isRaw ? "raw samples" : "mu-law tokens")}, official test"));
+                    run.Draw(isRaw ? "raw" : "mu-law", () => ConfusionMatrix.Of(report, title));
             }
         }
         run.Table("official test, 300 recordings; and of ten generated digits, how many are heard as what was asked for", [new(""), new("seed", "0"),
             new("accuracy, %", "0.00"), new("AUC", "0.0000"), new("Matthews", "0.0000"), new("heard, of 10", "0")], rows);
         foreach (bool isRaw in (bool[])[true, false])
-            run.Claim($"{(isRaw ? "Raw samples" : "mu-law tokens")} are enough to tell nine digits of ten", found[isRaw].Min() > 90, $"{found[isRaw].Min():0.0} %");
+            run.Claim($"{(isRaw ? "Raw samples" : "mu-law tokens")} are enough to tell nine digits of ten", found[isRaw].Min() > 90,
+                $"{found[isRaw].Min():0.0} %");
     }
 
     // ten new recordings, one of each digit, with their pictures

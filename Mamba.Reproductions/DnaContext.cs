@@ -58,7 +58,8 @@ internal sealed class DnaContext : Reproduction
         run.Table($"bits a base on the last tenth; {steps * tokens:N0} bases are trained on", [new("context"), new("mean", "0.0000"), new("least", "0.0000"),
             new("most", "0.0000"), new("gradients reach back", "N0")],
             [
-                .. contexts.Select((context, i) => (object?[])[$"{context:N0}", found[i].Average(), found[i].Min(), found[i].Max(), Math.Min(context, LongestPiece)]),
+                .. contexts.Select((context, i) => (object?[])
+                    [$"{context:N0}", found[i].Average(), found[i].Min(), found[i].Max(), Math.Min(context, LongestPiece)]),
                 [markov.Name, markov.Bits, null, null, null],
             ]);
         run.Say("");

@@ -61,7 +61,8 @@ internal sealed class Forecasting : Reproduction
                 ["last value", last!.Mse, last.Mae, null, null],
                 ["S-Mamba, published", 0.386, 0.405, null, null],
             ]);
-        run.Claim("Mamba foretells better than the last value, with every seed", mse.Max() < last.Mse, $"{ReproductionRun.Range(mse, "0.000")} below {last.Mse:0.000}");
+        run.Claim("Mamba foretells better than the last value, with every seed", mse.Max() < last.Mse,
+            $"{ReproductionRun.Range(mse, "0.000")} below {last.Mse:0.000}");
         run.Say("  A linear map is a strong rival here: Zeng et al. 2023 (arXiv 2205.13504).");
     }
 
@@ -104,7 +105,8 @@ internal sealed class Forecasting : Reproduction
     static Sheet Chart(ForecastData data, MambaModel model)
     {
         (double[] history, double[] truth, double[] said) = data.Example(model, column: data.Columns.Count - 1);
-        return ForecastChart.Of($"{data.Columns[^1]}: what was foretold at the start of the test", $"from {history.Length} hours", "hours", data.Columns[^1], history,
-            truth, ("Mamba", said));
+        string name = data.Columns[^1];
+        return ForecastChart.Of($"{name}: the first hours of the test", $"foretold from {history.Length} hours", "hours", name, history, truth,
+            ("Mamba", said));
     }
 }

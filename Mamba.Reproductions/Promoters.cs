@@ -48,8 +48,8 @@ internal sealed class Promoters : Reproduction
             start = Environment.TickCount64;
             rows.Add(("CNN", Cnn(run, data, seed, run.Of(4, 2000, 8000)), Since(start)));
         }
-        run.Table($"test part, a tenth of {set.Examples.Count:N0} sequences, split by the seed; accuracy in %", [new("", ""), new("seed", "0"), new("accuracy", "0.00"),
-            new("AUC", "0.0000"), new("Matthews", "0.0000"), new("minutes")],
+        run.Table($"test part, a tenth of {set.Examples.Count:N0} sequences, split by the seed; accuracy in %",
+            [new("", ""), new("seed", "0"), new("accuracy", "0.00"), new("AUC", "0.0000"), new("Matthews", "0.0000"), new("minutes")],
             rows.Select((row, i) => (object?[])[row.Name, (int)run.Seeds[i / 2], 100 * row.Report.Accuracy, row.Report.Auc, row.Report.Matthews, row.Minutes]));
         double[] mamba = [.. rows.Where(row => row.Name == "Mamba").Select(row => 100 * row.Report.Accuracy)];
         double[] cnn = [.. rows.Where(row => row.Name == "CNN").Select(row => 100 * row.Report.Accuracy)];

@@ -12,7 +12,8 @@ internal static class PredictCommand
     static readonly Option<string?> Data = Option.Text("--data", "PATH", "New data of the kind that the run was trained on; labels may be missing.");
     static readonly Option<string?> Out = Option.Text("--out", "FILE", "Where it is written: CSV, or a WAV file; on the screen if it is left out.");
     static readonly Option<string?> Label = Option.Text("--label", "NAME", "Of a run with --generate: the label that a new recording shall have.");
-    static readonly Option<double?> Temperature = Option.Real("--temperature", $"Of a new recording: below 1 the likelier samples come more often ({UsualTemperature}).");
+    static readonly Option<double?> Temperature = Option.Real("--temperature",
+        $"Of a new recording: below 1 the likelier samples come more often ({UsualTemperature}).");
     static readonly Option<ulong?> Seed = Option.Seed("--seed", "Of a new recording: the same seed, the same sound (0).");
 
     public static Command Create()
@@ -34,7 +35,8 @@ internal static class PredictCommand
         TrainOptions options = folder.ReadOptions();
         MambaConfig config = folder.ReadConfig();
         if (options.Sequence is not { } sequence)
-            throw new MambaException($"{folder.Path}: this is a run of {options.Task}; mamba predict is for classify, audio and forecast, mamba generate for text.");
+            throw new MambaException($"{folder.Path}: this is a run of {options.Task}; mamba predict is for classify, audio and forecast, "
+                + "mamba generate for text.");
         using var interrupt = new Interrupt();
         if (sequence.Generate)
             return Generate(parsed, deviceOptions, folder, options, config, interrupt.Token);

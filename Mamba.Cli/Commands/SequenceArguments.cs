@@ -26,7 +26,8 @@ internal sealed class SequenceArguments
     readonly Option<bool> generate = Option.Flag("--generate", "For recordings: foretell the next sample, so that new ones can be made.");
     readonly Option<int?> lookBack = Option.Int("--look-back", "For forecast: rows that are read (96).");
     readonly Option<int?> horizon = Option.Int("--horizon", "For forecast: rows that are foretold (96).");
-    readonly Option<string?> rows = Option.Text("--rows", "TRAIN,VALIDATION,TEST", "For forecast: rows of the three parts, from the first on (by --test, --validation).");
+    readonly Option<string?> rows = Option.Text("--rows", "TRAIN,VALIDATION,TEST",
+        "For forecast: rows of the three parts, from the first on (by --test, --validation).");
 
     /// <summary>All of them.</summary>
     public IReadOnlyList<System.CommandLine.Option> All =>

@@ -7,7 +7,8 @@ internal static class TrainCommand
 {
     public static Command Create()
     {
-        var command = new Command("train", "Train a model on one of the paper's tasks, then show its accuracy at every length; or on text, DNA, labelled sequences, sound, series, or given tokens.");
+        var command = new Command("train", "Train a model on one of the paper's tasks, then show its accuracy at every length; or on text, "
+            + "DNA, labelled sequences, sound, series, or given tokens.");
         var arguments = new TrainArguments();
         var device = new DeviceOptions();
         arguments.AddTo(command);
@@ -35,7 +36,7 @@ internal static class TrainCommand
         using var interrupt = new Interrupt();
         bool done;
         using (ITrainingView view = display.Watch(run))
-            done = run.Run(view.Show, interrupt.Token, validation => view.Show(validation, trainer.Network is MambaLM model ? HeldOutText.Sample(model, trainer.Data) : ""));
+            done = run.Run(view.Show, interrupt.Token, validation => view.Show(validation, HeldOutText.Sample(trainer.Network, trainer.Data)));
         Plots.Try(display, () => Plots.Loss(folder.LossPlot, options, folder.ReadLog(), folder.ReadValidations(), trainer.Data.LossUnit));
         if (!done)
         {

@@ -239,7 +239,8 @@ public sealed class ForecastData : SplitData
     {
         int start = Starts(DataPart.Test).First();
         double[,] said = Predict(model, start + options.LookBack - 1);
-        return (Raw(start, options.LookBack), Raw(start + options.LookBack, options.Horizon), [.. Enumerable.Range(0, options.Horizon).Select(t => said[t, column])]);
+        double[] ours = [.. Enumerable.Range(0, options.Horizon).Select(t => said[t, column])];
+        return (Raw(start, options.LookBack), Raw(start + options.LookBack, options.Horizon), ours);
 
         double[] Raw(int row, int count) => [.. Enumerable.Range(row, count).Select(i => (double)rows[i * channels + column])];
     }

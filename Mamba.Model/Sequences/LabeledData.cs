@@ -191,7 +191,9 @@ public sealed class LabeledData : SplitData
         };
     }
 
-    /// <summary>What a model says of some of the examples. A sequence of more than 16,384 positions is read in pieces, unless the model reads both ways.</summary>
+    /// <summary>
+    /// What a model says of some of the examples. A sequence of more than 16,384 positions is read in pieces, unless the model reads both ways.
+    /// </summary>
     /// <param name="model">With a head for these classes.</param>
     /// <param name="examples">Which; null: all.</param>
     /// <param name="progress">Told the share that is done.</param>
@@ -212,7 +214,8 @@ public sealed class LabeledData : SplitData
             longest = LengthOf(examples[order[first + count - 1]]);
             using var scope = new TensorScope();
             int[] batch = [.. order.AsSpan(first, count).ToArray().Select(k => examples[k])];
-            Tensor scores = longest > (long)LongestPiece * options.Patch && options.Bidirectional is null ? InPieces(classifier, batch[0]) : Scores(classifier, batch);
+            bool inPieces = longest > (long)LongestPiece * options.Patch && options.Bidirectional is null;         // such a one is alone in its batch
+            Tensor scores = inPieces ? InPieces(classifier, batch[0]) : Scores(classifier, batch);
             double[] logs = Ops.LogSoftmax(scores).ToDoubles();
             int classes = (int)scores.Shape[1];
             for (int k = 0; k < count; k++)

@@ -9,7 +9,9 @@ public sealed record SequenceOptions
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public string? SequenceColumn { get; init; }
 
-    /// <summary>Columns of numbers. Of <c>classify</c>: a row is a sequence of so many steps. Of <c>forecast</c>: a row is a step of so many channels.</summary>
+    /// <summary>
+    /// Columns of numbers. Of <c>classify</c>: a row is a sequence of so many steps. Of <c>forecast</c>: a row is a step of so many channels.
+    /// </summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public IReadOnlyList<string>? Columns { get; init; }
 
@@ -69,7 +71,10 @@ public sealed record SequenceOptions
     /// <summary>Of <c>forecast</c>: steps that are foretold.</summary>
     public int Horizon { get; init; } = 96;
 
-    /// <summary>Of <c>forecast</c>: rows for training, validation and test, from the first on; null: the last parts, as <see cref="Validation"/> and <see cref="Test"/> say.</summary>
+    /// <summary>
+    /// Of <c>forecast</c>: rows for training, validation and test, from the first on; null: the last parts, as <see cref="Validation"/> and
+    /// <see cref="Test"/> say.
+    /// </summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public IReadOnlyList<int>? Rows { get; init; }
 

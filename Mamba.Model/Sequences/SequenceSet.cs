@@ -118,7 +118,8 @@ public sealed class SequenceSet
         {
             if (records[i].Tokens.Length == 0)
                 throw new MambaException($"{path}: line {records[i].Line}: '{records[i].Name}' has no letters; expected a sequence.");
-            read.Add(new SequenceExample(records[i].Name, 0) { Tokens = records[i].Tokens, Line = records[i].Line }, labels?[i], $"{path}: line {records[i].Line}");
+            var example = new SequenceExample(records[i].Name, 0) { Tokens = records[i].Tokens, Line = records[i].Line };
+            read.Add(example, labels?[i], $"{path}: line {records[i].Line}");
         }
         return read.Finish(alphabet.Count, null);
     }
@@ -132,7 +133,8 @@ public sealed class SequenceSet
             if (audio.Frames == 0)
                 throw new MambaException($"{path}: {name} has no samples; expected a recording.");
             if (all.Count > 0 && audio.SampleRate != all[0].Audio.SampleRate)
-                throw new MambaException($"{path}: {name} has {audio.SampleRate} samples a second, {all[0].Name} {all[0].Audio.SampleRate}; expected one rate.");
+                throw new MambaException($"{path}: {name} has {audio.SampleRate} samples a second, {all[0].Name} {all[0].Audio.SampleRate}; "
+                    + "expected one rate.");
             all.Add((name, audio.Mono()));
         }
         IReadOnlyList<string>? labels = options.Labels is { } file ? LabelFile.Read(file).LabelsOf([.. all.Select(one => one.Name)]) : null;
@@ -186,7 +188,7 @@ public sealed class SequenceSet
 
         public void Add(SequenceExample example, string? label, string place)
         {
-            if (classes is null ? string.IsNullOrWhiteSpace(label) : label is not null && !classes.Contains(label))
+            if (classes is null ? string.IsNullOrWhiteSpace(label) : label is not null && !classes.Contains(label, StringComparer.Ordinal))
                 throw new MambaException(classes is null ? $"{place}: the label is missing."
                     : $"{place}: the label '{label}' is none of the model's: {string.Join(", ", classes)}.");
             all.Add((example, label));

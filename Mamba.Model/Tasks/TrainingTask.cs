@@ -11,8 +11,11 @@ public sealed record TrainingTask(string Name, string Summary, Func<TrainOptions
 {
     // made when it is asked for: the tasks are themselves of this type
     static readonly Lazy<Choices<TrainingTask>> Choices =
-        new(() => new("Task", [InductionHeads.Task, SelectiveCopying.Task, TextData.Task, TextData.Dna, SequenceTasks.Classify, SequenceTasks.Audio, SequenceTasks.Forecast,
-            TokenBatches.Task], task => task.Name));
+        new(() => new("Task",
+        [
+            InductionHeads.Task, SelectiveCopying.Task, TextData.Task, TextData.Dna, SequenceTasks.Classify, SequenceTasks.Audio, SequenceTasks.Forecast,
+            TokenBatches.Task,
+        ], task => task.Name));
 
     /// <summary>Options that are known to work, by name; the first is what a run takes that names none.</summary>
     public IReadOnlyList<TrainOptions> Presets { get; init; } = [];

@@ -23,7 +23,8 @@ public sealed class AlphabetTokenizer(Alphabet alphabet) : Tokenizer
         for (int i = 0; i < text.Length; i++)
             if (!char.IsWhiteSpace(text[i]))
                 tokens.Add(alphabet.TokenOf(text[i]) is >= 0 and int token ? token
-                    : throw new MambaException($"'{text[i]}', letter {i + 1} of the text, is no letter of {alphabet.Name} ({string.Join(", ", letters.Select(b => (char)b))})."));
+                    : throw new MambaException($"'{text[i]}', letter {i + 1} of the text, is no letter of {alphabet.Name} "
+                        + $"({string.Join(", ", letters.Select(b => (char)b))})."));
         return [.. tokens];
     }
 

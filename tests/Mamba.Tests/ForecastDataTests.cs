@@ -23,7 +23,8 @@ public class ForecastDataTests
 
     static double Wave(int t, int c) => Math.Sin(0.7 * t + c) * (1 + c) + 0.1 * t;
 
-    ForecastData Data(SequenceOptions? options = null, Func<int, int, double>? value = null, int rows = 40) => new(File(rows, value ?? Wave), options ?? Options);
+    ForecastData Data(SequenceOptions? options = null, Func<int, int, double>? value = null, int rows = 40) =>
+        new(File(rows, value ?? Wave), options ?? Options);
 
     [Test]
     public void Columns_of_numbers_are_foretold_and_words_are_not()
@@ -84,7 +85,7 @@ public class ForecastDataTests
         ForecastData data = Data();
         using var model = new SequenceModel(data.ModelOf(Sizes), Cpu, seed: 1);
         SplitReport report = data.Evaluate(model, DataPart.Test);
-        double[] squares = [.. data.Windows(DataPart.Test, every: 1).SelectMany(window => window.Next.Select(x => (x - window.Read[^1]) * (x - window.Read[^1])))];
+        double[] squares = [.. data.Windows(DataPart.Test, every: 1).SelectMany(window => window.Next.Select(x => Math.Pow(x - window.Read[^1], 2)))];
         Assert.That(report.LastValue!.Mse, Is.EqualTo(squares.Average()).Within(1e-9));
     }
 

@@ -130,9 +130,11 @@ public class LabeledDataTests
             new WavAudio(8000, 1, [0.1f * (i % 5), 0.2f]).Save(MakeIn("pattern", $"{i % 2}_x_{i}.wav"));
         SequenceOptions options = Plain with { TestPattern = @"_1?[01]\.wav$" };
         var data = new LabeledData("audio", SequenceSet.Read(folder.In("pattern"), options), options, 1);
-        Assert.That(data.Split.Indices(DataPart.Test).Select(i => data.Set.Examples[i].Id), Is.EquivalentTo(new[] { "0_x_0.wav", "1_x_1.wav", "0_x_10.wav", "1_x_11.wav" }));
+        Assert.That(data.Split.Indices(DataPart.Test).Select(i => data.Set.Examples[i].Id),
+            Is.EquivalentTo(new[] { "0_x_0.wav", "1_x_1.wav", "0_x_10.wav", "1_x_11.wav" }));
         Assert.That(data.Split.Indices(DataPart.Validation), Has.Count.EqualTo(4).Or.Count.EqualTo(3));
-        Assert.That(DataFolder.Refused(() => _ = new LabeledData("audio", data.Set, options with { TestPattern = "nothing" }, 1)), Does.Contain("none of the 20 names"));
+        Assert.That(DataFolder.Refused(() => _ = new LabeledData("audio", data.Set, options with { TestPattern = "nothing" }, 1)),
+            Does.Contain("none of the 20 names"));
     }
 
     [Test]
@@ -141,7 +143,8 @@ public class LabeledDataTests
         SequenceOptions options = Plain with { SplitColumn = "part" };
         string file = folder.Write("alone.csv", "seq,label,part\nA,x,train\nC,y,train\nG,z,test\n");
         var data = new LabeledData("classify", SequenceSet.Read(file, options), options, 1);
-        Assert.That(DataFolder.Refused(data.Prepare), Does.EndWith("alone.csv: line 4: the label 'z' is only in the test part; no example of it is trained on."));
+        Assert.That(DataFolder.Refused(data.Prepare),
+            Does.EndWith("alone.csv: line 4: the label 'z' is only in the test part; no example of it is trained on."));
     }
 
     [Test]
@@ -225,7 +228,9 @@ public class LabeledDataTests
     {
         SequenceOptions options = numbers ? Plain with { Alphabet = "numbers", Patch = 3 } : Plain;
         var random = new Random(1);
-        string values = $"seq,label\n{string.Join('\n', Enumerable.Range(0, 11).Select(i => $"{string.Join(' ', Enumerable.Range(0, 1 + random.Next(9)).Select(_ => random.Next(9)))},{i % 2}"))}\n";
+        IEnumerable<string> rows = Enumerable.Range(0, 11)
+            .Select(i => $"{string.Join(' ', Enumerable.Range(0, 1 + random.Next(9)).Select(_ => random.Next(9)))},{i % 2}");
+        string values = $"seq,label\n{string.Join('\n', rows)}\n";
         string file = folder.Write("said.csv", numbers ? values : Csv(11));
         SequenceSet set = SequenceSet.Read(file, options);
         var data = new LabeledData("classify", set, options, 1);

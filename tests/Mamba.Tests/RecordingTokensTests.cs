@@ -52,7 +52,8 @@ public class RecordingTokensTests
     {
         RecordingTokens data = Data();
         using var model = new MambaLM(data.ModelOf(Sizes), Cpu, seed: 1);
-        WavAudio first = data.Generate(model, 1, most: 50, seed: 1), again = data.Generate(model, 1, most: 50, seed: 1), other = data.Generate(model, 1, most: 50, seed: 2);
+        WavAudio Made(ulong seed) => data.Generate(model, 1, most: 50, seed: seed);
+        (WavAudio first, WavAudio again, WavAudio other) = (Made(1), Made(1), Made(2));
         Assert.That(first.Samples, Is.EqualTo(again.Samples).And.Not.EqualTo(other.Samples));
         Assert.That(first.SampleRate, Is.EqualTo(100));
         Assert.That(first.Samples, Has.Length.LessThanOrEqualTo(50).And.All.InRange(-1f, 1f));
