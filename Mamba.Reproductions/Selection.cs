@@ -28,7 +28,7 @@ internal sealed class Selection : Reproduction
     public override string Summary => "selective copying: with selection it is solved, without it is not";
 
     /// <inheritdoc/>
-    public override string Minutes => "3 minutes on two cores: 8 data tokens among 64, 2,000 steps";
+    public override string Minutes => "4 minutes on two cores: 8 data tokens among 64, 3,000 steps";
 
     /// <inheritdoc/>
     public override string Full => "16 data tokens among 4,096, 400,000 steps of 64 sequences: days on a GPU";
@@ -37,7 +37,7 @@ internal sealed class Selection : Reproduction
     public override void Run(ReproductionRun run)
     {
         TrainOptions paper = SelectiveCopying.Task.Preset("paper");
-        TrainOptions reduced = SelectiveCopying.Task.Preset("quick") with { Stages = [new(64, 32, 2000)] };
+        TrainOptions reduced = SelectiveCopying.Task.Preset("quick") with { Stages = [new(64, 32, 3000)] };
         TrainOptions options = run.Of(reduced with { DataTokens = 2, Stages = [new(12, 8, 100)] }, reduced, paper);
         var accuracies = new List<double[]>();
         var curves = new List<Curve>();
