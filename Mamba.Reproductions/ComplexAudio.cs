@@ -5,6 +5,9 @@ namespace Mamba.Reproductions;
 /// <summary>Complex against real A on sound, each selective and not: continuous data prefer complex numbers.</summary>
 internal sealed class ComplexAudio : Reproduction
 {
+    // steps that a point of a curve is the mean of
+    const int Every = 10;
+
     /// <inheritdoc/>
     public override string Name => "complex-audio";
 
@@ -33,6 +36,7 @@ internal sealed class ComplexAudio : Reproduction
         SequenceOptions sequence = new() { MuLaw = true, Generate = true };
         SequenceSet set = SequenceSet.Read(run.Data!, sequence);
         var found = new Dictionary<(bool Complex, bool Selective), double[]>();
+        var curves = new List<Curve>();
         foreach (bool selective in (bool[])[false, true])
             foreach (bool complex in (bool[])[false, true])
                 found[(complex, selective)] = [.. run.Seeds.Select(seed => Bits(complex, selective, seed))];
@@ -40,6 +44,8 @@ internal sealed class ComplexAudio : Reproduction
             [new("A"), new("delta, B, C"), new("mean", "0.000"), new("least", "0.000"), new("most", "0.000")],
             found.Select(one => (object?[])[one.Key.Complex ? "complex" : "real", one.Key.Selective ? "selective" : "constant", one.Value.Average(),
                 one.Value.Min(), one.Value.Max()]));
+        run.Draw("complex-audio", () => Curves.Of("the next sample of sound, in training", $"means of {Every} steps, seed {run.Seeds[0]}", "step", "bits a sample",
+            Across.Linear, curves));
         run.Say("");
         run.Say("  The paper: complex numbers help on continuous data such as sound, and there constant parameters do better than selective ones.");
         run.ClaimOrder("With constant parameters (S4), complex A foretells sound better than real A", found[(true, false)], found[(false, false)]);
@@ -48,7 +54,7 @@ internal sealed class ComplexAudio : Reproduction
         double Bits(bool complex, bool selective, ulong seed)
         {
             var data = new RecordingTokens(set, sequence, seed: 0);
-            long steps = run.Of(2, 250, 2500);
+            long steps = run.Of(Every, 250, 2500);
             TrainOptions options = task.Preset() with
             {
                 Seed = seed,
@@ -74,8 +80,19 @@ internal sealed class ComplexAudio : Reproduction
                     SelectiveC = selective,
                 },
             };
+            List<(double Step, double[] Bits)> curve = [];
+            double sum = 0;
             string what = $"{(complex ? "complex" : "real")}, {(selective ? "selective" : "constant")}, seed {seed}";
-            using Trainer trainer = run.Train(what, options, data.ModelOf(sizes), data);
+            using Trainer trainer = run.Train(what, options, data.ModelOf(sizes), data, (_, step) =>
+            {
+                sum += step.Loss / Math.Log(2) / Every;
+                if (step.Step % Every != 0)
+                    return;
+                curve.Add((step.Step, [sum]));
+                sum = 0;
+            });
+            if (seed == run.Seeds[0])
+                curves.Add(new Curve($"{(complex ? "complex" : "real")}, {(selective ? "selective" : "constant")}", curve, Dashed: !complex));
             return data.Evaluate(trainer.Network, DataPart.Test, null, run.Stop).Loss / Math.Log(2);
         }
     }

@@ -1,3 +1,4 @@
+using System.IO.Compression;
 using System.Text.Json.Nodes;
 using Mamba.Pictures;
 using Mamba.Reproductions;
@@ -205,9 +206,8 @@ public class ReproductionTests
     [TestCaseSource(nameof(Names))]
     public void Each_runs_through_at_a_size_of_seconds_and_its_exit_code_is_1_where_a_claim_is_false(string name)
     {
-        string text = Path.Combine(folder, "text"), into = Path.Combine(folder, "out");
-        File.WriteAllText(text, string.Concat(Enumerable.Range(0, 400).Select(i => $"line {i * i}\n")));
-        string[] data = Reproduce.Named(name).Data is null ? [] : ["--data", text];
+        string into = Path.Combine(folder, "out");
+        string[] data = Reproduce.Named(name).Data is null ? [] : ["--data", DataOf(name)];
         (int code, string error) = MambaInProcess.Run(["reproduce", name, "--quick", "--device", "cpu", "--out", into, .. data]);
         Assert.That(error, Is.Empty);
         JsonNode results = JsonNode.Parse(File.ReadAllText(Path.Combine(into, "results.json")))!;
@@ -221,5 +221,40 @@ public class ReproductionTests
                 Assert.That(row!.AsArray(), Has.Count.EqualTo(table["columns"]!.AsArray().Count));
         if (Reproduce.Named(name).Data is not null)
             MambaInProcess.Refuse(["reproduce", name, "--quick"], "data is missing; expected ");
+    }
+
+    // a little of what a reproduction is trained on
+    string DataOf(string name)
+    {
+        var random = new Random(1);
+        return name switch
+        {
+            "dna-context" => Written("genome.fa", $">g\n{Bases(4000)}\n"),
+            "promoters" => Written("promoters.csv", $"seq,label\n{string.Concat(Enumerable.Range(0, 60).Select(i => $"{Bases(101)},{i % 2}\n"))}"),
+            "forecast" => Written("series.csv", $"hour,load\n{string.Concat(Enumerable.Range(0, 600).Select(t => $"{t}:00,{t % 24}\n"))}"),
+            "digits" or "complex-audio" => Sounds(),
+            _ => Written("text", string.Concat(Enumerable.Range(0, 400).Select(i => $"line {i * i}\n"))),
+        };
+
+        string Bases(int count) => string.Concat(Enumerable.Range(0, count).Select(_ => "ACGT"[random.Next(4)]));
+    }
+
+    string Written(string name, string text)
+    {
+        File.WriteAllText(Path.Combine(folder, name), text);
+        return Path.Combine(folder, name);
+    }
+
+    string Sounds()
+    {
+        string path = Path.Combine(folder, "sounds.zip");
+        using ZipArchive archive = ZipFile.Open(path, ZipArchiveMode.Create);
+        for (int i = 0; i < 20; i++)
+        {
+            string one = Path.Combine(folder, $"{i % 2}_ann_{i / 2}.wav");
+            new WavAudio(1000, 1, [.. Enumerable.Range(0, 60 + i).Select(t => 0.3f * MathF.Sin(t * (0.2f + i % 2)))]).Save(one);
+            archive.CreateEntryFromFile(one, Path.GetFileName(one));
+        }
+        return path;
     }
 }
