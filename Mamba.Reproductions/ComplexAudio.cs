@@ -44,8 +44,8 @@ internal sealed class ComplexAudio : Reproduction
             [new("A"), new("delta, B, C"), new("mean", "0.000"), new("least", "0.000"), new("most", "0.000")],
             found.Select(one => (object?[])[one.Key.Complex ? "complex" : "real", one.Key.Selective ? "selective" : "constant", one.Value.Average(),
                 one.Value.Min(), one.Value.Max()]));
-        run.Draw("complex-audio", () => Curves.Of("the next sample of sound, in training", $"means of {Every} steps, seed {run.Seeds[0]}", "step", "bits a sample",
-            Across.Linear, curves));
+        run.Draw("complex-audio", () => Curves.Of("the next sample of sound, in training", $"means of {Every} steps, seed {run.Seeds[0]}", "step",
+            "bits a sample", Across.Linear, curves));
         run.Say("");
         run.Say("  The paper: complex numbers help on continuous data such as sound, and there constant parameters do better than selective ones.");
         run.ClaimOrder("With constant parameters (S4), complex A foretells sound better than real A", found[(true, false)], found[(false, false)]);

@@ -152,8 +152,17 @@ public sealed class LabeledData : SplitData
         return new(Ops.CrossEntropy(scores, labels), () => Ops.CountCorrect(scores, labels).Accuracy);
     }
 
-    SequenceModel Of(MambaModel model) => model as SequenceModel
-        ?? throw new MambaException($"{Name}: the model is a language model; expected one with a head for {HeadConfig.Classes}.");
+    // the model, if it is one of these classes
+    SequenceModel Of(MambaModel model)
+    {
+        if (model is not SequenceModel { Config.Head: { Kind: HeadConfig.Classes } head } classifier)
+            throw new MambaException($"{Name}: the model {(model.Config.Head is { } other ? $"has a head for {other.Kind}" : "is a language model")}; "
+                + $"expected one with a head for {HeadConfig.Classes}.");
+        if (head.Outputs != set.Classes.Count || (head.Labels is { } labels && !labels.SequenceEqual(set.Classes, StringComparer.Ordinal)))
+            throw new MambaException($"{Name}: the model tells {(head.Labels is { } names ? string.Join(", ", names) : $"{head.Outputs} classes")} apart; "
+                + $"{set.Source} has {string.Join(", ", set.Classes)}.");
+        return classifier;
+    }
 
     // (examples, classes); of a sequence that is too long, its first steps
     Tensor Scores(SequenceModel model, int[] examples, int longest = int.MaxValue, Dropout? dropout = null)

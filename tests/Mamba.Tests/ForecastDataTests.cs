@@ -130,6 +130,8 @@ public class ForecastDataTests
         Assert.That(DataFolder.Refused(Data(Options with { Rows = [7, 8, 9] }).Prepare), Does.Contain("7 rows to train on; a window needs 5 + 3"));
         Assert.That(DataFolder.Refused(() => Data(Options with { Rows = [20, 0, 9] })), Does.Contain("three counts"));
         Assert.That(DataFolder.Refused(() => new ForecastData(folder.Write("words.csv", "date,name\nx,y\n"), Options)), Does.Contain("no column of numbers"));
+        using var other = new SequenceModel(Data(Options with { Horizon = 4 }).ModelOf(Sizes), Cpu);
+        Assert.That(DataFolder.Refused(() => Data().Predict(other)), Does.Contain("has a head for regression of 4; expected").And.Contain("regression of 3"));
         ForecastData data = Data(Options with { Rows = [20, 8, 2] });
         using var model = new SequenceModel(data.ModelOf(Sizes), Cpu, seed: 1);
         Assert.That(DataFolder.Refused(() => data.Evaluate(model, DataPart.Test)), Does.Contain("no window"));

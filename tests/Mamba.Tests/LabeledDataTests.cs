@@ -285,6 +285,20 @@ public class LabeledDataTests
         Assert.That(DataFolder.Refused(() => data.LossOf(model, data.BatchOf(1, 0, new Stage(9, 2, 1)))), Does.Contain("language model"));
     }
 
+    [TestCase("a,c", "tells a, c apart")]
+    [TestCase("b,a", "tells b, a apart")]
+    [TestCase("a,b,c", "tells a, b, c apart")]
+    public void A_model_of_other_classes_is_refused(string labels, string expected)
+    {
+        LabeledData data = Data();
+        string[] names = labels.Split(',');
+        MambaConfig config = data.ModelOf(Sizes);
+        using var model = new SequenceModel(config with { Head = config.Head! with { Labels = names, Outputs = names.Length } }, Cpu);
+        Assert.That(DataFolder.Refused(() => data.Predict(model)), Does.Contain(expected).And.Contain("has a, b"));
+        using var regression = new SequenceModel(config with { Head = new HeadConfig { Kind = HeadConfig.Regression } }, Cpu);
+        Assert.That(DataFolder.Refused(() => data.Predict(regression)), Does.Contain("has a head for regression"));
+    }
+
     [TestCase(0.5, 0.5)]
     [TestCase(-0.1, 0.1)]
     [TestCase(0.1, double.NaN)]
