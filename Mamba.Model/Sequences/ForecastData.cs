@@ -164,8 +164,8 @@ public sealed class ForecastData : SplitData
     {
         HeadConfig? head = model.Config.Head;
         return model is SequenceModel foreteller && head!.Kind == HeadConfig.Regression && head.Outputs == options.Horizon ? foreteller
-            : throw new MambaException($"{Name}: the model {(head is null ? "is a language model" : $"has a head for {head.Kind} of {head.Outputs}")}; expected one with a head "
-                + $"for {HeadConfig.Regression} of {options.Horizon}.");
+            : throw new MambaException($"{Name}: the model {(head is null ? "is a language model" : $"has a head for {head.Kind} of {head.Outputs}")}; "
+                + $"expected one with a head for {HeadConfig.Regression} of {options.Horizon}.");
     }
 
     IEnumerable<(int Window, int Channel)> Pairs(int[] windows) => windows.SelectMany(window => Enumerable.Range(0, channels).Select(c => (window, c)));

@@ -186,11 +186,12 @@ public sealed class TextData : TrainingData, IDisposable
         // one step reads a whole window, or the next piece of it
         int length = (int)Math.Min(context ?? stage.Length, inputs), l = Math.Min(stage.Length, length), pieces = length / l, piece = (int)(step % pieces);
         long offsets = Math.Min(length, inputs - length + 1), windows = (inputs - (offsets - 1)) / length;
-        return Read(b, l, row =>
+        Batch read = Read(b, l, row =>
         {
             long sequence = step / pieces * b + row, epoch = sequence / windows;
             return Place(seed, epoch, sequence % windows, windows) * length + Offset(seed, epoch, offsets) + (long)piece * l;
-        }) with { Begins = piece == 0 };
+        });
+        return read with { Begins = piece == 0 };
     }
 
     Batch Read(int b, int l, Func<int, long> start)
