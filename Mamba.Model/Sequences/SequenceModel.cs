@@ -17,6 +17,8 @@ namespace Mamba;
 /// </summary>
 public sealed class SequenceModel : MambaModel
 {
+    const double LeastLogit = -60;
+
     readonly HeadConfig head;
     readonly Embedding? embedding;
     readonly Linear? input, output, gate;
@@ -168,7 +170,7 @@ public sealed class SequenceModel : MambaModel
             return AtEnds(features);
         if (head.Pool == Pooling.Gated)
         {
-            Tensor weight = Ops.Sigmoid(gate!.Forward(features));
+            Tensor weight = Weights(features);
             return AtEnds(Sums(weight * features)) / AtEnds(Sums(weight));
         }
         return AtEnds(Sums(features)) * Constant([.. Enumerable.Range(0, segments.Count).Select(i => 1.0 / segments[i].Length)], (segments.Count, 1));
@@ -202,6 +204,9 @@ public sealed class SequenceModel : MambaModel
         return Finish(pooled.Tensors(), pooled.Positions);
     }
 
+    // of gated pooling: where all weights of a channel would be 0 in float32 there would be no mean
+    Tensor Weights(Tensor features) => Ops.Sigmoid(Ops.Maximum(gate!.Forward(features), LeastLogit));
+
     /// <summary>features (b, l, d_model) → what pooling needs of them, (b, d_model) each; sums add up over pieces; the last is the last piece's.</summary>
     internal Tensor[] PartialSums(Tensor features)
     {
@@ -209,7 +214,7 @@ public sealed class SequenceModel : MambaModel
             return [Ops.Reshape(features[.., ^1..], (features.Shape[0], features.Shape[2]))];
         if (head.Pool == Pooling.Mean)
             return [Ops.Sum(features, 1)];
-        Tensor weight = Ops.Sigmoid(gate!.Forward(features));
+        Tensor weight = Weights(features);
         return [Ops.Sum(weight * features, 1), Ops.Sum(weight, 1)];
     }
 

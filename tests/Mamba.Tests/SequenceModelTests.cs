@@ -190,6 +190,21 @@ public class SequenceModelTests
     // ---- what the heads are --------------------------------------------------------------------------------------------
 
     [Test]
+    public void A_gate_that_lets_nothing_through_is_a_mean_still([Values] bool packed)
+    {
+        using var scope = new TensorScope();
+        MambaConfig config = SequenceCases.Config("plain; tokens; regression");
+        MambaConfig plain = config with { Head = config.Head! with { Pool = Pooling.Mean } };
+        using SequenceModel model = SequenceCases.Model(config, Cpu, DType.Float32), mean = SequenceCases.Model(plain, Cpu, DType.Float32);
+        model.Parameters["gate.bias"].Value.Fill(-1000);
+        foreach (Parameter parameter in mean.Parameters)
+            parameter.Value.CopyFrom(model.Parameters[parameter.Name].Value);
+        Segments? segments = packed ? Segments.Packed([4, 3], 7) : null;
+        Tensor x = TestData.Tokens((1, 7), Cpu);
+        Assert.That(TestData.RelativeError(model.Forward(x, segments).ToDoubles(), mean.Forward(x, segments).ToDoubles()), Is.LessThan(1e-5));
+    }
+
+    [Test]
     public void Poolings_are_what_they_say([Values] Pooling pool, [Values] bool packed)
     {
         using var scope = new TensorScope();
