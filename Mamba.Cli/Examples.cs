@@ -1,4 +1,4 @@
-using System.Globalization;
+using System.Text.Json;
 
 namespace Mamba.Cli;
 
@@ -14,10 +14,10 @@ internal static class Examples
             Evaluation.SayFiles(display, folder);
             return 0;
         }
-        SplitReport report;
+        SplitReport report = new();
         try
         {
-            report = data.Evaluate(model, DataPart.Test, null, stop);
+            Rows.While(quiet: false, say => report = data.Evaluate(model, DataPart.Test, share => say($"{100 * share:0} % of the test"), stop));
         }
         catch (OperationCanceledException)
         {
@@ -35,10 +35,13 @@ internal static class Examples
             display.Say($"test: MSE {numbers.Mse:0.0000}, MAE {numbers.Mae:0.0000} over {numbers.Count:N0} numbers, standardized by the training rows");
             if (report.LastValue is { } last)
                 display.Say($"      MSE {last.Mse:0.0000}, MAE {last.Mae:0.0000} for repeating the last value");
+            if (data is ForecastData series)
+                Plots.Try(display, () => Plots.Forecast(folder.ForecastPlot, series, model));
         }
         if (report.NatsPerToken is { } nats)
         {
-            AtomicFile.WriteText(folder.Eval, $"{{ \"nats_per_token\": {nats.ToString(CultureInfo.InvariantCulture)}, \"tokens\": {report.Tokens} }}\n");
+            double? finite = double.IsFinite(nats) ? nats : null;
+            AtomicFile.WriteText(folder.Eval, JsonSerializer.Serialize(new { nats_per_token = finite, tokens = report.Tokens }) + "\n");
             display.Say($"test: {nats:0.0000} nats ({nats / Math.Log(2):0.000} bits) a sample, over {report.Tokens:N0}");
         }
         Evaluation.SayFiles(display, folder);

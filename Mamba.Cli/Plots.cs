@@ -113,6 +113,14 @@ internal static class Plots
         RocCurve.Of(labels, [.. report.Predictions.Select(prediction => prediction.Values[1])], $"{options.Task}, seed {options.Seed}").Save(path);
     }
 
+    /// <summary>The first window of the test: what was known, what came, what was foretold, of the last column.</summary>
+    public static void Forecast(string path, ForecastData data, MambaModel model)
+    {
+        string name = data.Columns[^1];
+        (double[] known, double[] came, double[] said) = data.Example(model, data.Columns.Count - 1);
+        ForecastChart.Of($"{name}: the first rows of the test", $"foretold from {known.Length} rows", "rows", name, known, came, ("Mamba", said)).Save(path);
+    }
+
     /// <summary>A sound and its spectrogram.</summary>
     public static void Sound(string path, string title, WavAudio sound) => SpectrogramPicture.Of(sound.Samples, sound.SampleRate, title).Save(path);
 

@@ -71,7 +71,7 @@ internal sealed class Forecasting : Reproduction
     {
         int inputs = data.LookBack + 1;
         Matrix<double> products = Matrix<double>.Build.Dense(inputs, inputs), sums = Matrix<double>.Build.Dense(inputs, data.Horizon);
-        foreach ((double[] x, double[] y) in data.Windows(DataPart.Train, every: run.Of(8, 3, 1)).Select(Centred))
+        foreach ((double[] x, double[] y) in data.Windows(DataPart.Train, every: run.Of(8, 1, 1)).Select(Centred))
         {
             for (int i = 0; i < inputs; i++)
             {

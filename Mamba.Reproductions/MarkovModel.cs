@@ -8,16 +8,14 @@ namespace Mamba.Reproductions;
 internal sealed class MarkovModel
 {
     readonly int letters, order;
-    readonly double weight;
     readonly int[][] counts;        // of order k: letters^(k + 1)
 
     /// <param name="tokens">0 … letters − 1 each.</param>
     /// <param name="letters">How many there are.</param>
-    /// <param name="order">k.</param>
-    /// <param name="weight">a: how many observations the order below counts for.</param>
-    public MarkovModel(ReadOnlySpan<byte> tokens, int letters, int order, double weight)
+    /// <param name="order">The highest k.</param>
+    public MarkovModel(ReadOnlySpan<byte> tokens, int letters, int order)
     {
-        (this.letters, this.order, this.weight) = (letters, order, weight);
+        (this.letters, this.order) = (letters, order);
         counts = [.. Enumerable.Range(0, order + 1).Select(k => new int[Power(k + 1)])];
         for (int k = 0; k <= order; k++)
         {
@@ -33,29 +31,34 @@ internal sealed class MarkovModel
 
     int Power(int exponent) => checked((int)Math.Pow(letters, exponent));
 
-    /// <summary>Mean of −log2 p over the letters of a text.</summary>
-    public double Bits(ReadOnlySpan<byte> tokens)
+    /// <summary>Mean of −log2 p over the letters of a text, for each order from 0.</summary>
+    /// <param name="tokens">The text, two letters or more.</param>
+    /// <param name="weight">a: how many observations the order below counts for.</param>
+    public double[] Bits(ReadOnlySpan<byte> tokens, double weight)
     {
-        double bits = 0;
+        double[] bits = new double[order + 1];
         for (int i = 0; i < tokens.Length; i++)
         {
             double p = 1.0 / letters;
             int context = 0, scale = 1;         // the letters before, the nearest in the last place
-            for (int k = 0; k <= Math.Min(order, i); k++)
+            for (int k = 0; k <= order; k++)
             {
-                if (k > 0)
+                if (k > 0 && k <= i)
                 {
                     context += tokens[i - k] * scale;
                     scale *= letters;
                 }
-                ReadOnlySpan<int> row = counts[k].AsSpan(context * letters, letters);
-                double total = 0;
-                foreach (int count in row)
-                    total += count;
-                p = (row[tokens[i]] + weight * p) / (total + weight);
+                if (k <= i)                     // at the start of the text there is no longer context
+                {
+                    ReadOnlySpan<int> row = counts[k].AsSpan(context * letters, letters);
+                    double total = 0;
+                    foreach (int count in row)
+                        total += count;
+                    p = (row[tokens[i]] + weight * p) / (total + weight);
+                }
+                bits[k] -= Math.Log2(p) / tokens.Length;
             }
-            bits -= Math.Log2(p);
         }
-        return bits / tokens.Length;
+        return bits;
     }
 }

@@ -21,7 +21,7 @@ public static class Reproduce
     /// <param name="size">How large it is.</param>
     /// <param name="seeds">How many trainings of each kind; null: what it says itself.</param>
     /// <param name="data">The file it is trained on, where it needs one.</param>
-    /// <param name="stop">Ends it with an <see cref="OperationCanceledException"/>; nothing is then written.</param>
+    /// <param name="stop">Ends it with an <see cref="OperationCanceledException"/>; no results are then written.</param>
     /// <returns>Whether all that was claimed holds.</returns>
     /// <exception cref="MambaException">There is no such result, or what it needs is missing.</exception>
     public static bool Run(string name, Device device, string folder, Size size = Size.Reduced, int? seeds = null, string? data = null,
@@ -52,7 +52,7 @@ public static class Reproduce
         catch (OperationCanceledException e)
         {
             screen.Clear();
-            throw new OperationCanceledException($"{TraceLayer.Words(run.Trained, "training")}; nothing was written", e, stop);
+            throw new OperationCanceledException($"{TraceLayer.Words(run.Trained, "training")}; no results were written", e, stop);
         }
     }
 

@@ -155,7 +155,7 @@ internal sealed class ReproductionRun(Device device, string folder, Screen scree
 
     /// <summary>
     /// Claims an order, one value for each seed: it holds where each value of the first is below each of the second, is false where each is above, and else
-    /// nothing is claimed, as the seeds differ by more than the two.
+    /// nothing is claimed, as the seeds differ by more than the two; nor of one seed alone.
     /// </summary>
     /// <param name="sentence">What is claimed.</param>
     /// <param name="lower">Values that shall be lower.</param>
@@ -164,7 +164,8 @@ internal sealed class ReproductionRun(Device device, string folder, Screen scree
     public void ClaimOrder(string sentence, IReadOnlyList<double> lower, IReadOnlyList<double> higher, string format = "0.000")
     {
         bool numbers = lower.Concat(higher).All(double.IsFinite);
-        string verdict = !numbers || lower.Min() > higher.Max() ? "FALSE" : lower.Max() < higher.Min() ? "holds" : "open";
+        bool seeds = Math.Min(lower.Count, higher.Count) > 1;
+        string verdict = numbers && !seeds ? "open" : !numbers || lower.Min() > higher.Max() ? "FALSE" : lower.Max() < higher.Min() ? "holds" : "open";
         Record(verdict, $"{sentence}: {Range(lower, format)} and {Range(higher, format)}");
     }
 

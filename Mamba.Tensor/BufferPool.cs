@@ -3,8 +3,8 @@ namespace Mamba;
 /// <summary>
 /// Buffers of one device, reused by size: a training step allocates the same sizes again and again, so after the first
 /// step nothing is asked of the driver. Sizes are rounded up to one of eight steps per power of two (at most 12.5 % more).
-/// Where sizes change from step to step, as with sequences of different lengths, buffers that are kept for reuse are given back once they would be more than
-/// has ever been in use at once, and more than a gigabyte.
+/// Where sizes change from step to step, as with sequences of different lengths, what is kept for reuse is given back before all of it
+/// together would be more than has ever been in use at once and as much again, or a gigabyte.
 /// </summary>
 public sealed class BufferPool
 {

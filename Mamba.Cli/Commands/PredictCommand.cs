@@ -38,25 +38,36 @@ internal static class PredictCommand
             throw new MambaException($"{folder.Path}: this is a run of {options.Task}; mamba predict is for classify, audio and forecast, "
                 + "mamba generate for text.");
         using var interrupt = new Interrupt();
-        if (sequence.Generate)
-            return Generate(parsed, deviceOptions, folder, options, config, interrupt.Token);
+        try
+        {
+            return sequence.Generate ? Generate(parsed, deviceOptions, folder, options, config, interrupt.Token)
+                : Say(parsed, deviceOptions, folder, options, sequence, config, interrupt.Token);
+        }
+        catch (OperationCanceledException)
+        {
+            return Interrupt.Stopped(parsed, "nothing: what was found is not written");
+        }
+    }
+
+    static int Say(ParseResult parsed, DeviceOptions deviceOptions, RunFolder folder, TrainOptions options, SequenceOptions sequence, MambaConfig config,
+        CancellationToken stop)
+    {
         string path = parsed.GetValue(Data) ?? throw new MambaException("mamba predict: --data is missing; expected new data of the run's kind.");
         if (parsed.GetValue(Label) is not null)
             throw new MambaException($"--label was given; it is for a run of audio --generate, and this is one of {options.Task}.");
         SplitData data = Open();
         using Device device = deviceOptions.Open(parsed);
         using MambaModel model = Weights.LoadAny(folder.Model, config, device, options.DType);
-        (string[] columns, IEnumerable<string[]> rows) = data is ForecastData series ? Rows(series, model) : Rows((LabeledData)data, model, interrupt.Token);
+        (string[] columns, IEnumerable<string[]> rows) = data is ForecastData series ? Rows(series, model) : Rows((LabeledData)data, model, stop);
         if (parsed.GetValue(Out) is { } file)
             CsvWriter.Save(file, columns, rows);
         else
-            foreach (string[] row in (IEnumerable<string[]>)[columns, .. rows])
-                Console.WriteLine(string.Join(',', row));
+            CsvWriter.Write(Console.Out, columns, rows);
         return 0;
 
         SplitData Open() => options.Task == "forecast"
             ? ForecastData.ToPredict(path, sequence)
-            : LabeledData.ToPredict(options.Task, SequenceSet.Read(path, sequence with { SplitColumn = null }, config.Head!.Labels), sequence);
+            : LabeledData.ToPredict(options.Task, SequenceSet.Read(path, sequence with { SplitColumn = null, Labels = null }, config.Head!.Labels), sequence);
     }
 
     static (string[], IEnumerable<string[]>) Rows(ForecastData series, MambaModel model)
@@ -76,7 +87,7 @@ internal static class PredictCommand
         ]));
     }
 
-    static string Text(double value) => value.ToString("0.######", CultureInfo.InvariantCulture);
+    static string Text(double value) => value.ToString("G7", CultureInfo.InvariantCulture);
 
     static int Generate(ParseResult parsed, DeviceOptions deviceOptions, RunFolder folder, TrainOptions options, MambaConfig config, CancellationToken stop)
     {

@@ -29,12 +29,29 @@ internal sealed class SequenceArguments
     readonly Option<string?> rows = Option.Text("--rows", "TRAIN,VALIDATION,TEST",
         "For forecast: rows of the three parts, from the first on (by --test, --validation).");
 
-    /// <summary>All of them.</summary>
-    public IReadOnlyList<System.CommandLine.Option> All =>
+    /// <summary>All of them, and the tasks that each is for.</summary>
+    IReadOnlyList<(System.CommandLine.Option Option, string[] Tasks)> Known =>
     [
-        sequenceColumn, columns, labelColumn, labels, labelPattern, splitColumn, testPattern, test, validation, splitSeed, alphabet, pool, bidirectional, patch,
-        muLaw, generate, lookBack, horizon, rows,
+        (sequenceColumn, ["classify"]), (columns, ["classify", "forecast"]), (labelColumn, ["classify"]), (labels, ["classify", "audio"]),
+        (labelPattern, ["audio"]), (splitColumn, ["classify"]), (testPattern, ["audio"]), (test, ["classify", "audio", "forecast"]),
+        (validation, ["classify", "audio", "forecast"]), (splitSeed, ["classify", "audio"]), (alphabet, ["classify"]),
+        (pool, ["classify", "audio", "forecast"]), (bidirectional, ["classify", "audio", "forecast"]), (patch, ["classify", "audio", "forecast"]),
+        (muLaw, ["audio"]), (generate, ["audio"]), (lookBack, ["forecast"]), (horizon, ["forecast"]), (rows, ["forecast"]),
     ];
+
+    /// <summary>All of them.</summary>
+    public IReadOnlyList<System.CommandLine.Option> All => [.. Known.Select(one => one.Option)];
+
+    /// <summary>Throws one clear line if something was said that the task does not ask for.</summary>
+    public void Expect(ParseResult parsed, string task)
+    {
+        foreach ((System.CommandLine.Option option, string[] tasks) in Known)
+            if (parsed.GetResult(option) is { Implicit: false } && !tasks.Contains(task, StringComparer.Ordinal))
+                throw new MambaException($"{option.Name} was given; it is for {string.Join(" and ", tasks)}.");
+        if (parsed.GetValue(generate) && ((System.CommandLine.Option[])[pool, bidirectional, patch]).FirstOrDefault(option =>
+            parsed.GetResult(option) is { Implicit: false }) is { } ofLabels)
+            throw new MambaException($"{ofLabels.Name} was given; a training with --generate foretells samples one by one, forward.");
+    }
 
     /// <summary>The options with what was said.</summary>
     public SequenceOptions Apply(ParseResult parsed, SequenceOptions options)

@@ -49,7 +49,7 @@ internal sealed class TrainArguments
     readonly Option<double?> dropout = Option.Real("--dropout",
         "Part of the embedding, and of what each block adds to the residual stream, that is dropped: 0 to below 1 (the preset's).");
     readonly Option<long?> evalEvery = Option.Long("--eval-every",
-        "For text: steps between measurements on what is held out, the best weights being kept; 0: none (the preset's).");
+        "Of what has something held out: steps between measurements on it, the best weights being kept; 0: none (the preset's).");
     readonly Option<long?> warmup = Option.Long("--warmup",
         "Steps in which the learning rate rises: the first has lr/N, the N-th lr (the preset's; tokens: 0).");
     readonly Option<double?> weightDecay = Option.Real("--weight-decay", "Decoupled weight decay; none on biases, norms, A_log and D (0).");
@@ -125,8 +125,7 @@ internal sealed class TrainArguments
             throw new MambaException($"{tokenizer.Name} was given; it is for text.");
         if (!(isText || isDna) && ((System.CommandLine.Option[])[tbptt, context]).FirstOrDefault(option => IsGiven(parsed, option)) is { } ofText)
             throw new MambaException($"{ofText.Name} was given; it is for text and dna.");
-        if (sequence.All.FirstOrDefault(option => IsGiven(parsed, option)) is { } ofExamples && options.Sequence is null)
-            throw new MambaException($"{ofExamples.Name} was given; it is for classify, audio and forecast.");
+        sequence.Expect(parsed, kind.Name);
         if (isText && options is { Init: { } start, Tokenizer: null } && Tokenizer.Of(start) is not ByteTokenizer)
             options = options with { Tokenizer = start };
         if (parsed.GetValue(dataTokens) is not null && !kind.HasDataTokens)

@@ -35,4 +35,10 @@ public sealed class CsvRow
             : throw new MambaException(
                 $"{Place}, column '{DataFile.Shown(column)}': '{DataFile.Shown(text)}' is no number; expected a finite one, as 12, -0.5 or 1e-3.");
     }
+
+    /// <summary>A field as a number in float32.</summary>
+    /// <param name="column">The name of its column.</param>
+    /// <exception cref="MambaException">It is no finite number, or float32 does not reach that far.</exception>
+    public float Single(string column) => (float)Number(column) is var number && float.IsFinite(number) ? number
+        : throw new MambaException($"{Place}, column '{DataFile.Shown(column)}': {DataFile.Shown(this[column])} is more than float32 holds.");
 }

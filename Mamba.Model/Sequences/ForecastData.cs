@@ -1,4 +1,6 @@
 using System.Globalization;
+using System.Runtime.InteropServices;
+using System.Security.Cryptography;
 
 namespace Mamba;
 
@@ -23,7 +25,7 @@ public sealed class ForecastData : SplitData
 
     /// <param name="path">A CSV file: a row for each step, in order of time.</param>
     /// <param name="options">Columns, rows of the parts, steps read and foretold.</param>
-    /// <exception cref="MambaException">The file is broken, or too short for a window of each part.</exception>
+    /// <exception cref="MambaException">The file is broken, or has fewer rows than were asked for.</exception>
     public ForecastData(string path, SequenceOptions options)
     {
         options.Validate();
@@ -39,15 +41,16 @@ public sealed class ForecastData : SplitData
             if (Columns.Count == 0)
                 throw new MambaException($"{path}: there is no column of numbers in it; there are {string.Join(", ", table.Columns)}.");
             foreach (string column in Columns)
-                values.Add((float)row.Number(column));
-            lines.Add(row.Line.ToString(CultureInfo.InvariantCulture));
+                values.Add(row.Single(column));
+            ReadOnlySpan<byte> numbers = MemoryMarshal.AsBytes(CollectionsMarshal.AsSpan(values)[^Columns.Count..]);
+            lines.Add($"{row.Line}:{Convert.ToHexStringLower(SHA256.HashData(numbers))[..8]}");
         }
         (rows, channels) = ([.. values], Columns.Count);
         int count = lines.Count, test = (int)(count * options.Test), validation = (int)(count * options.Validation);
         int[] counts = options.Rows is { } given ? [.. given] : [count - validation - test, validation, test];
-        ends = [counts[0], counts[0] + counts[1], counts[0] + counts[1] + counts[2]];
-        if (ends[2] > count)
+        if (counts.Sum(part => (long)part) > count)
             throw new MambaException($"{path}: there are {count} rows; {string.Join(" + ", counts)} were asked for.");
+        ends = [counts[0], counts[0] + counts[1], counts[0] + counts[1] + counts[2]];
         Ids = lines[..ends[2]];
         Split = DataSplit.ByNames(Ids, [.. Enumerable.Range(0, ends[2]).Select(i => i < ends[0] ? "train" : i < ends[1] ? "validation" : "test")]);
 
@@ -72,7 +75,7 @@ public sealed class ForecastData : SplitData
     /// <inheritdoc/>
     public override string Name => "forecast";
 
-    /// <summary>The rows, by their lines.</summary>
+    /// <summary>The rows, by their lines, with a hash of their numbers.</summary>
     public override IReadOnlyList<string> Ids { get; }
 
     /// <inheritdoc/>
@@ -81,6 +84,10 @@ public sealed class ForecastData : SplitData
         get;
         set
         {
+            for (int i = 0; i < value.Count; i++)
+                if (value[i] != (i < ends[0] ? DataPart.Train : i < ends[1] ? DataPart.Validation : DataPart.Test))
+                    throw new MambaException($"{source}: line {Ids[i].Split(':')[0]} is in the {value[i].ToString().ToLowerInvariant()} part of the split; "
+                        + "a series is split by time: rows to train on, then those held out, then the test.");
             field = value;
             int train = value.Indices(DataPart.Train).Count;
             (mean, deviation) = (new double[channels], new double[channels]);
@@ -104,9 +111,11 @@ public sealed class ForecastData : SplitData
     /// <summary>1.</summary>
     public override int MinLength => 1;
 
-    internal override string LossUnit => "mean squared error";
+    /// <inheritdoc/>
+    public override string LossUnit => "mean squared error";
 
-    internal override bool HasAccuracy => false;
+    /// <inheritdoc/>
+    public override bool HasAccuracy => false;
 
     /// <summary>Steps of a window, of all channels.</summary>
     /// <param name="length">Not looked at.</param>
@@ -125,12 +134,16 @@ public sealed class ForecastData : SplitData
         return Enumerable.Range(start, Math.Max(0, end - start - options.LookBack - options.Horizon + 1));
     }
 
-    /// <summary>Looks whether there is a window to train on.</summary>
+    /// <summary>Looks whether there is a window in each part that has rows.</summary>
     /// <exception cref="MambaException">There is none.</exception>
     public override void Prepare()
     {
         if (training is null)
             throw new MambaException($"{source}: there are {ends[0]} rows to train on; a window needs {options.LookBack} + {options.Horizon}.");
+        foreach (DataPart part in (DataPart[])[DataPart.Validation, DataPart.Test])
+            if (Split.Indices(part) is { Count: > 0 and int count } && !Starts(part).Any())
+                throw new MambaException($"{source}: the {part.ToString().ToLowerInvariant()} part has {count} rows; "
+                    + $"{options.Horizon} are to be foretold of it.");
     }
 
     /// <inheritdoc/>
@@ -145,7 +158,8 @@ public sealed class ForecastData : SplitData
     /// <inheritdoc/>
     public override Batch BatchOf(ulong seed, long step, Stage stage)
     {
-        Prepare();
+        if (training is null)
+            Prepare();
         int[] windows = [.. Enumerable.Range(0, stage.Batch).Select(i => training![seed, step * stage.Batch + i])];
         return new SequenceBatch(windows, (long)windows.Length * channels * options.LookBack);
     }

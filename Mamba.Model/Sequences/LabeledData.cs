@@ -89,7 +89,8 @@ public sealed class LabeledData : SplitData
     /// <summary>1.</summary>
     public override int MinLength => 1;
 
-    internal override string LossUnit => "nats an example";
+    /// <inheritdoc/>
+    public override string LossUnit => "nats an example";
 
     /// <summary>The mean of the examples, for how much there is to do.</summary>
     /// <param name="length">The longest that are read.</param>
@@ -101,6 +102,10 @@ public sealed class LabeledData : SplitData
     {
         if (training is null)
             throw new MambaException($"{set.Source}: there are no examples to train on.");
+        if (set.Classes.Count < 2)
+            throw new MambaException($"{set.Source}: every label is '{set.Classes[0]}'; expected two classes or more.");
+        if (options.Patch > 1 && set.VocabSize > 0)
+            throw new MambaException($"patch is {options.Patch}, but {set.Source} has tokens; a patch is of numbers.");
         var known = Split.Indices(DataPart.Train).Select(i => set.Examples[i].Label).ToHashSet();
         foreach (DataPart part in (DataPart[])[DataPart.Validation, DataPart.Test])
             foreach (int i in Split.Indices(part))
@@ -136,7 +141,8 @@ public sealed class LabeledData : SplitData
     /// <inheritdoc/>
     public override Batch BatchOf(ulong seed, long step, Stage stage)
     {
-        Prepare();
+        if (training is null)
+            Prepare();
         int[] examples = [.. Enumerable.Range(0, stage.Batch).Select(i => training![seed, step * stage.Batch + i])];
         return new SequenceBatch(examples, examples.Sum(i => (long)Math.Min(LengthOf(i), stage.Length))) { Longest = stage.Length };
     }
@@ -168,7 +174,7 @@ public sealed class LabeledData : SplitData
     Tensor Scores(SequenceModel model, int[] examples, int longest = int.MaxValue, Dropout? dropout = null)
     {
         Device device = model.Parameters.Device;
-        Segments segments = Segments.Packed([.. examples.Select(i => Math.Min(LengthOf(i), longest))], patch: options.Patch);
+        Segments segments = Segments.Packed([.. examples.Select(i => Math.Min(LengthOf(i), longest))], patch: model.Patch);
         Tensor x = set.VocabSize > 0
             ? segments.Tokens([.. examples.Select(i => Array.ConvertAll(First(set.Examples[i].Tokens!), token => (int)token))], device)
             : segments.Values([.. examples.Select(i => First(set.Examples[i].Values!))], 1, device, model.Parameters.DType);
@@ -218,12 +224,13 @@ public sealed class LabeledData : SplitData
         {
             stop.ThrowIfCancellationRequested();
             int count = 1, longest;
-            while (first + count < order.Length && (count + 1L) * LengthOf(examples[order[first + count]]) / options.Patch <= MostPositions)
+            while (first + count < order.Length && (count + 1L) * LengthOf(examples[order[first + count]]) / classifier.Patch <= MostPositions)
                 count++;
             longest = LengthOf(examples[order[first + count - 1]]);
             using var scope = new TensorScope();
             int[] batch = [.. order.AsSpan(first, count).ToArray().Select(k => examples[k])];
-            bool inPieces = longest > (long)LongestPiece * options.Patch && options.Bidirectional is null;         // such a one is alone in its batch
+            // such a one is alone in its batch
+            bool inPieces = longest > (long)LongestPiece * classifier.Patch && !classifier.Blocks.Any(block => block is StatelessMixer);
             Tensor scores = inPieces ? InPieces(classifier, batch[0]) : Scores(classifier, batch);
             double[] logs = Ops.LogSoftmax(scores).ToDoubles();
             int classes = (int)scores.Shape[1];
@@ -242,7 +249,7 @@ public sealed class LabeledData : SplitData
     {
         SequenceExample example = set.Examples[i];
         Device device = model.Parameters.Device;
-        return model.Forward(new SequencePieces(1, LengthOf(i), LongestPiece * options.Patch, (start, count) =>
+        return model.Forward(new SequencePieces(1, LengthOf(i), LongestPiece * model.Patch, (start, count) =>
         {
             Range piece = (int)start..(int)(start + count);
             return example.Tokens is { } tokens

@@ -55,13 +55,18 @@ public sealed class RecordingTokens : SplitData
     /// <summary>256 levels, the classes, and the end.</summary>
     public override int VocabSize => End + 1;
 
+    /// <summary>The padded vocabulary: what the model draws from.</summary>
+    /// <param name="config">The model's.</param>
+    public override int Classes(MambaConfig config) => config.PaddedVocabSize;
+
     /// <summary>Every position.</summary>
     public override int Answers => int.MaxValue;
 
     /// <summary>1.</summary>
     public override int MinLength => 1;
 
-    internal override string LossUnit => "nats a sample";
+    /// <inheritdoc/>
+    public override string LossUnit => "nats a sample";
 
     /// <summary>The mean of the recordings, for how much there is to do.</summary>
     /// <param name="length">The longest that are read.</param>
@@ -88,8 +93,7 @@ public sealed class RecordingTokens : SplitData
     {
         var examples = (SequenceBatch)batch;
         (Tensor logits, Tensor targets) = Read(Language(model), examples.Examples, examples.Longest, batch.Dropout);
-        return new(Ops.CrossEntropy(logits, targets, SequenceTask.Ignore, VocabSize),
-            () => Ops.CountCorrect(logits, targets, SequenceTask.Ignore, VocabSize).Accuracy);
+        return new(Ops.CrossEntropy(logits, targets, SequenceTask.Ignore), () => Ops.CountCorrect(logits, targets, SequenceTask.Ignore).Accuracy);
     }
 
     // logits (b, l, v) and what follows each position (b, l), of packed recordings

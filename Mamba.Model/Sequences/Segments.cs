@@ -102,15 +102,15 @@ public sealed class Segments
     }
 
     /// <summary>
-    /// (b, l) int32: not 0 where a sequence starts, and where padding does; null where each row is one sequence from end to end. What
-    /// <see cref="MambaBackbone.Forward"/> takes.
+    /// (b, l) int32: not 0 where a sequence starts, and where padding does; null where each row is one sequence from end to end, in
+    /// their order. What <see cref="MambaBackbone.Forward"/> takes.
     /// </summary>
     /// <param name="device">Where it shall be.</param>
     /// <param name="length">l, where the rows are padded further; <see cref="Length"/> when null.</param>
     public Tensor? Resets(Device device, long? length = null)
     {
         int l = Expect(length ?? Length);
-        if (Count == Rows && Array.TrueForAll(all, segment => segment.Length == l))
+        if (Count == Rows && all.Index().All(one => one.Item.Row == one.Index && one.Item.Length == l))
             return null;
         int[] reset = new int[Cells(l, 1)];
         foreach (Segment segment in all)

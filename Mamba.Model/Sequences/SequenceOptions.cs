@@ -90,5 +90,9 @@ public sealed record SequenceOptions
             throw new MambaException($"rows is [{string.Join(", ", rows)}]; expected three counts: training, validation, test.");
         if (MuLaw && Patch > 1)
             throw new MambaException($"patch is {Patch} and mu-law is on; a patch is of numbers.");
+        if (SplitColumn is not null && TestPattern is not null)
+            throw new MambaException("a column and a pattern were given to split by; expected one of them.");
+        if (Columns is { Count: 0 })
+            throw new MambaException("columns is empty; expected one name or more.");
     }
 }

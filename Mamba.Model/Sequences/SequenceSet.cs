@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Security.Cryptography;
 using System.Runtime.InteropServices;
+using System.Text;
 using System.Text.RegularExpressions;
 
 namespace Mamba;
@@ -41,8 +42,13 @@ public sealed class SequenceSet
         options.Validate();
         string name = path.EndsWith(".gz", StringComparison.OrdinalIgnoreCase) ? path[..^3] : path;
         bool isRecordings = Directory.Exists(path) || HasEnding(name, ".wav", ".tar", ".tgz", ".zip");
+        bool isTable = !isRecordings && HasEnding(name, ".csv", ".tsv");
+        if (!isTable && (options.SplitColumn ?? options.Columns?[0]) is { } column)
+            throw new MambaException($"{path}: this is no CSV file; column '{column}' was asked for.");
+        if (isTable && options.Labels is not null)
+            throw new MambaException($"{path}: the labels of a CSV file stand in a column of it; a file of labels is for FASTA and recordings.");
         return isRecordings ? OfRecordings(path, options, classes)
-            : HasEnding(name, ".csv", ".tsv") ? OfCsv(path, options, classes)
+            : isTable ? OfCsv(path, options, classes)
             : OfFasta(path, options, classes);
 
         static bool HasEnding(string path, params string[] endings) => Array.Exists(endings, end => path.EndsWith(end, StringComparison.OrdinalIgnoreCase));
@@ -54,10 +60,13 @@ public sealed class SequenceSet
     /// <summary>What a split calls the examples: their ids, with a hash of what is in them, so that other data are noticed.</summary>
     internal IReadOnlyList<string> Keys => [.. Examples.Select(example => $"{example.Id}:{Hash(example)}")];
 
-    static string Hash(SequenceExample example)
+    string Hash(SequenceExample example)
     {
-        ReadOnlySpan<byte> bytes = example.Tokens ?? MemoryMarshal.AsBytes(example.Values.AsSpan());
-        return Convert.ToHexStringLower(SHA256.HashData(bytes))[..8];
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        hash.AppendData(example.Tokens ?? MemoryMarshal.AsBytes(example.Values.AsSpan()));
+        if (example.Label >= 0)
+            hash.AppendData(Encoding.UTF8.GetBytes(Classes[example.Label]));
+        return Convert.ToHexStringLower(hash.GetHashAndReset())[..8];
     }
 
     static SequenceSet OfCsv(string path, SequenceOptions options, IReadOnlyList<string>? classes)
@@ -72,13 +81,13 @@ public sealed class SequenceSet
             if (column is not null)
                 _ = table.IndexOf(column);
         bool hasLabels = columns.Contains(label);
-        Alphabet? alphabet = AlphabetOf(options);
+        Alphabet? alphabet = sequence is null ? null : AlphabetOf(options);
         var read = new Reading(path, classes);
         var parts = new List<string>();
         foreach (CsvRow row in table.Rows())
         {
             SequenceExample example = sequence is null
-                ? new("", 0) { Values = [.. options.Columns!.Select(column => (float)row.Number(column))] }
+                ? new("", 0) { Values = [.. options.Columns!.Select(row.Single)] }
                 : alphabet is not null ? new("", 0) { Tokens = alphabet.Encode(row, sequence) }
                 : new("", 0) { Values = Numbers(row, sequence) };
             if ((example.Tokens?.Length ?? example.Values!.Length) == 0)
@@ -142,8 +151,10 @@ public sealed class SequenceSet
         for (int i = 0; i < all.Count; i++)
         {
             (string name, WavAudio audio) = all[i];
-            read.Add(OfSamples(name, audio.Samples, options.MuLaw),
-                labels is not null ? labels[i] : LabelIn(name), $"{path}: {name}");
+            string? label = labels is not null ? labels[i] : LabelIn(name);
+            if (classes is not null && label is not null && !classes.Contains(label, StringComparer.Ordinal))
+                label = null;               // a name need not tell a label when a model is asked for one
+            read.Add(OfSamples(name, audio.Samples, options.MuLaw), label, $"{path}: {name}");
         }
         return read.Finish(options.MuLaw ? MuLaw.Count : 0, null, all.Count > 0 ? all[0].Audio.SampleRate : 0);
 
@@ -157,12 +168,12 @@ public sealed class SequenceSet
         }
     }
 
-    /// <summary>Recordings in memory, one of each class, in their order.</summary>
-    internal static SequenceSet Of(IReadOnlyList<WavAudio> recordings, IReadOnlyList<string> classes, bool muLaw)
+    /// <summary>Recordings in memory, each with its label.</summary>
+    internal static SequenceSet Of(IReadOnlyList<WavAudio> recordings, IReadOnlyList<string> labels, IReadOnlyList<string> classes, bool muLaw)
     {
         var read = new Reading("recordings in memory", classes);
         for (int i = 0; i < recordings.Count; i++)
-            read.Add(OfSamples(classes[i], recordings[i].Samples, muLaw), classes[i], classes[i]);
+            read.Add(OfSamples(labels[i], recordings[i].Samples, muLaw), labels[i], labels[i]);
         return read.Finish(muLaw ? MuLaw.Count : 0, null, recordings[0].SampleRate);
     }
 
@@ -188,6 +199,8 @@ public sealed class SequenceSet
 
         public void Add(SequenceExample example, string? label, string place)
         {
+            if (classes is not null && string.IsNullOrWhiteSpace(label))
+                label = null;
             if (classes is null ? string.IsNullOrWhiteSpace(label) : label is not null && !classes.Contains(label, StringComparer.Ordinal))
                 throw new MambaException(classes is null ? $"{place}: the label is missing."
                     : $"{place}: the label '{label}' is none of the model's: {string.Join(", ", classes)}.");

@@ -137,7 +137,8 @@ public sealed class TextData : TrainingData, IDisposable
     /// <summary>256 bytes, or the tokens of the tokenizer, or the letters of DNA.</summary>
     public override int VocabSize => Tokenizer.VocabSize;
 
-    internal override string ByteName => Tokenizer is AlphabetTokenizer ? "base" : "byte";
+    /// <inheritdoc/>
+    public override string ByteName => Tokenizer is AlphabetTokenizer ? "base" : "byte";
 
     /// <summary>All positions: each token foretells the next.</summary>
     public override int Answers => int.MaxValue;

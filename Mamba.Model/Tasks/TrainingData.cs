@@ -32,14 +32,14 @@ public abstract class TrainingData
     /// <summary>Whether a batch goes on where the one before it ended, the state being carried: truncated backpropagation through time.</summary>
     public virtual bool CarriesState => false;
 
-    /// <summary>What the loss is counted in, for who reads it.</summary>
-    internal virtual string LossUnit => "nats a token";
+    /// <summary>What the loss is counted in, for who reads it: <c>nats a token</c>.</summary>
+    public virtual string LossUnit => "nats a token";
 
     /// <summary>What <see cref="HeldOutScore.BitsPerByte"/> is of.</summary>
-    internal virtual string ByteName => "byte";
+    public virtual string ByteName => "byte";
 
     /// <summary>Whether there are right and wrong answers.</summary>
-    internal virtual bool HasAccuracy => true;
+    public virtual bool HasAccuracy => true;
 
     /// <summary>Opens what the batches are read from, before training begins and anything is written; one clear line if it cannot be trained on.</summary>
     /// <exception cref="MambaException">It cannot.</exception>

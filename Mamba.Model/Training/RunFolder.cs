@@ -43,6 +43,9 @@ public sealed class RunFolder(string path)
     /// <summary>Of two classes: true against false positives, as a picture.</summary>
     public string RocPlot => In("roc.png");
 
+    /// <summary>Of a series: the first window of the test and what was foretold, as a picture.</summary>
+    public string ForecastPlot => In("forecast.png");
+
     string In(string name) => System.IO.Path.Combine(Path, name);
 
     /// <summary>Whether there is a run in it, begun or not.</summary>
@@ -71,7 +74,7 @@ public sealed class RunFolder(string path)
         {
             Directory.CreateDirectory(Path);
             using var mine = new RunLock(this);
-            foreach (string file in (string[])[Train, Checkpoint, Model, Tokenizer, Split, Log, LossPlot, Eval, EvalPlot, ConfusionPlot, RocPlot])
+            foreach (string file in (string[])[Train, Checkpoint, Model, Tokenizer, Split, Log, LossPlot, Eval, EvalPlot, ConfusionPlot, RocPlot, ForecastPlot])
                 File.Delete(file);
         }
         catch (Exception e) when (InputFile.IsOfFiles(e))

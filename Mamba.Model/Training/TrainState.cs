@@ -26,7 +26,7 @@ public sealed record TrainState
     /// <summary>Tokens read.</summary>
     public long Tokens { get; init; }
 
-    /// <summary>The smallest loss so far on what is held out, in nats a token; null: it was not measured yet.</summary>
+    /// <summary>The smallest loss so far on what is held out, as the data count it; null: it was not measured yet.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public double? BestLoss { get; init; }
 

@@ -92,7 +92,7 @@ public sealed class Trainer : IDisposable
             Carried?.Dispose();
             Carried = Network.NewState(batch.B);
         }
-        else if (batch.Begins)
+        else if (batch.Begins || State.StageStep == 0)
         {
             Carried.Reset();
         }
@@ -108,6 +108,8 @@ public sealed class Trainer : IDisposable
     {
         if (Data.Score(Network, Options.StageOf(State).Length) is not { } held)
             return null;
+        if (!double.IsFinite(held.Loss))
+            throw loop.Diverged($"The loss on what is held out is {held.Loss} after step {State.Step}");
         bool best = !(held.Loss >= State.BestLoss);
         if (best)
             State = State with { BestLoss = held.Loss, BestStep = State.Step };

@@ -87,7 +87,7 @@ public class CliInterruptTests
     public void A_reproduction_that_is_interrupted_writes_nothing()
     {
         (int code, _, string error) = Interrupt(2, "reproduce", "selection", "--device", "cpu", "--threads", "1", "--out", "results");
-        Assert.That((code, error), Is.EqualTo((130, "reproduce: stopped after 0 trainings; nothing was written\n")));
+        Assert.That((code, error), Is.EqualTo((130, "reproduce: stopped after 0 trainings; no results were written\n")));
         Assert.That(Directory.GetFileSystemEntries(folder), Is.Empty);
     }
 

@@ -74,6 +74,28 @@ public class DnaTests
         }
     }
 
+    [Test]
+    public void A_new_stage_begins_from_nothing()
+    {
+        TrainOptions options = TextData.Dna.Preset() with
+        {
+            Data = Fasta(300),
+            Context = 12,
+            Stages = [new Stage(4, 2, 2), new Stage(4, 2, 2)],          // two of three pieces, and then another stage
+            Dtype = "float64",
+            LearningRate = 1e-300,
+            WeightDecay = 0,
+            EvalEvery = 0,
+        };
+        using var trainer = new Trainer(options, Tiny, TestDevices.Open("cpu"));
+        trainer.Step();
+        trainer.Step();
+        Batch third = trainer.Data.BatchOf(options.Seed, 2, options.Stages[1]);
+        double loss = trainer.Step().Loss;
+        using var scope = new TensorScope();
+        Assert.That(loss, Is.EqualTo(trainer.Data.LossOf(trainer.Network, third).Loss.Item()).Within(1e-12));
+    }
+
     [TestCase(10, 4, false, "context is 10; expected a multiple of the length, 4")]
     [TestCase(0, 4, false, "context is 0")]
     [TestCase(8, 4, true, "context and tbptt")]

@@ -116,6 +116,24 @@ public class ForecastDataTests
     }
 
     [Test]
+    public void A_value_that_changed_is_noticed_and_a_series_is_split_by_time()
+    {
+        ForecastData data = Data(), other = new(File(40, (t, c) => t == 3 ? 0 : Wave(t, c), "changed.csv"), Options);
+        data.Split.Save(folder.In("split.csv"));
+        Assert.That(DataFolder.Refused(() => DataSplit.Load(folder.In("split.csv"), other.Ids)), Does.Contain("split.csv"));
+        DataSplit mixed = DataSplit.ByNames(data.Ids, [.. Enumerable.Range(0, 37).Select(i => i is 5 or > 30 ? "test" : i > 20 ? "validation" : "train")]);
+        Assert.That(DataFolder.Refused(() => data.Split = mixed), Does.Contain("line 7 is in the test part").And.Contain("by time"));
+    }
+
+    [Test]
+    public void Parts_too_short_for_a_window_are_refused_before_training()
+    {
+        Assert.That(DataFolder.Refused(Data(Options with { Rows = [20, 8, 2] }).Prepare), Does.Contain("the test part has 2 rows; 3 are to be foretold of it"));
+        Assert.That(DataFolder.Refused(Data(Options with { Rows = [20, 1, 5] }).Prepare), Does.Contain("the validation part has 1 rows"));
+        Assert.That(DataFolder.Refused(() => Data(Options with { Rows = [2_000_000_000, 2_000_000_000, 1] })), Does.Contain("there are 40 rows"));
+    }
+
+    [Test]
     public void Windows_come_once_in_an_epoch()
     {
         ForecastData data = Data();

@@ -111,6 +111,48 @@ public class LabeledDataTests
     public void What_is_wrong_in_a_table_is_said_with_its_place(string text, string expected) =>
         Assert.That(DataFolder.Refused(() => SequenceSet.Read(folder.Write("wrong.csv", text), Plain)), Does.Contain("wrong.csv").And.Contain(expected));
 
+    [Test]
+    public void What_does_not_belong_to_a_kind_of_file_is_refused()
+    {
+        string table = folder.Write("belongs.csv", "seq,label\nA,x\nC,y\n"), fasta = folder.Write("belongs.fa", ">a\nAC\n");
+        string labels = folder.Write("belongs.txt", "x\n");
+        Assert.That(DataFolder.Refused(() => SequenceSet.Read(table, Plain with { Labels = labels })), Does.Contain("in a column of it"));
+        Assert.That(DataFolder.Refused(() => SequenceSet.Read(fasta, Plain with { Labels = labels, SplitColumn = "part" })), Does.Contain("column 'part'"));
+        Assert.That(DataFolder.Refused(() => SequenceSet.Read(table, Plain with { SplitColumn = "a", TestPattern = "b" })), Does.Contain("one of them"));
+        string huge = folder.Write("huge.csv", "a,b,label\n1,2,x\n1,1e39,y\n");
+        Assert.That(DataFolder.Refused(() => SequenceSet.Read(huge, Plain with { Columns = ["a", "b"] })),
+            Does.Contain("line 3, column 'b'").And.Contain("float32"));
+    }
+
+    [Test]
+    public void One_class_and_a_patch_of_letters_are_refused()
+    {
+        string file = folder.Write("same.csv", $"seq,label\n{string.Concat(Enumerable.Repeat("ACG,x\n", 20))}");
+        Assert.That(DataFolder.Refused(new LabeledData("classify", SequenceSet.Read(file, Plain), Plain, 1).Prepare), Does.Contain("every label is 'x'"));
+        Assert.That(DataFolder.Refused(Data(options: Plain with { Patch = 2 }).Prepare), Does.Contain("a patch is of numbers"));
+    }
+
+    [Test]
+    public void A_label_that_changed_is_noticed()
+    {
+        SequenceSet first = SequenceSet.Read(folder.Write("marked.csv", "seq,label\nA,x\nC,y\n"), Plain);
+        SequenceSet second = SequenceSet.Read(folder.Write("marked.csv", "seq,label\nA,y\nC,y\n"), Plain);
+        Assert.That(second.Keys[0], Is.Not.EqualTo(first.Keys[0]));
+        Assert.That(second.Keys[1], Is.EqualTo(first.Keys[1]));
+    }
+
+    [Test]
+    public void Columns_are_learned_from()
+    {
+        SequenceOptions options = Plain with { Columns = ["a", "b", "c"] };
+        string file = folder.Write("learned.csv", $"a,b,c,label\n{string.Concat(Enumerable.Range(0, 20).Select(i => $"{i},1,2,{i % 2}\n"))}");
+        var data = new LabeledData("classify", SequenceSet.Read(file, options), options, 1);
+        using var model = new SequenceModel(data.ModelOf(Sizes), Cpu, seed: 1);
+        using var scope = new TensorScope();
+        Assert.That(data.LossOf(model, data.BatchOf(1, 0, new Stage(9, 4, 1))).Loss.Item(), Is.InRange(0.01, 5));
+        Assert.That(data.Predict(model), Has.Length.EqualTo(20));
+    }
+
     // ---- splits ----------------------------------------------------------------------------------
 
     [Test]

@@ -8,11 +8,13 @@ public class RecordingTokensTests
 {
     static readonly MambaConfig Sizes = new() { DModel = 6, NLayer = 1, VocabSize = 1, SsmCfg = new SsmConfig { DState = 2 } };
 
+    static readonly string[] Names = [.. Enumerable.Range(0, 6).Select(i => $"{i}")];
+
     static Device Cpu => TestDevices.Open("cpu");
 
     static SequenceSet Set(bool muLaw = true) => SequenceSet.Of(
         [.. Enumerable.Range(0, 6).Select(i => new WavAudio(100, 1, [.. Enumerable.Range(0, 3 + i).Select(t => MathF.Sin(t + i))]))],
-        [.. Enumerable.Range(0, 6).Select(i => $"{i}")], muLaw);
+        Names, Names, muLaw);
 
     static RecordingTokens Data() => new(Set(), new SequenceOptions { Test = 0, Validation = 0 }, seed: 1);
 
@@ -21,6 +23,7 @@ public class RecordingTokensTests
     {
         RecordingTokens data = Data();
         Assert.That((data.VocabSize, data.Begin(2), data.End), Is.EqualTo((256 + 6 + 1, 258, 262)));
+        Assert.That(data.Classes(data.ModelOf(Sizes)), Is.EqualTo(264), "what the model draws from");
         using var model = new MambaLM(data.ModelOf(Sizes), Cpu, seed: 1, DType.Float64);
         Batch batch = data.BatchOf(1, 0, new Stage(100, 4, 1));
         using var scope = new TensorScope();
@@ -30,7 +33,7 @@ public class RecordingTokensTests
         {
             int[] samples = [.. data.Set.Examples[i].Tokens!.Select(token => (int)token)], inputs = [data.Begin(data.Set.Examples[i].Label), .. samples];
             Tensor logits = model.Forward(Tensor.From(inputs, (1, inputs.Length), Cpu));
-            nats += inputs.Length * Ops.CrossEntropy(logits, Tensor.From([.. samples, data.End], (1, inputs.Length), Cpu), classes: data.VocabSize).Item();
+            nats += inputs.Length * Ops.CrossEntropy(logits, Tensor.From([.. samples, data.End], (1, inputs.Length), Cpu)).Item();
             tokens += inputs.Length;
         }
         Assert.That(together, Is.EqualTo(nats / tokens).Within(1e-12));

@@ -91,8 +91,9 @@ public class ReproductionTests
             "  open   touching: 1.300 (1.000 to 1.600) and 2.300 (1.600 to 3.000)",
         }));
         Assert.That(heard.Lines[^1], Does.StartWith("told: 1 of 3 hold, 2 open: the seeds differ by more; "));
-        Assert.That(Do(run => run.ClaimOrder("the other way round", [3], [2])).Holds, Is.False);
-        Assert.That(Do(run => run.ClaimOrder("no number", [1], [double.NaN])).Holds, Is.False);
+        Assert.That(Do(run => run.ClaimOrder("the other way round", [3, 4], [2, 1])).Holds, Is.False);
+        Assert.That(Do(run => run.ClaimOrder("one seed", [3], [2])).Heard.Lines, Does.Contain("  open   one seed: 3.000 and 2.000"));
+        Assert.That(Do(run => run.ClaimOrder("no number", [1, 1], [double.NaN, 2])).Holds, Is.False);
     }
 
     [Test]
@@ -162,7 +163,7 @@ public class ReproductionTests
         });
         var heard = new Heard();
         Assert.That(() => Reproduce.Run(told, device, folder, Size.Reduced, null, null, heard, stop.Token),
-            Throws.InstanceOf<OperationCanceledException>().With.Message.EqualTo("1 training; nothing was written"));
+            Throws.InstanceOf<OperationCanceledException>().With.Message.EqualTo("1 training; no results were written"));
         Assert.That(Directory.GetFiles(folder), Is.Empty);
         Assert.That(heard.Lines.Where(line => line.StartsWith('…')), Is.Not.Empty.And.All.StartsWith("… one: step "));
     }

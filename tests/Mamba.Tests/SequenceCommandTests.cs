@@ -97,6 +97,16 @@ public class SequenceCommandTests
     }
 
     [Test]
+    public void New_recordings_need_no_label_in_their_names()
+    {
+        IEnumerable<string> labels = Enumerable.Range(0, 16).Select(i => $"{i % 2}_x_{i}.wav,{(i % 2 == 0 ? "low" : "high")}\n");
+        Train("audio", Sounds(), "named", "--labels", folder.Write("labels.txt", string.Concat(labels)), "--steps", "2", "--batch", "4");
+        new WavAudio(400, 1, new float[40]).Save(folder.In("my_voice.wav"));
+        MambaInProcess.Succeed("predict", folder.In("named"), "--data", folder.In("my_voice.wav"), "--out", folder.In("voice.csv"), "--device", "cpu");
+        Assert.That(File.ReadAllLines(folder.In("voice.csv"))[1], Does.Match("my_voice.wav,,(low|high),"));
+    }
+
+    [Test]
     public void A_new_recording_is_made_with_its_picture()
     {
         Train("audio", Sounds(), "voice", "--generate", "--steps", "6", "--eval-every", "3", "--batch", "4");
@@ -117,6 +127,7 @@ public class SequenceCommandTests
         Train("forecast", Series(), "forecast", "--look-back", "12", "--horizon", "4", "--rows", "60,15,15",
             "--patch", "4", "--steps", "30", "--eval-every", "10");
         Assert.That(Eval("forecast").GetProperty("mse").GetDouble(), Is.Positive);
+        Assert.That(File.Exists(Path.Combine(folder.In("forecast"), "forecast.png")), Is.True);
         string rows = folder.In("next.csv");
         MambaInProcess.Succeed("predict", folder.In("forecast"), "--data", Series(), "--out", rows, "--device", "cpu");
         string[] lines = File.ReadAllLines(rows);
@@ -161,7 +172,12 @@ public class SequenceCommandTests
         Assert.That(Directory.Exists(folder.In("none")), Is.False);
     }
 
-    [TestCase("dna", "--pool", "mean", "--pool was given; it is for classify, audio and forecast")]
+    [TestCase("dna", "--pool", "mean", "--pool was given; it is for classify and audio and forecast")]
+    [TestCase("classify", "--generate", null, "--generate was given; it is for audio")]
+    [TestCase("classify", "--look-back", "8", "--look-back was given; it is for forecast")]
+    [TestCase("audio", "--split-column", "x", "--split-column was given; it is for classify")]
+    [TestCase("forecast", "--mu-law", null, "--mu-law was given; it is for audio")]
+    [TestCase("classify", "--patch", "2", "a patch is of numbers")]
     [TestCase("classify", "--context", "8", "--context was given; it is for text and dna")]
     [TestCase("classify", "--tokenizer", "bytes", "--tokenizer was given; it is for text")]
     [TestCase("classify", "--pool", "max", "--pool is 'max'; expected mean, last or gated")]
@@ -169,9 +185,9 @@ public class SequenceCommandTests
     [TestCase("classify", "--patch", "0", "expected 1 or more")]
     [TestCase("forecast", "--rows", "1,b,3", "--rows is '1,b,3'")]
     [TestCase("audio", "--label-pattern", "(", "no regular expression")]
-    public void Options_that_make_no_sense_are_refused(string task, string option, string value, string expected) =>
+    public void Options_that_make_no_sense_are_refused(string task, string option, string? value, string expected) =>
         MambaInProcess.Refuse(["train", task, "--data", task == "dna" ? folder.Write("ok.fa", ">a\nACGTACGT\n") : task == "audio" ? Sounds() : Classes(),
-            "--out", folder.In("none"), option, value], expected);
+            "--out", folder.In("none"), option, .. value is null ? (string[])[] : [value]], expected);
 
     [TestCase("dna", "a FASTA file")]
     [TestCase("classify", "a CSV or FASTA file")]

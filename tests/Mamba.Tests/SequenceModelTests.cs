@@ -189,6 +189,26 @@ public class SequenceModelTests
 
     // ---- what the heads are --------------------------------------------------------------------------------------------
 
+    // lengths that differ, and fill as many patches: each a row of its own, the longest first
+    [Test]
+    public void Sequences_of_as_many_patches_keep_their_order([Values] Pooling pool, [Values("5 8", "15 16 14", "9 9 16 10")] string lengths)
+    {
+        using var scope = new TensorScope();
+        MambaConfig config = SequenceCases.Config("plain; patches; regression");
+        config = config with { Input = config.Input! with { Patch = 8 }, Head = config.Head! with { Pool = pool } };
+        using SequenceModel model = SequenceCases.Model(config, Cpu);
+        int[] counts = [.. lengths.Split(' ').Select(int.Parse)];
+        float[][] values = [.. counts.Select((count, i) => Array.ConvertAll(SequenceCases.Draw(config, count, i), value => (float)value))];
+        Segments packed = Segments.Packed(counts, patch: 8);
+        double[] said = model.Forward(packed.Values(values, SequenceCases.Channels, Cpu, DType.Float64), packed).ToDoubles();
+        for (int i = 0; i < counts.Length; i++)
+        {
+            Segments one = Segments.Padded([counts[i]]);
+            double[] alone = model.Forward(one.Values([values[i]], SequenceCases.Channels, Cpu, DType.Float64), one).ToDoubles();
+            Assert.That(TestData.RelativeError(said[(i * alone.Length)..((i + 1) * alone.Length)], alone), Is.LessThan(1e-12));
+        }
+    }
+
     [Test]
     public void A_gate_that_lets_nothing_through_is_a_mean_still([Values] bool packed)
     {

@@ -31,6 +31,30 @@ public class SequenceTrainingTests
         public override long Positions => Segments.Positions;
     }
 
+    /// <summary>The same, of which nothing can be said on what is held out.</summary>
+    sealed class Unmeasurable(TrainingData data) : TrainingData
+    {
+        public override string Name => "unmeasurable";
+        public override int VocabSize => data.VocabSize;
+        public override int Answers => data.Answers;
+        public override int MinLength => data.MinLength;
+
+        public override Batch BatchOf(ulong seed, long step, Stage stage) => data.BatchOf(seed, step, stage);
+
+        public override TrainingLoss LossOf(MambaModel model, Batch batch) => data.LossOf(model, batch);
+
+        public override HeldOutScore? Score(MambaModel model, int? window, CancellationToken stop = default) => new(double.NaN);
+    }
+
+    [Test]
+    public void A_loss_that_is_no_number_on_what_is_held_out_stops_the_training()
+    {
+        using var trainer = new Trainer(Options, Config, TestDevices.Open("cpu"), new Unmeasurable(new Majority()));
+        trainer.Step();
+        Assert.That(() => trainer.Validate(), Throws.InstanceOf<MambaException>().With.Message.Contains("held out is NaN after step 1"));
+        Assert.That(trainer.State.BestLoss, Is.Null);
+    }
+
     /// <summary>Whether more than half of the tokens are 3: sequences of 1 to as many tokens as the stage says, packed.</summary>
     sealed class Majority : TrainingData
     {
