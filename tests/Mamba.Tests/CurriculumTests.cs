@@ -112,10 +112,28 @@ public class CurriculumTests
     [Test]
     public void Presets_are_valid()
     {
+        using var folder = new DataFolder();
+        string Data(TrainingTask task)
+        {
+            switch (task.Name)
+            {
+                case "classify":
+                    return folder.Write("some.csv", $"seq,label\n{string.Concat(Enumerable.Range(0, 20).Select(i => $"ACGT,{i % 2}\n"))}");
+                case "forecast":
+                    return folder.Write("series.csv", $"x\n{string.Concat(Enumerable.Range(0, 2000).Select(t => $"{t % 24}\n"))}");
+                case "audio":
+                    for (int i = 0; i < 20; i++)
+                        new WavAudio(8000, 1, [0.1f * (i % 2), 0]).Save(folder.In($"{i % 2}_x_{i}.wav"));
+                    return folder.In("");
+                default:
+                    return typeof(CurriculumTests).Assembly.Location;       // any file
+            }
+        }
+
         foreach (TrainingTask task in TrainingTask.All)
             foreach (TrainOptions preset in task.Presets)
             {
-                TrainOptions whole = task.NeedsData ? preset with { Data = typeof(CurriculumTests).Assembly.Location } : preset;     // any file
+                TrainOptions whole = task.NeedsData ? preset with { Data = Data(task) } : preset;
                 whole.Validate(task.ModelOf?.Invoke(whole) ?? task.Model);
                 Assert.That((preset.Task, task.Preset(preset.Preset)), Is.EqualTo((task.Name, preset)));
             }
