@@ -24,7 +24,7 @@ internal sealed class Ablations : Reproduction
     public override string Summary => "which of Δ, B and C select, real and complex A, the rank of Δ, the size of the state, on text as bytes";
 
     /// <inheritdoc/>
-    public override string Minutes => "6 minutes on two cores: one layer of width 64, 1.5 million bytes each";
+    public override string Minutes => "16 minutes on one core, with other work beside: one layer of width 64, 1.5 million bytes each";
 
     /// <inheritdoc/>
     public override string Full => "24 layers of width 1,024, bytes instead of the Pile's tokens: days on a GPU, and a text of gigabytes";

@@ -18,7 +18,7 @@ internal sealed class ComplexAudio : Reproduction
     public override string Summary => "the next sample of sound, with complex and with real A, selective and not";
 
     /// <inheritdoc/>
-    public override string Minutes => "10 minutes";
+    public override string Minutes => "17 minutes on one core, with other work beside";
 
     /// <inheritdoc/>
     public override string Full => "ten times the steps, four layers of 256; the paper has hours of piano at 16 kHz";

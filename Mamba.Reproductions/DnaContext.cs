@@ -18,7 +18,7 @@ internal sealed class DnaContext : Reproduction
     public override string Summary => "bits a base against the length of the context, one budget of weights and tokens";
 
     /// <inheritdoc/>
-    public override string Minutes => "15 minutes";
+    public override string Minutes => "32 minutes on one core, with other work beside";
 
     /// <inheritdoc/>
     public override string Full => "the same genome, ten times as many tokens, a model four times as wide; the paper has the human genome, 2^10 to 2^20";

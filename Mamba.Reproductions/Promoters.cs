@@ -17,7 +17,7 @@ internal sealed class Promoters : Reproduction
     public override string Summary => "human non-TATA promoters told from other sequences, Mamba beside a CNN";
 
     /// <inheritdoc/>
-    public override string Minutes => "15 minutes";
+    public override string Minutes => "32 minutes on one core, with other work beside";
 
     /// <inheritdoc/>
     public override string Full => "eight times the steps, twice the width";

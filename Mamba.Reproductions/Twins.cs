@@ -1,8 +1,8 @@
 namespace Mamba.Reproductions;
 
 /// <summary>
-/// Runs of 30 letters that sequences of the training share with others: windows cut from one stretch of a genome overlap, and who has seen one knows the other's
-/// label. It answers from them alone, which is no learning, and tells which sequences have none.
+/// Runs of 30 letters that sequences of the training share with others: windows cut from one stretch of a genome overlap, and who has seen one knows the
+/// label of the other. It answers from them alone, which is no learning, and tells which sequences have none.
 /// </summary>
 internal sealed class Twins
 {

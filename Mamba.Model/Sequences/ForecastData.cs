@@ -149,7 +149,7 @@ public sealed class ForecastData : SplitData
     /// <inheritdoc/>
     public override MambaConfig ModelOf(MambaConfig sizes) => sizes with
     {
-        Mixer = options.Bidirectional is { } way ? new BidirectionalConfig { Inner = sizes.Mixer, Tied = way == "tied" } : sizes.Mixer,
+        Mixer = options.MixerOf(sizes.Mixer),
         VocabSize = 1,
         Input = new InputConfig { Channels = 1, Patch = options.Patch },
         Head = new HeadConfig { Kind = HeadConfig.Regression, Outputs = options.Horizon, Pool = options.Pool },
@@ -191,7 +191,7 @@ public sealed class ForecastData : SplitData
     // (windows · channels, horizon), standardized as the rows are
     Tensor Foretell(SequenceModel model, int[] windows, Dropout? dropout = null)
     {
-        int l = options.LookBack, patch = options.Patch, padding = (patch - l % patch) % patch, n = windows.Length * channels;
+        int l = options.LookBack, patch = model.Patch, padding = (patch - l % patch) % patch, n = windows.Length * channels;
         float[] read = new float[n * (l + padding)], level = new float[n], scale = new float[n];
         int i = 0;
         foreach ((int window, int channel) in Pairs(windows))

@@ -115,17 +115,13 @@ public sealed class LabeledData : SplitData
     }
 
     /// <inheritdoc/>
-    public override MambaConfig ModelOf(MambaConfig sizes)
+    public override MambaConfig ModelOf(MambaConfig sizes) => sizes with
     {
-        MixerConfig mixer = options.Bidirectional is { } way ? new BidirectionalConfig { Inner = sizes.Mixer, Tied = way == "tied" } : sizes.Mixer;
-        return sizes with
-        {
-            Mixer = mixer,
-            VocabSize = VocabSize,
-            Input = set.VocabSize > 0 ? null : Standardized(),
-            Head = new HeadConfig { Kind = HeadConfig.Classes, Outputs = set.Classes.Count, Pool = options.Pool, Labels = set.Classes },
-        };
-    }
+        Mixer = options.MixerOf(sizes.Mixer),
+        VocabSize = VocabSize,
+        Input = set.VocabSize > 0 ? null : Standardized(),
+        Head = new HeadConfig { Kind = HeadConfig.Classes, Outputs = set.Classes.Count, Pool = options.Pool, Labels = set.Classes },
+    };
 
     // mean 0 and deviation 1 over the numbers that are trained on
     InputConfig Standardized()

@@ -8,8 +8,7 @@ public sealed class RecordingTokens : SplitData
 {
     const int MostPositions = 1 << 14;
 
-    readonly LabeledData labeled;
-    Epochs? training;
+    readonly LabeledData labeled;           // the same recordings: their split and the order in which they come
 
     /// <param name="set">Recordings as mu-law tokens.</param>
     /// <param name="options">How they are split.</param>
@@ -20,7 +19,6 @@ public sealed class RecordingTokens : SplitData
         if (set.VocabSize != MuLaw.Count)
             throw new MambaException($"audio: sound is generated as mu-law tokens; expected recordings read as such.");
         labeled = new LabeledData("audio", set, options, seed);
-        Split = labeled.Split;
     }
 
     /// <summary>The recordings.</summary>
@@ -42,14 +40,8 @@ public sealed class RecordingTokens : SplitData
     /// <inheritdoc/>
     public override DataSplit Split
     {
-        get;
-        set
-        {
-            field = value;
-            labeled.Split = value;
-            int[] train = [.. value.Indices(DataPart.Train)];
-            training = train.Length == 0 ? null : new Epochs(train);
-        }
+        get => labeled.Split;
+        set => labeled.Split = value;
     }
 
     /// <summary>256 levels, the classes, and the end.</summary>
@@ -81,8 +73,7 @@ public sealed class RecordingTokens : SplitData
     /// <inheritdoc/>
     public override Batch BatchOf(ulong seed, long step, Stage stage)
     {
-        Prepare();
-        int[] examples = [.. Enumerable.Range(0, stage.Batch).Select(i => training![seed, step * stage.Batch + i])];
+        int[] examples = ((SequenceBatch)labeled.BatchOf(seed, step, stage)).Examples;
         return new SequenceBatch(examples, examples.Sum(i => (long)Math.Min(Length(i), stage.Length))) { Longest = stage.Length };
     }
 

@@ -78,6 +78,10 @@ public sealed record SequenceOptions
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public IReadOnlyList<int>? Rows { get; init; }
 
+    /// <summary>The blocks, read both ways where that is asked for.</summary>
+    internal MixerConfig MixerOf(MixerConfig blocks) =>
+        Bidirectional is { } way ? new BidirectionalConfig { Inner = blocks, Tied = way == "tied" } : blocks;
+
     internal void Validate()
     {
         if (!(Test >= 0 && Validation >= 0 && Test + Validation < 1))
